@@ -1,0 +1,1 @@
+"""xECGNet in JAX."""

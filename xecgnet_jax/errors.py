@@ -1,0 +1,32 @@
+"""Errors that a user can act on. Scripts print their message as one line and exit with status 2."""
+
+
+class XECGNetError(Exception):
+    """Base of every error that this package raises about what a user gave it.
+
+    The message names the file or setting, what is wrong with it, and what to do.
+    """
+
+
+class ConfigError(XECGNetError):
+    """A setting that is unknown, impossible, or in conflict with another."""
+
+
+class RecordError(XECGNetError):
+    """A recording that cannot be read without guessing."""
+
+
+class CorpusError(XECGNetError):
+    """A folder that is no corpus this package knows, or whose tables contradict its files."""
+
+
+class PackError(XECGNetError):
+    """A pack that cannot be made, or that is damaged."""
+
+
+class SplitError(XECGNetError):
+    """A split that does not fit its corpus, or that puts one patient on two sides."""
+
+
+class CheckpointError(XECGNetError):
+    """A working directory or checkpoint that is missing, damaged, or of another configuration."""
