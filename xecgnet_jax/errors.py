@@ -30,3 +30,11 @@ class SplitError(XECGNetError):
 
 class CheckpointError(XECGNetError):
     """A working directory or checkpoint that is missing, damaged, or of another configuration."""
+
+
+class DivergedError(XECGNetError):
+    """A run whose loss is no longer a finite number."""
+
+
+class StoppedError(XECGNetError):
+    """A run that was asked to stop (Ctrl-C or SIGTERM) and has saved where it is."""

@@ -1,0 +1,282 @@
+"""A run's settings: frozen dataclasses, presets, validation. Standard library only."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from xecgnet_jax.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    width: float = 1.0
+    """Multiplies the number of features of every layer but the maps."""
+    attention_head: Literal["gap", "conv"] = "gap"
+    """How the attention head classifies: average of the response maps (the authors' final code), or a 1×1
+    convolution before the average (the Attention Branch Network)."""
+    activation: Literal["none", "relu"] = "none"
+    """Between the backbone's layers; the authors' code has none."""
+    attention: bool = True
+    """False: the plain backbone with the perception branch as its classifier."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    gamma: float = 0.01
+    """γ, weight of the distance between attention map and reference map; 0 is the Attention Branch Network."""
+    reference: Literal["all_classes", "true_classes"] = "all_classes"
+    """Divide the sum of the true classes' response maps by the number of all classes (the authors' code) or of
+    the true ones (their text)."""
+    norm: Literal["l2", "l2_squared", "l1"] = "l2"
+    """Distance between the two maps."""
+    term: Literal["both_heads", "once"] = "both_heads"
+    """Add the term to each head's loss (the authors' code: it counts twice) or once."""
+    reference_gradient: bool = True
+    """Let gradients flow into the reference map (the authors' code) or not."""
+    loss: Literal["bce", "asymmetric"] = "bce"
+    """Of each class: binary cross-entropy, or the asymmetric loss (Ridnik et al. 2021)."""
+    focus_negative: float = 0.0
+    """Asymmetric loss: exponent that makes easy negatives count less."""
+    focus_positive: float = 0.0
+    """Asymmetric loss: exponent that makes easy positives count less."""
+    margin: float = 0.0
+    """Asymmetric loss: probability below which a negative counts nothing."""
+    positive_power: float = 0.0
+    """Positives of a class weigh (negatives / positives of the training part) to this power; 0: all alike."""
+    positive_limit: float = 30.0
+    """Upper limit of that weight."""
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    split: Literal["auto", "paper", "folds", "stratified", "file"] = "auto"
+    """Where train, validation and test part come from. auto: paper for the 6,877 CPSC2018 recordings, folds where
+    the corpus has them, otherwise stratified (8:1:1, patient-wise)."""
+    split_file: str = ""
+    """CSV with columns id,part, for --split file."""
+    train_folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
+    """Folds of the corpus to train on, for --split folds."""
+    validation_folds: tuple[int, ...] = (9,)
+    """Folds to validate on."""
+    test_folds: tuple[int, ...] = (10,)
+    """Folds to test on."""
+    split_seed: int = 1004
+    """Seed of the stratified split."""
+    window: Literal["crop", "pad", "whole"] = "whole"
+    """What the model sees: crop, length samples at a random start (evaluation: consecutive windows averaged);
+    pad, the recording left-padded with zeros to length; whole, the recording as long as it is."""
+    length: int = 0
+    """Samples of a window at 500 Hz. crop: 0 is 2,880; pad: 0 is 72,000; whole: recordings longer than this
+    are cropped at a random start in training (0 is 15,066, about 30 s)."""
+    standardise_on: Literal["train", "all", "none"] = "train"
+    """Recordings whose mean and standard deviation standardise each lead; all is the authors' leak."""
+    unlabelled: Literal["keep", "drop"] = "keep"
+    """Recordings with none of the nine classes: part of the run, or left out of all parts."""
+    augment: float = 0.0
+    """Strength of random gains, baseline wander, noise and lead loss in training; 0 is none, 1 is usual."""
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    optimiser: Literal["adam", "adamw"] = "adam"
+    """Adam as in Keras, or AdamW with decoupled decay of the kernels."""
+    learning_rate: float = 1e-5
+    """Highest learning rate."""
+    schedule: Literal["constant", "cosine"] = "constant"
+    """After the warm-up: constant, or a cosine to zero at the last epoch."""
+    warmup_epochs: float = 0.0
+    """Linear rise of the learning rate from zero, in epochs."""
+    weight_decay: float = 0.0
+    """AdamW's decay of kernels."""
+    epsilon: float = 1e-7
+    """Adam's ε (Keras: 1e-7)."""
+    clip_norm: float = 0.0
+    """Largest global norm of a gradient; 0: no limit."""
+    average: float = 0.0
+    """Decay of the moving average of the weights that is validated and kept, per step; 0: no average."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """All that decides a run's numbers, together with the data."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    batch_size: int = 32
+    """Recordings in a step."""
+    epochs: int = 1000
+    """Most passes over the training part."""
+    patience: int = 50
+    """Stop after this many epochs without a better validation micro F1; 0: never."""
+    seed: int = 0
+    """Of initial weights, order, windows and augmentation."""
+
+    def __post_init__(self) -> None:
+        validate(self)
+
+
+#: Lengths that a `length` of 0 stands for, in samples at 500 Hz (paper.md; whole: 62 bins).
+DEFAULT_LENGTHS = {"crop": 2880, "pad": 72000, "whole": 62 * 243}
+
+
+def preset(name: str) -> Config:
+    """The preset of that name. Raises ConfigError naming the possible ones."""
+    if name not in PRESETS:
+        raise ConfigError(f"unknown preset {name!r}; possible: {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+def window_length(data: DataConfig) -> int:
+    """Samples of a window: the setting, or the default of its kind."""
+    return data.length or DEFAULT_LENGTHS[data.window]
+
+
+def to_dict(config: Any) -> dict[str, Any]:
+    """Nested dictionary of JSON values."""
+    return dataclasses.asdict(config)
+
+
+def from_dict(values: dict[str, Any]) -> Config:
+    """Inverse of `to_dict`. Raises ConfigError for unknown or missing fields and impossible values."""
+    return _build(Config, values, "")
+
+
+def differences(one: Config, other: Config) -> list[str]:
+    """Fields that differ, as `name: value → value`."""
+    left, right = _flat(to_dict(one)), _flat(to_dict(other))
+    return [f"{name}: {left[name]} → {right[name]}" for name in left if left[name] != right[name]]
+
+
+def validate(config: Config) -> None:
+    """Raises ConfigError for the first impossible value, with what is possible."""
+    for part in (config.model, config.objective, config.data, config.optimiser):
+        for name, hint in typing.get_type_hints(type(part)).items():
+            if typing.get_origin(hint) is Literal and getattr(part, name) not in typing.get_args(hint):
+                possible = ", ".join(map(str, typing.get_args(hint)))
+                raise ConfigError(f"{name} is {getattr(part, name)!r}; possible: {possible}")
+    objective, data, optimiser = config.objective, config.data, config.optimiser
+    rules = [
+        (0 < config.model.width <= 16, "width", config.model.width, "above 0 and at most 16"),
+        (objective.gamma >= 0, "gamma", objective.gamma, "0 or more"),
+        (objective.focus_negative >= 0, "focus_negative", objective.focus_negative, "0 or more"),
+        (objective.focus_positive >= 0, "focus_positive", objective.focus_positive, "0 or more"),
+        (0 <= objective.margin < 1, "margin", objective.margin, "from 0 to below 1"),
+        (0 <= objective.positive_power <= 1, "positive_power", objective.positive_power, "from 0 to 1"),
+        (objective.positive_limit >= 1, "positive_limit", objective.positive_limit, "1 or more"),
+        (data.length >= 0, "length", data.length, "0 (the window's default) or more samples"),
+        (
+            data.window != "whole" or data.length % 243 == 0,
+            "length",
+            data.length,
+            "a multiple of 243 (one attention bin) for --window whole",
+        ),
+        (0 <= data.augment <= 3, "augment", data.augment, "from 0 to 3"),
+        (
+            data.split != "file" or bool(data.split_file),
+            "split_file",
+            data.split_file,
+            "the path of a CSV with --split file",
+        ),
+        (optimiser.learning_rate > 0, "learning_rate", optimiser.learning_rate, "above 0"),
+        (optimiser.warmup_epochs >= 0, "warmup_epochs", optimiser.warmup_epochs, "0 or more"),
+        (optimiser.weight_decay >= 0, "weight_decay", optimiser.weight_decay, "0 or more"),
+        (
+            optimiser.optimiser == "adamw" or optimiser.weight_decay == 0,
+            "weight_decay",
+            optimiser.weight_decay,
+            "0 for --optimiser adam (adamw decays)",
+        ),
+        (optimiser.epsilon > 0, "epsilon", optimiser.epsilon, "above 0"),
+        (optimiser.clip_norm >= 0, "clip_norm", optimiser.clip_norm, "0 (no limit) or more"),
+        (0 <= optimiser.average < 1, "average", optimiser.average, "from 0 (none) to below 1"),
+        (config.batch_size >= 1, "batch_size", config.batch_size, "1 or more"),
+        (config.epochs >= 1, "epochs", config.epochs, "1 or more"),
+        (config.patience >= 0, "patience", config.patience, "0 (never stop early) or more"),
+        (0 <= config.seed < 2**31, "seed", config.seed, "from 0 to 2,147,483,647"),
+    ]
+    for fine, name, value, possible in rules:
+        if not fine:
+            raise ConfigError(f"{name} is {value!r}; possible: {possible}")
+    if not config.model.attention and objective.gamma:
+        raise ConfigError("gamma needs the attention branch: give --gamma 0 with --no-attention")
+
+
+def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{name}.")
+        else:
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _build(kind: Any, values: Any, where: str) -> Any:
+    if not isinstance(values, dict):
+        raise ConfigError(f"{where or 'config'} is {values!r}; possible: a table of settings")
+    hints = typing.get_type_hints(kind)
+    if unknown := sorted(set(values) - set(hints)):
+        raise ConfigError(f"unknown setting {where}{unknown[0]}; possible: {', '.join(hints)}")
+    if missing := sorted(set(hints) - set(values)):
+        raise ConfigError(f"setting {where}{missing[0]} is missing")
+    return kind(**{name: _value(hint, values[name], where + name) for name, hint in hints.items()})
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, name + ".")
+    origin = typing.get_origin(hint)
+    if origin is Literal:
+        return value
+    if origin is tuple:
+        if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+            return tuple(value)
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    elif not isinstance(hint, types.GenericAlias) and type(value) is hint:
+        return value
+    raise ConfigError(f"{name} is {value!r}; possible: a value of type {getattr(hint, '__name__', hint)}")
+
+
+_PAPER = Config(data=DataConfig(split="auto", window="pad"))
+
+#: Starting points; every field can be changed.
+PRESETS: dict[str, Config] = {
+    "quick": Config(
+        model=ModelConfig(width=0.25),
+        data=DataConfig(window="crop", augment=0.5),
+        optimiser=OptimiserConfig(
+            optimiser="adamw",
+            learning_rate=3e-3,
+            schedule="cosine",
+            warmup_epochs=1.0,
+            weight_decay=1e-2,
+            clip_norm=1.0,
+        ),
+        epochs=12,
+        patience=0,
+    ),
+    "fast": Config(
+        data=DataConfig(window="whole", augment=1.0),
+        objective=ObjectiveConfig(positive_power=0.5),
+        optimiser=OptimiserConfig(
+            optimiser="adamw",
+            learning_rate=1e-3,
+            schedule="cosine",
+            warmup_epochs=2.0,
+            weight_decay=1e-2,
+            clip_norm=1.0,
+            average=0.99,
+        ),
+        epochs=30,
+        patience=15,
+    ),
+    "paper-pad": _PAPER,
+    "paper-crop": dataclasses.replace(_PAPER, data=DataConfig(split="auto", window="crop")),
+}

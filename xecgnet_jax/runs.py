@@ -1,0 +1,216 @@
+"""Trained runs: a working directory or checkpoint → a model that predicts, and its scores on a corpus."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from tqdm import tqdm
+
+from xecgnet_jax.config import Config, from_dict, window_length
+from xecgnet_jax.data.batches import Standardisation, evaluation_windows
+from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.data.parts import choose_split, split_fingerprint
+from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.evaluation.metrics import THRESHOLD, count, predicted, summarise
+from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
+from xecgnet_jax.evaluation.table import format_table
+from xecgnet_jax.files import write_json, write_text
+from xecgnet_jax.model import BIN, XECGNet
+from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
+from xecgnet_jax.training.state import build_model
+
+Part = Literal["auto", "train", "validation", "test", "all"]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A checkpoint, ready to predict.
+
+    Attributes:
+      workdir: of the training run.
+      step: of the checkpoint.
+      config: of the run.
+      classes: names, in the order of the probabilities.
+      standardisation: per lead, of the training part.
+      model: the module.
+      variables: its variables.
+      data: what the run was trained on, as `Parts.description`.
+    """
+
+    workdir: Path
+    step: int
+    config: Config
+    classes: tuple[str, ...]
+    standardisation: Standardisation
+    model: XECGNet
+    variables: dict[str, Any]
+    data: dict[str, Any]
+
+    def predict(
+        self, pack: Pack, rows: np.ndarray, *, batch_size: int = 32, progress: bool = False
+    ) -> np.ndarray:
+        """Class probabilities [n, C] of whole recordings, with the window that the run was trained with."""
+        window, length = self.config.data.window, window_length(self.config.data)
+        lengths = pack.lengths[rows]
+        windows = len(evaluation_windows(lengths, window=window, length=length)[0])
+        with tqdm(total=windows, unit="window", desc="predict", disable=None if progress else True) as bar:
+            return predict_recordings(
+                make_predict(self.model.apply),
+                self.variables,
+                lambda position: pack.signal(int(rows[position])),
+                lengths,
+                window=window,
+                length=length,
+                standardisation=self.standardisation,
+                batch_size=batch_size,
+                progress=bar.update,
+            )
+
+
+def load_run(path: Path) -> Run:
+    """The best checkpoint of a working directory, or the one that WORKDIR/checkpoints/STEP names.
+
+    Raises:
+      CheckpointError: there is none, or it is damaged.
+    """
+    path = Path(path)
+    named = path.name.isdigit() and path.parent.name == FOLDER
+    workdir = path.parent.parent if named else path
+    checkpoints = Checkpoints(workdir, read_only=True)
+    try:
+        if named and not path.is_dir():
+            raise CheckpointError(f"{path}: there is no such checkpoint")
+        step = int(path.name) if named else checkpoints.best()
+        description = checkpoints.description(step)
+        config = from_dict(description["config"])
+        classes = tuple(description["classes"])
+        model = build_model(config.model, len(classes))
+        like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, BIN, len(LEADS))))
+        moments = description["standardisation"]
+        return Run(
+            workdir=workdir,
+            step=step,
+            config=config,
+            classes=classes,
+            standardisation=Standardisation(
+                np.asarray(moments["mean"], np.float32), np.asarray(moments["deviation"], np.float32)
+            ),
+            model=model,
+            variables=checkpoints.model(step, dict(like)),
+            data=description["data"],
+        )
+    except KeyError as error:
+        raise CheckpointError(
+            f"{path}: the checkpoint's description lacks {error}; it is of another version"
+        ) from None
+    finally:
+        checkpoints.close()
+
+
+def evaluate_run(
+    path: Path,
+    pack: Pack,
+    *,
+    corpus_name: str,
+    part: Part = "auto",
+    batch_size: int = 32,
+    progress: bool = True,
+) -> str:
+    """Scores a run on a corpus, and gives back what to print.
+
+    Writes metrics.json and predictions.csv to WORKDIR/evaluation/CORPUS-PART. Where they are there already, made from
+    the same checkpoint, recordings and settings, they are read, not made again.
+
+    Args:
+      path: working directory or checkpoint.
+      pack: the corpus.
+      corpus_name: names the folder of the results.
+      part: "auto" is the test part of the run's own corpus, all recordings of any other; the other parts but "all"
+        exist for the run's own corpus only.
+      batch_size: windows in a step.
+      progress: show a progress bar.
+
+    Raises:
+      CheckpointError: no such checkpoint, or a part of a corpus that the run was not trained on.
+    """
+    run = load_run(path)
+    part, rows = _rows(run, pack, part)
+    if not len(rows):
+        raise CheckpointError(f"the {part} part of this corpus has no recording to score")
+    folder = run.workdir / "evaluation" / f"{corpus_name}-{part}"
+    made_from = {
+        "step": run.step,
+        "trained_on": run.data,
+        "fingerprint": pack.fingerprint,
+        "part": part,
+        "recordings": len(rows),
+        "threshold": THRESHOLD,
+        "window": run.config.data.window,
+    }
+    metrics = _made_before(folder, made_from)
+    if metrics is None:
+        probabilities = run.predict(pack, rows, batch_size=batch_size, progress=progress)
+        labels = pack.labels[rows]
+        metrics = summarise(count(labels, predicted(probabilities)), run.classes) | {"made_from": made_from}
+        ids = [pack.ids[row] for row in rows]
+        write_text(folder / "predictions.csv", _predictions_csv(run.classes, ids, probabilities, labels))
+        write_json(folder / "metrics.json", metrics)
+    title = f"{corpus_name}, {part} part: {len(rows)} recordings, checkpoint {run.step} of {run.workdir}"
+    return format_table(metrics, title) + f"\n\nwritten: {folder}/metrics.json, predictions.csv"
+
+
+def _rows(run: Run, pack: Pack, part: Part) -> tuple[Part, np.ndarray]:
+    """The part that is meant, and its rows of the pack."""
+    own = pack.fingerprint == run.data["fingerprint"]
+    if part == "auto":
+        part = "test" if own else "all"
+    if part == "all":
+        rows = np.arange(len(pack))
+    else:
+        if not own:
+            raise CheckpointError(
+                f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give "
+                "--part all"
+            )
+        split = choose_split(pack, run.config.data)
+        if split_fingerprint(split) != run.data["split"]:
+            raise CheckpointError("the run's split file has changed since; restore it, or give --part all")
+        rows = pack.select(getattr(split, part))
+    if run.config.data.unlabelled == "drop":
+        rows = rows[pack.labels[rows].any(axis=1)]
+    return part, rows
+
+
+def _made_before(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
+    path = folder / "metrics.json"
+    if not path.exists() or not (folder / "predictions.csv").exists():
+        return None
+    try:
+        metrics = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        return None
+    return metrics if metrics.get("made_from") == made_from else None
+
+
+def _predictions_csv(
+    classes: tuple[str, ...], ids: list[str], probabilities: np.ndarray, labels: np.ndarray
+) -> str:
+    """id, one probability per class, predicted and true classes (separated by ;)."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["id", *(f"probability {name}" for name in classes), "predicted", "true"])
+    for name, row, found, true in zip(ids, probabilities, predicted(probabilities), labels, strict=True):
+        sets = [
+            ";".join(c for c, is_in in zip(classes, member, strict=True) if is_in) for member in (found, true)
+        ]
+        rows.writerow([name, *(f"{value:.6f}" for value in row), *sets])
+    return text.getvalue()

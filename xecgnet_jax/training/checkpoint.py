@@ -1,0 +1,145 @@
+"""Checkpoints: the only import of Orbax.
+
+A checkpoint is three items: `model` (the variables to predict with), `train` (what training needs besides) and
+`description` (JSON: the config, classes, leads, rate, units, standardisation, versions, data, progress), so that
+evaluation restores the model alone, and a checkpoint says by itself what it is.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import orbax.checkpoint as ocp
+from orbax.checkpoint.checkpoint_managers import preservation_policy
+
+from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.training.state import TrainState
+
+FOLDER = "checkpoints"
+
+# Orbax tells of every save on the root logger's level; errors still come through.
+logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def _quality(metrics: dict[str, Any]) -> tuple[float, float]:
+    """Orders checkpoints: validation micro F1, and the earlier of equals."""
+    return metrics["micro_f1"], -metrics["step"]
+
+
+class Checkpoints:
+    """The checkpoints of a working directory: the latest, and the best by validation micro F1."""
+
+    def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
+        folder = Path(workdir).resolve() / FOLDER
+        if read_only and not folder.is_dir():
+            raise CheckpointError(
+                f"{workdir}: no checkpoints there; give the working directory of a training run"
+            )
+        keep = preservation_policy.AnyPreservationPolicy(
+            [
+                preservation_policy.LatestN(1),
+                preservation_policy.BestN(
+                    get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False
+                ),
+            ]
+        )
+        self._manager = ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                best_fn=_quality,
+                preservation_policy=keep,
+                read_only=read_only,
+                create=not read_only,
+                cleanup_tmp_directories=not read_only,
+            ),
+            item_handlers={
+                "model": ocp.StandardCheckpointHandler(),
+                "train": ocp.StandardCheckpointHandler(),
+                "description": ocp.JsonCheckpointHandler(),
+            },
+        )
+        self._workdir = workdir
+
+    def save(self, state: TrainState, description: dict[str, Any], micro_f1: float | None) -> None:
+        """Saves in the background. `micro_f1` is None in the middle of an epoch: such a one is never the best."""
+        step = int(state.step)
+        if step in self._manager.all_steps():
+            return
+        # The next step donates the state's buffers while Orbax still writes them: it gets its own.
+        model = jax.tree.map(jnp.copy, state.best)
+        train = jax.tree.map(jnp.copy, _train_item(state))
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(
+                model=ocp.args.StandardSave(model),
+                train=ocp.args.StandardSave(train),
+                description=ocp.args.JsonSave(description),
+            ),
+            metrics=None if micro_f1 is None else {"micro_f1": float(micro_f1), "step": step},
+        )
+
+    def latest(self) -> int | None:
+        return self._manager.latest_step()
+
+    def best(self) -> int:
+        """Step of the best checkpoint. Raises CheckpointError where no epoch was finished yet."""
+        step = self._manager.best_step()
+        if step is None or self._manager.metrics(step) is None:
+            raise CheckpointError(f"{self._workdir}: no finished epoch to evaluate yet; let the run go on")
+        return step
+
+    def description(self, step: int) -> dict[str, Any]:
+        args = ocp.args.Composite(description=ocp.args.JsonRestore())
+        return self._restore(step, args)["description"]
+
+    def model(self, step: int, like: dict[str, Any]) -> dict[str, Any]:
+        """The variables of a step; `like` has their shapes."""
+        args = ocp.args.Composite(model=ocp.args.StandardRestore(_abstract(like)))
+        return self._restore(step, args)["model"]
+
+    def state(self, step: int, like: TrainState) -> TrainState:
+        """The whole training state of a step; `like` has its shapes."""
+        args = ocp.args.Composite(
+            model=ocp.args.StandardRestore(_abstract(like.best)),
+            train=ocp.args.StandardRestore(_abstract(_train_item(like))),
+        )
+        items = self._restore(step, args)
+        train, model = items["train"], items["model"]
+        averaged = like.average is not None
+        return TrainState(
+            step=train["step"],
+            variables=train["variables"] if averaged else model,
+            optimiser=train["optimiser"],
+            average=model if averaged else None,
+        )
+
+    def close(self) -> None:
+        """Waits for saves under way."""
+        self._manager.wait_until_finished()
+        self._manager.close()
+
+    def _restore(self, step: int, args: Any) -> Any:
+        try:
+            return self._manager.restore(step, args=args)
+        except (ValueError, KeyError, TypeError, OSError) as error:
+            cause = str(error).splitlines()[0]
+            raise CheckpointError(
+                f"{self._workdir}: checkpoint {step} cannot be restored ({cause}); it is damaged or of another "
+                "version; train anew in another working directory"
+            ) from error
+
+
+def _train_item(state: TrainState) -> dict[str, Any]:
+    """What `model` does not already hold: without an average, `model` is the trained variables themselves."""
+    item = {"step": state.step, "optimiser": state.optimiser}
+    return item if state.average is None else item | {"variables": state.variables}
+
+
+def _abstract(tree: Any) -> Any:
+    """Shapes, types and (single-device) shardings of a tree of arrays or of shapes."""
+    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)

@@ -1,0 +1,334 @@
+"""fit(): where data, steps, checkpoints and logs meet."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal as signals
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xecgnet_jax.config import Config, differences, from_dict, to_dict, window_length
+from xecgnet_jax.data.batches import Batch, gather, plan, steps_per_epoch, whole_bins, window_samples
+from xecgnet_jax.data.parts import Parts
+from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.errors import CheckpointError, DivergedError, StoppedError
+from xecgnet_jax.evaluation.metrics import count, predicted, summarise
+from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
+from xecgnet_jax.files import write_json
+from xecgnet_jax.model import BIN
+from xecgnet_jax.training.checkpoint import Checkpoints
+from xecgnet_jax.training.log import Log, read_metrics, versions, write_environment
+from xecgnet_jax.training.state import TrainState, build_model, build_optimiser, init_state, learning_rate
+from xecgnet_jax.training.step import positive_weights, train_step
+
+CONFIG = "config.json"
+#: Losses are looked at this many steps late, so that the device never waits for the host.
+_LAG = 8
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands; kept in each checkpoint.
+
+    Attributes:
+      losses: sums over the steps of the running epoch, by name.
+      best: highest validation micro F1 so far, −1 before the first epoch.
+      best_epoch: the epoch (from 1) that reached it.
+      finished: no epoch is left, or `patience` of them passed without a better one.
+    """
+
+    losses: dict[str, float]
+    best: float = -1.0
+    best_epoch: int = 0
+    finished: bool = False
+
+
+def fit(
+    config: Config, parts: Parts, workdir: Path, *, progress: bool = True, save_every: int = 0
+) -> dict[str, Any]:
+    """Trains, or goes on with the run that `workdir` holds, and gives back its best epoch's line of metrics.jsonl.
+
+    A run is a function of (config, data, seed, step): one that was killed and goes on ends with the same bits as
+    one that was not.
+
+    Args:
+      config: of the run.
+      parts: the recordings.
+      workdir: made where it is missing; gets config.json, environment.json, metrics.jsonl, tensorboard/, checkpoints/.
+      progress: show a progress bar.
+      save_every: also save a checkpoint after this many steps; 0: after each epoch only.
+
+    Raises:
+      CheckpointError: `workdir` holds a run of another config or other data.
+      DivergedError: naming the step whose loss is not finite.
+      StoppedError: on Ctrl-C or SIGTERM, after saving.
+    """
+    workdir.mkdir(parents=True, exist_ok=True)
+    _claim(workdir, config)
+    write_environment(workdir)
+    checkpoints = Checkpoints(workdir)
+    try:
+        return _fit(config, parts, workdir, checkpoints, progress=progress, save_every=save_every)
+    finally:
+        checkpoints.close()
+
+
+def describe(config: Config, parts: Parts, progress: Progress) -> dict[str, Any]:
+    """What a checkpoint says of itself."""
+    return {
+        "config": to_dict(config),
+        "classes": list(parts.pack.classes),
+        "leads": list(LEADS),
+        "rate": RATE,
+        "units": "mV",
+        "standardisation": {
+            "mean": [float(value) for value in parts.standardisation.mean],
+            "deviation": [float(value) for value in parts.standardisation.deviation],
+        },
+        "data": parts.description(),
+        "seed": config.seed,
+        "versions": versions(),
+        "progress": {
+            "losses": progress.losses,
+            "best": progress.best,
+            "best_epoch": progress.best_epoch,
+            "finished": progress.finished,
+        },
+    }
+
+
+def make_batch(config: Config, parts: Parts, step: int) -> Batch:
+    """The batch of a step, gathered on the host: a pure function of (config, data, step)."""
+    lengths = parts.pack.lengths[parts.train]
+    samples = window_samples(config.data.window, window_length(config.data), lengths)
+    chosen = plan(
+        config.seed, step, lengths, batch_size=config.batch_size, window=config.data.window, samples=samples
+    )
+    recordings = parts.train[chosen.recordings]
+    signal, inside = gather(parts.pack.signal, recordings, chosen.starts, samples, parts.standardisation)
+    # All bins real, whatever the step: no mask, and none of its cost.
+    masked = config.data.window == "whole" and np.any(whole_bins(lengths) * BIN < samples)
+    labels = parts.pack.labels[recordings].astype(np.float32)
+    return Batch(signal, labels, chosen.weights, chosen.bins if masked else None, inside)
+
+
+def _fit(
+    config: Config, parts: Parts, workdir: Path, checkpoints: Checkpoints, *, progress: bool, save_every: int
+) -> dict[str, Any]:
+    per_epoch = steps_per_epoch(len(parts.train), config.batch_size)
+    total = per_epoch * config.epochs
+    optimiser = build_optimiser(config.optimiser, config.epochs, per_epoch)
+    rate = learning_rate(config.optimiser, config.epochs, per_epoch)
+    model = build_model(config.model, len(parts.pack.classes))
+    fresh = partial(init_state, config, len(parts.pack.classes), optimiser)
+    state, standing = _restore(checkpoints, config, parts, fresh)
+    weights = positive_weights(config.objective, parts.pack.labels[parts.train])
+    advance = jax.jit(
+        partial(
+            train_step,
+            apply=model.apply,
+            optimiser=optimiser,
+            config=config,
+            weights_of_positives=None if weights is None else jnp.asarray(weights),
+        ),
+        donate_argnums=0,
+    )
+    predict = make_predict(model.apply)
+    first = int(state.step)
+    log = Log(workdir, step=first, total=total, epochs=config.epochs, progress=progress)
+    best_record = _best_record(workdir, standing)
+    losses = _Losses(standing.losses)
+    begun = time.monotonic()
+    try:
+        with _stop_requests() as stop:
+            step = first
+            while not standing.finished:
+                epoch, within = divmod(step, per_epoch)
+                state, metrics = advance(state, make_batch(config, parts, step))
+                losses.add(step, metrics)
+                step += 1
+                log.step(epoch, losses.latest)
+                ended = within + 1 == per_epoch
+                if ended:
+                    means = losses.take(per_epoch)
+                    seconds, begun = time.monotonic() - begun, time.monotonic()
+                    summary = _validate(predict, state, parts, config)
+                    record = {
+                        "epoch": epoch + 1,
+                        "step": step,
+                        **means,
+                        "learning_rate": float(rate(step - 1)),
+                        **summary,
+                        "seconds": seconds,
+                        "validation_seconds": time.monotonic() - begun,
+                    }
+                    begun = time.monotonic()
+                    standing, better = _progressed(standing, record, config)
+                    best_record = record if better else best_record
+                    log.epoch(record)
+                    checkpoints.save(state, describe(config, parts, standing), record["validation_micro_f1"])
+                elif stop.requested or (save_every and step % save_every == 0):
+                    standing = Progress(losses.sums(), standing.best, standing.best_epoch)
+                    checkpoints.save(state, describe(config, parts, standing), None)
+                if stop.requested and not standing.finished:
+                    raise StoppedError(
+                        f"stopped at step {step} of {total} and saved; the same command goes on from there"
+                    )
+    finally:
+        log.close()
+    return best_record
+
+
+def _claim(workdir: Path, config: Config) -> None:
+    """Writes config.json, or checks that the one there is the same."""
+    path = workdir / CONFIG
+    if not path.exists():
+        write_json(path, to_dict(config))
+        return
+    held = read_config(workdir)
+    if changed := differences(held, config):
+        raise CheckpointError(
+            f"{workdir} holds a run of another config ({'; '.join(changed)}); choose another --workdir, or give the "
+            "settings it was begun with"
+        )
+
+
+def read_config(workdir: Path) -> Config:
+    """The config of a working directory."""
+    path = workdir / CONFIG
+    try:
+        return from_dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise CheckpointError(
+            f"{workdir}: no {CONFIG} there; give the working directory of a training run"
+        ) from None
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise CheckpointError(
+            f"{path} is not valid JSON ({error}); restore it or train anew elsewhere"
+        ) from None
+
+
+def _restore(
+    checkpoints: Checkpoints, config: Config, parts: Parts, fresh: Any
+) -> tuple[TrainState, Progress]:
+    step = checkpoints.latest()
+    if step is None:
+        return jax.jit(fresh)(), Progress({})
+    description = checkpoints.description(step)
+    ours = parts.description()
+    if changed := [name for name in ours if description["data"].get(name) != ours[name]]:
+        raise CheckpointError(
+            f"the run was begun with other data ({', '.join(changed)} differ); give the corpus and split it was begun "
+            "with, or another --workdir"
+        )
+    return checkpoints.state(step, jax.eval_shape(fresh)), Progress(**description["progress"])
+
+
+def _best_record(workdir: Path, standing: Progress) -> dict[str, Any]:
+    return next((record for record in read_metrics(workdir) if record["epoch"] == standing.best_epoch), {})
+
+
+def _progressed(standing: Progress, record: dict[str, Any], config: Config) -> tuple[Progress, bool]:
+    """The standing after an epoch, and whether that epoch is the best so far."""
+    f1, epoch = record["validation_micro_f1"], record["epoch"]
+    better = f1 > standing.best
+    best, best_epoch = (f1, epoch) if better else (standing.best, standing.best_epoch)
+    patience_lost = config.patience > 0 and epoch - best_epoch >= config.patience
+    return Progress({}, best, best_epoch, finished=epoch >= config.epochs or patience_lost), better
+
+
+def _validate(predict: Any, state: TrainState, parts: Parts, config: Config) -> dict[str, float | None]:
+    probabilities = predict_recordings(
+        predict,
+        state.best,
+        lambda position: parts.pack.signal(int(parts.validation[position])),
+        parts.pack.lengths[parts.validation],
+        window=config.data.window,
+        length=window_length(config.data),
+        standardisation=parts.standardisation,
+        batch_size=config.batch_size,
+    )
+    labels = parts.pack.labels[parts.validation]
+    summary = summarise(count(labels, predicted(probabilities)), parts.pack.classes)
+    return {
+        "validation_micro_f1": summary["micro"]["f1"] or 0.0,
+        "validation_macro_f1": summary["macro"]["f1"],
+        "validation_subset_accuracy": summary["subset_accuracy"]["all"]["accuracy"],
+        "validation_multi_label_subset_accuracy": summary["subset_accuracy"]["multi_label"]["accuracy"],
+    }
+
+
+class _Losses:
+    """Sums a step's metrics over an epoch, a few steps late, and finds the first that is not finite."""
+
+    def __init__(self, sums: dict[str, float]) -> None:
+        self._sums = dict(sums)
+        self._waiting: list[tuple[int, dict[str, jax.Array]]] = []
+        self.latest: float | None = None
+
+    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        self._waiting.append((step, metrics))
+        if len(self._waiting) > _LAG:
+            self._read(*self._waiting.pop(0))
+
+    def sums(self) -> dict[str, float]:
+        while self._waiting:
+            self._read(*self._waiting.pop(0))
+        return dict(self._sums)
+
+    def take(self, steps: int) -> dict[str, float]:
+        """Means over the epoch's steps; the sums begin anew."""
+        means = {name: total / steps for name, total in self.sums().items()}
+        self._sums = {}
+        return means
+
+    def _read(self, step: int, metrics: dict[str, jax.Array]) -> None:
+        values = {name: float(value) for name, value in metrics.items()}
+        self.latest = values["loss"]
+        if not all(map(math.isfinite, values.values())):
+            raise DivergedError(
+                f"the loss of step {step} is not finite ({', '.join(f'{k} {v:g}' for k, v in values.items())}); lower "
+                "--learning-rate or set --clip-norm, in another --workdir"
+            )
+        for name, value in values.items():
+            self._sums[name] = self._sums.get(name, 0.0) + value
+
+
+class _Stop:
+    requested = False
+
+
+@contextmanager
+def _stop_requests() -> Iterator[_Stop]:
+    """Turns the first SIGINT or SIGTERM into a request; a second one acts as ever."""
+    stop = _Stop()
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signals.signal(number, handler)
+
+    def request(number: int, frame: Any) -> None:
+        stop.requested = True
+        restore()
+
+    try:
+        for number in (signals.SIGINT, signals.SIGTERM):
+            before[number] = signals.signal(number, request)
+    except ValueError:
+        # Not the main thread: it alone may set handlers, and only it is asked to stop.
+        before.clear()
+    try:
+        yield stop
+    finally:
+        restore()

@@ -1,0 +1,146 @@
+"""The objective: classification losses of both heads plus γ times the alignment of attention and reference."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+
+from xecgnet_jax.model import Outputs
+
+Reference = Literal["all_classes", "true_classes"]
+Norm = Literal["l2", "l2_squared", "l1"]
+
+
+def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
+    """−log P(label) for each class, from logits: [B, C] → [B, C]."""
+    return jax.nn.softplus(logits) - labels * logits
+
+
+def asymmetric_loss(
+    logits: jax.Array, labels: jax.Array, *, focus_negative: float, focus_positive: float, margin: float
+) -> jax.Array:
+    """Asymmetric loss of Ridnik et al. (ICCV 2021), [B, C]: easy negatives count less.
+
+    L₊ = (1 − p)^γ₊ log p, L₋ = p_m^γ₋ log(1 − p_m), p_m = max(p − margin, 0), negated.
+    With both focus exponents and the margin 0 it is binary cross-entropy.
+    """
+    probability = jax.nn.sigmoid(logits)
+    positive = (1 - probability) ** focus_positive * -jax.nn.log_sigmoid(logits)
+    if margin:
+        shifted = jnp.maximum(probability - margin, 0.0)
+        # shifted^γ has no gradient at 0 for γ < 1; the loss is 0 there whatever the exponent.
+        inside = shifted > 0
+        safe = jnp.where(inside, shifted, 0.5)
+        negative = jnp.where(inside, safe**focus_negative * -jnp.log1p(-safe * (1 - 1e-6)), 0.0)
+    else:
+        negative = probability**focus_negative * jax.nn.softplus(logits)
+    return labels * positive + (1 - labels) * negative
+
+
+def reference_map(responses: jax.Array, labels: jax.Array, divide_by: Reference = "all_classes") -> jax.Array:
+    """Average response map of the true classes: [B, S, C], [B, C] → [B, S].
+
+    Args:
+      responses: [B, S, C].
+      labels: [B, C], 0 or 1.
+      divide_by: "all_classes", as the authors' code (C = 9 however many are true); "true_classes", as
+        their text. Without any true class the map is zero in both.
+    """
+    total = jnp.einsum("bsc,bc->bs", responses, labels)
+    if divide_by == "all_classes":
+        return total / responses.shape[-1]
+    return total / jnp.maximum(jnp.sum(labels, axis=-1, keepdims=True), 1.0)
+
+
+def distance(difference: jax.Array, norm: Norm = "l2") -> jax.Array:
+    """Norm over time of each recording's difference: [B, S] → [B]. Its gradient at 0 is 0."""
+    if norm == "l1":
+        return jnp.sum(jnp.abs(difference), axis=-1)
+    squares = jnp.sum(jnp.square(difference), axis=-1)
+    if norm == "l2_squared":
+        return squares
+    positive = squares > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, squares, 1.0)), 0.0)
+
+
+def alignment(
+    outputs: Outputs,
+    labels: jax.Array,
+    *,
+    reference: Reference = "all_classes",
+    norm: Norm = "l2",
+    reference_gradient: bool = True,
+) -> jax.Array:
+    """‖reference map − attention map‖ of each recording: [B]. Zero for the plain network."""
+    if outputs.attention is None or outputs.responses is None:
+        return jnp.zeros(labels.shape[0])
+    target = reference_map(outputs.responses, labels, reference)
+    if not reference_gradient:
+        target = jax.lax.stop_gradient(target)
+    return distance(target - outputs.attention, norm)
+
+
+def objective(
+    outputs: Outputs,
+    labels: jax.Array,
+    *,
+    gamma: jax.Array | float = 0.01,
+    reference: Reference = "all_classes",
+    norm: Norm = "l2",
+    term: Literal["both_heads", "once"] = "both_heads",
+    reference_gradient: bool = True,
+    loss: Literal["bce", "asymmetric"] = "bce",
+    focus_negative: float = 0.0,
+    focus_positive: float = 0.0,
+    margin: float = 0.0,
+    positive_weights: jax.Array | None = None,
+    weights: jax.Array | None = None,
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """The training loss and its parts, means over the batch.
+
+    With the defaults it is the authors': Σ over heads of mean(BCE) + γ · mean(‖reference − attention‖₂), so
+    that the term counts twice.
+
+    Args:
+      outputs: of the network.
+      labels: [B, C], 0 or 1, float.
+      gamma: weight of the alignment term; may be traced.
+      reference, norm, reference_gradient: see `alignment`.
+      term: "both_heads" adds the term to each head's loss (the authors' code), "once" adds it once.
+      loss: of each class and head: binary cross-entropy, or the asymmetric loss with its three settings.
+      positive_weights: [C] factors on the loss of positives, or None.
+      weights: [B], how much each recording counts (0 for the padding of a last batch), or None for 1 each.
+
+    Returns:
+      (loss, {"attention_loss", "perception_loss", "alignment"}), scalars.
+    """
+    if weights is None:
+        weights = jnp.ones(labels.shape[0])
+    total_weight = jnp.maximum(jnp.sum(weights), 1e-12)
+
+    def mean(values: jax.Array) -> jax.Array:
+        return jnp.sum(values * weights) / total_weight
+
+    def classification(logits: jax.Array | None) -> jax.Array:
+        if logits is None:
+            return jnp.zeros(())
+        if loss == "bce":
+            each = binary_cross_entropy(logits, labels)
+        else:
+            each = asymmetric_loss(
+                logits, labels, focus_negative=focus_negative, focus_positive=focus_positive, margin=margin
+            )
+        if positive_weights is not None:
+            each = each * (1 + labels * (positive_weights - 1)[None, :])
+        return mean(jnp.mean(each, axis=-1))
+
+    attention_loss = classification(outputs.attention_logits)
+    perception_loss = classification(outputs.perception_logits)
+    aligned = mean(
+        alignment(outputs, labels, reference=reference, norm=norm, reference_gradient=reference_gradient)
+    )
+    times = 2.0 if term == "both_heads" else 1.0
+    total = attention_loss + perception_loss + times * gamma * aligned
+    return total, {"attention_loss": attention_loss, "perception_loss": perception_loss, "alignment": aligned}

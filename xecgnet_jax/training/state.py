@@ -1,0 +1,78 @@
+"""`TrainState`, the optimiser and the learning rate, from config."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from xecgnet_jax.config import Config, ModelConfig, OptimiserConfig
+from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.model import BIN, XECGNet
+
+
+class TrainState(NamedTuple):
+    """All that a training step reads and writes.
+
+    Attributes:
+      step: int32 scalar, steps made.
+      variables: {"params", "batch_stats"} that are trained.
+      optimiser: the optimiser's state.
+      average: moving average of `variables`, or None where the config asks for none.
+    """
+
+    step: jax.Array
+    variables: dict[str, Any]
+    optimiser: Any
+    average: dict[str, Any] | None
+
+    @property
+    def best(self) -> dict[str, Any]:
+        """The variables to predict with: the average where there is one."""
+        return self.variables if self.average is None else self.average
+
+
+def build_model(config: ModelConfig, classes: int) -> XECGNet:
+    return XECGNet(
+        classes=classes,
+        width=config.width,
+        attention_head=config.attention_head,
+        activation=config.activation,
+        attention=config.attention,
+    )
+
+
+def learning_rate(config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> optax.Schedule:
+    """Step → learning rate: linear warm-up, then constant or a cosine to zero at the last epoch."""
+    warmup = round(config.warmup_epochs * steps_per_epoch)
+    if config.schedule == "cosine":
+        after = optax.cosine_decay_schedule(config.learning_rate, max(1, epochs * steps_per_epoch - warmup))
+    else:
+        after = optax.constant_schedule(config.learning_rate)
+    if not warmup:
+        return after
+    return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, warmup), after], [warmup])
+
+
+def build_optimiser(
+    config: OptimiserConfig, epochs: int, steps_per_epoch: int
+) -> optax.GradientTransformation:
+    """Adam or AdamW (kernels decay, biases and normalisations do not), with a limit on the gradient's norm."""
+    rate = learning_rate(config, epochs, steps_per_epoch)
+    if config.optimiser == "adamw":
+        kernels = lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)  # noqa: E731
+        adam = optax.adamw(rate, eps=config.epsilon, weight_decay=config.weight_decay, mask=kernels)
+    else:
+        adam = optax.adam(rate, eps=config.epsilon)
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm else adam
+
+
+def init_state(config: Config, classes: int, optimiser: optax.GradientTransformation) -> TrainState:
+    """The state before step 0, a pure function of the config (its seed)."""
+    model = build_model(config.model, classes)
+    key = jax.random.fold_in(jax.random.key(config.seed), 0)
+    variables = dict(model.init(key, jnp.zeros((1, BIN, len(LEADS)))))
+    average = jax.tree.map(jnp.copy, variables) if config.optimiser.average else None
+    return TrainState(jnp.zeros((), jnp.int32), variables, optimiser.init(variables["params"]), average)

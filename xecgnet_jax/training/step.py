@@ -1,0 +1,101 @@
+"""The jitted train step: (state, batch) → (state, metrics)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from xecgnet_jax.config import Config, ObjectiveConfig
+from xecgnet_jax.data.batches import Batch, augment
+from xecgnet_jax.training.objective import objective
+from xecgnet_jax.training.state import TrainState
+
+Metrics = dict[str, jax.Array]
+
+
+def positive_weights(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray | None:
+    """[C] weights of positives from the training part's labels [R, C], or None where all weigh alike."""
+    if not config.positive_power:
+        return None
+    positives = labels.sum(axis=0)
+    ratio = (len(labels) - positives) / np.maximum(positives, 1)
+    return np.clip(ratio**config.positive_power, 1 / config.positive_limit, config.positive_limit).astype(
+        np.float32
+    )
+
+
+def loss_settings(config: ObjectiveConfig) -> dict[str, Any]:
+    """The keyword arguments of `objective` that a config decides, γ included."""
+    names = (
+        "gamma",
+        "reference",
+        "norm",
+        "term",
+        "reference_gradient",
+        "loss",
+        "focus_negative",
+        "focus_positive",
+    )
+    return {name: getattr(config, name) for name in (*names, "margin")}
+
+
+def train_step(
+    state: TrainState,
+    batch: Batch,
+    *,
+    apply: Callable[..., Any],
+    optimiser: optax.GradientTransformation,
+    config: Config,
+    weights_of_positives: jax.Array | None = None,
+    gamma: jax.Array | float | None = None,
+    seed: jax.Array | int | None = None,
+) -> tuple[TrainState, Metrics]:
+    """One step of gradient descent; pure, to be jitted, vmapped and scanned.
+
+    Args:
+      state: before the step.
+      batch: of this step.
+      apply: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
+      optimiser: as in the state.
+      config: of the run.
+      weights_of_positives: [C], see `positive_weights`.
+      gamma, seed: instead of the config's, may be traced (sweeps).
+
+    Returns:
+      (state, {"loss", "attention_loss", "perception_loss", "alignment", "gradient_norm"}), means over the batch.
+    """
+    if config.data.augment:
+        key = jax.random.fold_in(jax.random.key(config.seed if seed is None else seed), 3)
+        batch = augment(batch, jax.random.fold_in(key, state.step), config.data.augment)
+    settings = loss_settings(config.objective)
+    if gamma is not None:
+        settings["gamma"] = gamma
+
+    def loss(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
+        outputs, updated = apply(
+            state.variables | {"params": params},
+            batch.signal,
+            train=True,
+            bins=batch.bins,
+            mutable=["batch_stats"],
+        )
+        total, terms = objective(
+            outputs, batch.labels, weights=batch.weights, positive_weights=weights_of_positives, **settings
+        )
+        return total, (updated["batch_stats"], terms)
+
+    (total, (statistics, terms)), gradient = jax.value_and_grad(loss, has_aux=True)(state.variables["params"])
+    updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.variables["params"])
+    variables = {"params": optax.apply_updates(state.variables["params"], updates), "batch_stats": statistics}
+    average = state.average
+    if average is not None:
+        # A young average forgets its random beginning faster: decay (1 + t) / (10 + t) until that is the slower.
+        decay = jnp.minimum(config.optimiser.average, (1.0 + state.step) / (10.0 + state.step))
+        average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, variables)
+    metrics = {"loss": total, **terms, "gradient_norm": optax.tree.norm(gradient)}
+    return TrainState(state.step + 1, variables, optimiser_state, average), metrics
