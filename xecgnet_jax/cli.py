@@ -86,9 +86,7 @@ def _train(words: list[str]) -> None:
         TrainArguments,
         rest,
         "xecgnet-train",
-        "Trains xECGNet. --preset NAME first chooses a starting point: "
-        + ", ".join(PRESETS)
-        + " (default: quick).",
+        "Trains xECGNet. --preset NAME first chooses a starting point: " + ", ".join(PRESETS) + " (default: quick).",
         default=TrainArguments(config=base),
     )
     folder = arguments.workdir or Path("runs") / name
@@ -146,9 +144,7 @@ def _pack(corpus: CorpusArguments, progress: bool) -> Any:
         from xecgnet_jax.data.simulate import simulate_corpus
 
         folder = corpus.cache / f"simulated-{corpus.simulate}-{corpus.simulate_seed}"
-        simulate_corpus(
-            folder, corpus.simulate, corpus.simulate_seed, progress=progress, workers=corpus.workers
-        )
+        simulate_corpus(folder, corpus.simulate, corpus.simulate_seed, progress=progress, workers=corpus.workers)
     digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     destination = corpus.cache / "packs" / f"{folder.resolve().name}-{digest}"
     made_before = destination.is_dir()
@@ -218,3 +214,10 @@ def _guarded(command: Callable[[list[str]], None], arguments: Sequence[str] | No
         print("stopped", file=sys.stderr)
         return _STOPPED
     return 0
+
+
+if __name__ == "__main__":
+    commands = {"train": train, "eval": evaluate}
+    if len(sys.argv) < 2 or sys.argv[1] not in commands:
+        sys.exit(f"usage: python -m xecgnet_jax.cli {{{','.join(commands)}}} …")
+    sys.exit(commands[sys.argv[1]](sys.argv[2:]))

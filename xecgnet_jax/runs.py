@@ -55,9 +55,7 @@ class Run:
     variables: dict[str, Any]
     data: dict[str, Any]
 
-    def predict(
-        self, pack: Pack, rows: np.ndarray, *, batch_size: int = 32, progress: bool = False
-    ) -> np.ndarray:
+    def predict(self, pack: Pack, rows: np.ndarray, *, batch_size: int = 32, progress: bool = False) -> np.ndarray:
         """Class probabilities [n, C] of whole recordings, with the window that the run was trained with."""
         window, length = self.config.data.window, window_length(self.config.data)
         lengths = pack.lengths[rows]
@@ -109,9 +107,7 @@ def load_run(path: Path) -> Run:
             data=description["data"],
         )
     except KeyError as error:
-        raise CheckpointError(
-            f"{path}: the checkpoint's description lacks {error}; it is of another version"
-        ) from None
+        raise CheckpointError(f"{path}: the checkpoint's description lacks {error}; it is of another version") from None
     finally:
         checkpoints.close()
 
@@ -201,16 +197,12 @@ def _made_before(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | No
     return metrics if metrics.get("made_from") == made_from else None
 
 
-def _predictions_csv(
-    classes: tuple[str, ...], ids: list[str], probabilities: np.ndarray, labels: np.ndarray
-) -> str:
+def _predictions_csv(classes: tuple[str, ...], ids: list[str], probabilities: np.ndarray, labels: np.ndarray) -> str:
     """id, one probability per class, predicted and true classes (separated by ;)."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     rows.writerow(["id", *(f"probability {name}" for name in classes), "predicted", "true"])
     for name, row, found, true in zip(ids, probabilities, predicted(probabilities), labels, strict=True):
-        sets = [
-            ";".join(c for c, is_in in zip(classes, member, strict=True) if is_in) for member in (found, true)
-        ]
+        sets = [";".join(c for c, is_in in zip(classes, member, strict=True) if is_in) for member in (found, true)]
         rows.writerow([name, *(f"{value:.6f}" for value in row), *sets])
     return text.getvalue()

@@ -183,9 +183,7 @@ def standardisation(signals: Callable[[int], np.ndarray], recordings: np.ndarray
         mean = signal.mean(axis=0) + (mean if mean.size else 0.0)
         deviation = signal.std(axis=0) + (deviation if deviation.size else 0.0)
     mean, deviation = mean / len(recordings), deviation / len(recordings)
-    return Standardisation(
-        mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32)
-    )
+    return Standardisation(mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32))
 
 
 def augment(batch: Batch, key: jax.Array, strength: float) -> Batch:

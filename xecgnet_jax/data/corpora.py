@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import csv
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+
+from xecgnet_jax.data.headers import parse_age, parse_sex
+from xecgnet_jax.data.records import read_header
+from xecgnet_jax.errors import CorpusError, RecordError
 
 
 @dataclass(frozen=True)
@@ -42,3 +51,207 @@ class Corpus:
     kind: str
     root: Path
     entries: tuple[Entry, ...]
+
+
+#: What `open_corpus` looks for, as its error message lists it.
+KNOWN_FOLDERS: str = (
+    "ptbxl_database.csv and records500/ (PTB-XL); "
+    "REFERENCE.csv and .mat files beside it or in TrainingSet*/ (CPSC2018); "
+    "labels.csv and WFDB records (.hea) below it (columns: docs/data.md); "
+    "WFDB records (.hea) with a line #Dx: (PhysioNet/CinC Challenge)"
+)
+
+#: How many offending names an error message lists.
+NAMES_SHOWN: int = 5
+
+
+def open_corpus(folder: str | Path) -> Corpus:
+    """Recognises the corpus in `folder` and lists its recordings; signals are not read.
+
+    A Challenge recording whose header cannot be parsed is listed without codes: `read_recording`
+    refuses it with the cause, so that one damaged file does not close a corpus of 40,000.
+
+    Raises:
+      CorpusError: the folder is none of `KNOWN_FOLDERS`, or its tables contradict its files.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise CorpusError(f"{root}: no such folder. Check the path.")
+    found = [name for name in OPENERS if (root / name).is_file()]
+    if len(found) > 1:
+        raise CorpusError(f"{root}: holds {' and '.join(found)}; only one can apply. Remove the others.")
+    kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
+    entries = tuple(sorted(entries_of(root), key=lambda entry: entry.id))
+    if not entries:
+        raise CorpusError(f"{root}: holds no recordings of a known corpus. Looked for: {KNOWN_FOLDERS}.")
+    return Corpus(kind, root, entries)
+
+
+def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
+    """CPSC2018's REFERENCE.csv: recording → its one to three codes, in the table's order.
+
+    Raises:
+      CorpusError: the table is not of this form, or lists a recording twice.
+    """
+    path = Path(path)
+    rows = _table(path, ("Recording", "First_label"))
+    columns = ("First_label", "Second_label", "Third_label")
+    codes = {row["Recording"]: tuple(row[column] for column in columns if row.get(column)) for row in rows}
+    _check_unique(path, [row["Recording"] for row in rows])
+    _refuse(path, "no label in the row of", [name for name, found in codes.items() if not found], "Add one.")
+    return codes
+
+
+def _cpsc_entries(root: Path) -> list[Entry]:
+    """The `.mat` files that are there. The table may list more: parts of the corpus are common."""
+    codes = read_reference(root / "REFERENCE.csv")
+    paths = _paths_by_name(sorted([*root.glob("[!.]*.mat"), *root.glob("TrainingSet*/[!.]*.mat")]))
+    unlisted = [name for name in paths if name not in codes]
+    _refuse(root / "REFERENCE.csv", "no row for", unlisted, "Use the table of these recordings.")
+    return [Entry(name, path, codes[name]) for name, path in paths.items()]
+
+
+def _challenge_entries(root: Path) -> list[Entry]:
+    paths = _paths_by_name(_files_below(root, ".hea"))
+    entries, unlabelled = [], []
+    for name, path in paths.items():
+        try:
+            header = read_header(path)
+        except RecordError:
+            entries.append(Entry(name, path, ()))
+            continue
+        if header.codes is None:
+            unlabelled.append(name)
+        entries.append(Entry(name, path, header.codes or (), age=header.age, sex=header.sex))
+    _refuse(root, "no line #Dx: in the header of", unlabelled, "Write a labels.csv (docs/data.md).")
+    headless = [path.stem for path in _files_below(root, ".mat") if path.stem not in paths]
+    _refuse(root, "no header (.hea) beside the signal file of", headless, f"Looked for: {KNOWN_FOLDERS}.")
+    return entries
+
+
+def _ptbxl_entries(root: Path) -> list[Entry]:
+    table = root / "ptbxl_database.csv"
+    columns = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", "filename_hr")
+    entries = [_ptbxl_entry(root, table, row) for row in _table(table, columns)]
+    _check_unique(table, [entry.id for entry in entries])
+    headers = set(_files_below(root / "records500", ".hea"))
+    absent = [entry.id for entry in entries if entry.path not in headers]
+    _refuse(table, "no file in records500/ for", absent, "Complete the download, or take out their rows.")
+    return entries
+
+
+def _ptbxl_entry(root: Path, table: Path, row: dict[str, str]) -> Entry:
+    """One row. `sex` is 0 for male; an `age` of 300 stands for any above 89, so it is unknown."""
+    where = f"{table}: ecg_id {row['ecg_id']}"
+    name = PurePosixPath(row["filename_hr"])
+    if name.parts[:1] != ("records500",) or len(name.parts) != 3 or ".." in name.parts:
+        raise CorpusError(f"{where}: {row['filename_hr']!r} does not lie in records500/. Restore the table.")
+    try:
+        codes = ast.literal_eval(row["scp_codes"])
+    except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
+        codes = None
+    if not isinstance(codes, dict) or not all(isinstance(code, str) for code in codes):
+        raise CorpusError(f"{where}: {row['scp_codes'][:60]!r} is no dictionary of codes. Restore the table.")
+    return Entry(
+        id=name.name,
+        path=root / f"{name}.hea",
+        codes=tuple(codes),
+        patient=row["patient_id"].removesuffix(".0") or None,
+        fold=_fold(where, row["strat_fold"]),
+        age=parse_age(row["age"]),
+        sex={"0": "M", "1": "F"}.get(row["sex"]),
+    )
+
+
+def _csv_entries(root: Path) -> list[Entry]:
+    table = root / "labels.csv"
+    rows = _table(table, ("id", "labels"))
+    names = [row["id"] for row in rows]
+    _check_unique(table, names)
+    paths = _paths_by_name(_files_below(root, ".hea"))
+    fileless = [name for name in names if name not in paths]
+    _refuse(table, "no header (.hea) for", fileless, "Restore the file or remove the row.")
+    _refuse(table, "no row for", sorted(set(paths) - set(names)), "Add the row or remove the file.")
+    return [
+        Entry(
+            id=row["id"],
+            path=paths[row["id"]],
+            codes=tuple(code.strip() for code in row["labels"].split(";") if code.strip()),
+            patient=row.get("patient") or None,
+            fold=_fold(f"{table}: id {row['id']}", row.get("fold", "")),
+            age=parse_age(row.get("age", "")),
+            sex=parse_sex(row.get("sex", "")),
+        )
+        for row in rows
+    ]
+
+
+#: The table that marks a corpus → its kind and who reads it.
+OPENERS: dict[str, tuple[str, Callable[[Path], list[Entry]]]] = {
+    "ptbxl_database.csv": ("ptbxl", _ptbxl_entries),
+    "REFERENCE.csv": ("cpsc2018", _cpsc_entries),
+    "labels.csv": ("wfdb-csv", _csv_entries),
+}
+
+
+def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """The rows of a CSV table, cells stripped, or an error that names the missing columns or the line."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file, strict=True)
+            missing = [column for column in columns if column not in (reader.fieldnames or ())]
+            if missing:
+                raise CorpusError(f"{path}: no column {', '.join(missing)}. Restore or complete the table.")
+            rows = []
+            for row in reader:
+                if None in row or None in row.values():
+                    raise CorpusError(
+                        f"{path}: line {reader.line_num} has more or fewer cells than the first. Correct it."
+                    )
+                rows.append({column: cell.strip() for column, cell in row.items()})
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise CorpusError(f"{path}: cannot be read as a UTF-8 CSV table ({error}). Restore it.") from error
+    return rows
+
+
+def _files_below(root: Path, suffix: str) -> list[Path]:
+    """Files of a suffix in `root` and its folders, in the order of their paths, without hidden ones."""
+    return sorted(
+        Path(folder, name)
+        for folder, _, names in os.walk(root)
+        for name in names
+        if name.endswith(suffix) and not name.startswith(".")
+    )
+
+
+def _paths_by_name(paths: Iterable[Path]) -> dict[str, Path]:
+    """Name of a recording → its file; two files of one name are an error."""
+    by_name: dict[str, Path] = {}
+    for path in paths:
+        other = by_name.setdefault(path.stem, path)
+        if other != path:
+            raise CorpusError(f"{path}: another recording of this name is {other}. Rename one.")
+    return by_name
+
+
+def _check_unique(table: Path, names: Sequence[str]) -> None:
+    doubled = [name for name, count in Counter(names).items() if count > 1]
+    _refuse(table, "more than one row for", doubled, "Keep one of them.")
+
+
+def _refuse(where: Path, problem: str, names: Sequence[str], remedy: str) -> None:
+    """Raises if there are offending names; the message has their number and the first few."""
+    if names:
+        more = ", …" if len(names) > NAMES_SHOWN else ""
+        shown = ", ".join(names[:NAMES_SHOWN]) + more
+        raise CorpusError(f"{where}: {problem} {len(names)} recordings: {shown}. {remedy}")
+
+
+def _fold(where: str, text: str) -> int | None:
+    """A fold's number; pandas writes 3 as 3.0 where a column has gaps."""
+    if not text:
+        return None
+    try:
+        return int(text.removesuffix(".0"))
+    except ValueError as error:
+        raise CorpusError(f"{where}: the fold {text!r} is no integer. Correct it.") from error

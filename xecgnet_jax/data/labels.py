@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Collection, Iterable
+
+import numpy as np
+
 #: The nine classes in the order of the authors' code (alphabetical). Every [.., C] array follows it.
 CLASSES: tuple[str, ...] = ("AF", "I-AVB", "LBBB", "Normal", "PAC", "PVC", "RBBB", "STD", "STE")
 
@@ -17,6 +22,9 @@ CPSC_INTEGERS: dict[str, str] = {
     "8": "STD",
     "9": "STE",
 }
+
+#: The first release of Challenge 2020 wrote `#Dx:` by name.
+HEADER_NAMES: dict[str, str] = {name: name for name in CLASSES}
 
 #: SNOMED CT as used by the PhysioNet/CinC Challenges. The first code of a class is the one we write.
 SNOMED_CT: dict[str, str] = {
@@ -35,3 +43,70 @@ SNOMED_CT: dict[str, str] = {
     "429622005": "STD",
     "164931005": "STE",
 }
+
+#: SCP-ECG statements of PTB-XL. Incomplete bundle branch blocks (IRBBB, ILBBB) are other findings.
+SCP_ECG: dict[str, str] = {
+    "NORM": "Normal",
+    "AFIB": "AF",
+    "1AVB": "I-AVB",
+    "CLBBB": "LBBB",
+    "CRBBB": "RBBB",
+    "PAC": "PAC",
+    "PVC": "PVC",
+    "STD_": "STD",
+    "STE_": "STE",
+}
+
+#: Every code of every vocabulary. They can share one table because no string means two things.
+VOCABULARY: dict[str, str] = CPSC_INTEGERS | HEADER_NAMES | SNOMED_CT | SCP_ECG
+
+#: SNOMED CT "sinus rhythm". Challenge sources write it for a normal ECG, but also beside other
+#: findings, where it describes the rhythm only.
+SINUS_RHYTHM: str = "426783006"
+
+
+def class_of(code: str) -> str | None:
+    """The class that `code` stands for where it is a recording's only code, or None."""
+    return VOCABULARY.get(code)
+
+
+def unmapped(codes: Collection[str]) -> tuple[str, ...]:
+    """Those of a recording's codes that name none of its classes, once each, in their order.
+
+    Sinus rhythm beside other codes is among them.
+    """
+    beside_others = len(set(codes)) > 1
+    return tuple(
+        code for code in dict.fromkeys(codes) if class_of(code) is None or (code == SINUS_RHYTHM and beside_others)
+    )
+
+
+def classes_of(codes: Collection[str]) -> frozenset[str]:
+    """The classes of a recording with these codes: a subset of `CLASSES`, often empty outside CPSC2018."""
+    without_class = unmapped(codes)
+    return frozenset(VOCABULARY[code] for code in codes if code not in without_class)
+
+
+def label_vector(codes: Collection[str]) -> np.ndarray:
+    """[C] uint8, 1 where a recording with these codes has the class of `CLASSES`."""
+    present = classes_of(codes)
+    return np.array([name in present for name in CLASSES], dtype=np.uint8)
+
+
+def code_counts(recordings: Iterable[Collection[str]]) -> tuple[dict[str, int], dict[str, int]]:
+    """How many recordings carry each class and each unmapped code.
+
+    Args:
+      recordings: the codes of each recording.
+
+    Returns:
+      (classes, unmapped codes). Classes in the order of `CLASSES`, zeros included; unmapped codes
+      by falling count, then by code.
+    """
+    classes: Counter[str] = Counter()
+    others: Counter[str] = Counter()
+    for codes in recordings:
+        classes.update(classes_of(codes))
+        others.update(unmapped(codes))
+    by_count = sorted(others.items(), key=lambda item: (-item[1], item[0]))
+    return {name: classes[name] for name in CLASSES}, dict(by_count)

@@ -79,9 +79,7 @@ def summarise(counts: Counts, classes: tuple[str, ...]) -> dict[str, Any]:
     support = counts.true_positives + counts.false_negatives
     precision = ratio(counts.true_positives, counts.true_positives + counts.false_positives)
     recall = ratio(counts.true_positives, support)
-    f1 = ratio(
-        2 * counts.true_positives, 2 * counts.true_positives + counts.false_positives + counts.false_negatives
-    )
+    f1 = ratio(2 * counts.true_positives, 2 * counts.true_positives + counts.false_positives + counts.false_negatives)
     f1 = np.where(support > 0, f1, np.nan)
     per_class = {
         name: {
@@ -111,7 +109,7 @@ def summarise(counts: Counts, classes: tuple[str, ...]) -> dict[str, Any]:
         "micro": {
             "precision": _number(ratio(hits, hits + wrong)),
             "recall": _number(ratio(hits, hits + missed)),
-            "f1": _number(np.float64(micro_f1(counts))),
+            "f1": _number(np.asarray(micro_f1(counts))),
             "support": int(support.sum()),
         },
         "macro": {

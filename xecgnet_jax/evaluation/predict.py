@@ -13,15 +13,16 @@ from xecgnet_jax.data.batches import Standardisation, Window, evaluation_windows
 from xecgnet_jax.model import BIN, Outputs, probabilities
 
 #: (variables, signal [B, T, 12], bins [B] or None) → probabilities [B, C]
-Predict = Callable[[Any, jax.Array, jax.Array | None], jax.Array]
+Predict = Callable[[Any, jax.Array, jax.Array | np.ndarray | None], jax.Array]
 
 
-def make_predict(apply: Callable[..., Outputs]) -> Predict:
+def make_predict(apply: Callable[..., Any]) -> Predict:
     """The jitted inference step of a model's `apply`."""
 
     @jax.jit
     def predict(variables: Any, signal: jax.Array, bins: jax.Array | None) -> jax.Array:
-        return probabilities(apply(variables, signal, train=False, bins=bins))
+        outputs: Outputs = apply(variables, signal, train=False, bins=bins)
+        return probabilities(outputs)
 
     return predict
 
@@ -62,10 +63,9 @@ def predict_recordings(
     for rows, samples in _batches(lengths, recordings, window, length, batch_size):
         batch, _ = gather(signal, recordings[rows], starts[rows], samples, standardisation)
         bins = None
-        if window == "whole":
-            bins = np.full(batch_size, 1, np.int32)
+        if window == "whole" and np.any(whole_bins(lengths[recordings[rows]]) * BIN < samples):
+            bins = np.ones(batch_size, np.int32)
             bins[: len(rows)] = whole_bins(lengths[recordings[rows]])
-            bins = None if np.all(bins[: len(rows)] * BIN == samples) else jnp.asarray(bins)
         padded = np.pad(batch, ((0, batch_size - len(rows)), (0, 0), (0, 0)))
         result = np.asarray(predict(variables, jnp.asarray(padded), bins))[: len(rows)]
         if total is None:
@@ -91,7 +91,8 @@ def _batches(
     order = np.argsort(bins, kind="stable")
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]
-        yield rows, BIN * _rounded_up(int(bins[rows].max()))
+        shortest, longest = int(bins[rows[0]]), int(bins[rows[-1]])
+        yield rows, BIN * (longest if shortest == longest else _rounded_up(longest))
 
 
 def _rounded_up(bins: int) -> int:

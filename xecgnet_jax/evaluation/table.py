@@ -30,7 +30,9 @@ def format_table(summary: dict[str, Any], title: str) -> str:
 
 
 def _row(name: str, row: dict[str, Any], support: object) -> str:
-    return f"{name:<10}{_figure(row['precision']):>10}{_figure(row['recall']):>10}{_figure(row['f1']):>10}{support!s:>10}"
+    return (
+        f"{name:<10}{_figure(row['precision']):>10}{_figure(row['recall']):>10}{_figure(row['f1']):>10}{support!s:>10}"
+    )
 
 
 def _figure(value: float | None) -> str:

@@ -80,9 +80,7 @@ class AttentionBranch(nn.Module):
     head: Literal["gap", "conv"]
 
     @nn.compact
-    def __call__(
-        self, x: jax.Array, *, train: bool, valid: jax.Array | None
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, *, train: bool, valid: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
         x = Bottleneck(_scaled(256, self.width), name="bottleneck")(x, train=train, valid=valid)
         x = Norm(name="norm")(x, train=train, valid=valid)
         responses = keep(nn.relu(conv(self.classes, 1, bias=False, name="responses")(x)), valid)
@@ -141,9 +139,7 @@ class XECGNet(nn.Module):
           Outputs, with S = ⌈T / 243⌉ attention bins (pooling in steps of 3).
         """
         if bins is not None and signal.shape[1] % BIN:
-            raise ValueError(
-                f"with bins, the signal's length must be a multiple of {BIN}; got {signal.shape[1]}"
-            )
+            raise ValueError(f"with bins, the signal's length must be a multiple of {BIN}; got {signal.shape[1]}")
         features = Backbone(self.width, self.activation, name="backbone")(signal, train=train, bins=bins)
         valid = _valid(bins, features.shape[1], 1)
         logits = attention = responses = None

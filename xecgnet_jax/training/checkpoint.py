@@ -36,15 +36,11 @@ class Checkpoints:
     def __init__(self, workdir: Path, *, read_only: bool = False) -> None:
         folder = Path(workdir).resolve() / FOLDER
         if read_only and not folder.is_dir():
-            raise CheckpointError(
-                f"{workdir}: no checkpoints there; give the working directory of a training run"
-            )
+            raise CheckpointError(f"{workdir}: no checkpoints there; give the working directory of a training run")
         keep = preservation_policy.AnyPreservationPolicy(
             [
                 preservation_policy.LatestN(1),
-                preservation_policy.BestN(
-                    get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False
-                ),
+                preservation_policy.BestN(get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False),
             ]
         )
         self._manager = ocp.CheckpointManager(
@@ -116,6 +112,11 @@ class Checkpoints:
             optimiser=train["optimiser"],
             average=model if averaged else None,
         )
+
+    def everything(self, step: int) -> dict[str, Any]:
+        """All arrays of a step as they lie on disk, for comparing runs."""
+        args = ocp.args.Composite(model=ocp.args.StandardRestore(), train=ocp.args.StandardRestore())
+        return dict(self._restore(step, args))
 
     def close(self) -> None:
         """Waits for saves under way."""

@@ -53,9 +53,7 @@ class Progress:
     finished: bool = False
 
 
-def fit(
-    config: Config, parts: Parts, workdir: Path, *, progress: bool = True, save_every: int = 0
-) -> dict[str, Any]:
+def fit(config: Config, parts: Parts, workdir: Path, *, progress: bool = True, save_every: int = 0) -> dict[str, Any]:
     """Trains, or goes on with the run that `workdir` holds, and gives back its best epoch's line of metrics.jsonl.
 
     A run is a function of (config, data, seed, step): one that was killed and goes on ends with the same bits as
@@ -111,9 +109,7 @@ def make_batch(config: Config, parts: Parts, step: int) -> Batch:
     """The batch of a step, gathered on the host: a pure function of (config, data, step)."""
     lengths = parts.pack.lengths[parts.train]
     samples = window_samples(config.data.window, window_length(config.data), lengths)
-    chosen = plan(
-        config.seed, step, lengths, batch_size=config.batch_size, window=config.data.window, samples=samples
-    )
+    chosen = plan(config.seed, step, lengths, batch_size=config.batch_size, window=config.data.window, samples=samples)
     recordings = parts.train[chosen.recordings]
     signal, inside = gather(parts.pack.signal, recordings, chosen.starts, samples, parts.standardisation)
     # All bins real, whatever the step: no mask, and none of its cost.
@@ -209,18 +205,12 @@ def read_config(workdir: Path) -> Config:
     try:
         return from_dict(json.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise CheckpointError(
-            f"{workdir}: no {CONFIG} there; give the working directory of a training run"
-        ) from None
+        raise CheckpointError(f"{workdir}: no {CONFIG} there; give the working directory of a training run") from None
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(
-            f"{path} is not valid JSON ({error}); restore it or train anew elsewhere"
-        ) from None
+        raise CheckpointError(f"{path} is not valid JSON ({error}); restore it or train anew elsewhere") from None
 
 
-def _restore(
-    checkpoints: Checkpoints, config: Config, parts: Parts, fresh: Any
-) -> tuple[TrainState, Progress]:
+def _restore(checkpoints: Checkpoints, config: Config, parts: Parts, fresh: Any) -> tuple[TrainState, Progress]:
     step = checkpoints.latest()
     if step is None:
         return jax.jit(fresh)(), Progress({})

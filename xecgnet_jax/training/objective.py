@@ -138,9 +138,7 @@ def objective(
 
     attention_loss = classification(outputs.attention_logits)
     perception_loss = classification(outputs.perception_logits)
-    aligned = mean(
-        alignment(outputs, labels, reference=reference, norm=norm, reference_gradient=reference_gradient)
-    )
+    aligned = mean(alignment(outputs, labels, reference=reference, norm=norm, reference_gradient=reference_gradient))
     times = 2.0 if term == "both_heads" else 1.0
     total = attention_loss + perception_loss + times * gamma * aligned
     return total, {"attention_loss": attention_loss, "perception_loss": perception_loss, "alignment": aligned}

@@ -56,9 +56,7 @@ def learning_rate(config: OptimiserConfig, epochs: int, steps_per_epoch: int) ->
     return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, warmup), after], [warmup])
 
 
-def build_optimiser(
-    config: OptimiserConfig, epochs: int, steps_per_epoch: int
-) -> optax.GradientTransformation:
+def build_optimiser(config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> optax.GradientTransformation:
     """Adam or AdamW (kernels decay, biases and normalisations do not), with a limit on the gradient's norm."""
     rate = learning_rate(config, epochs, steps_per_epoch)
     if config.optimiser == "adamw":

@@ -24,9 +24,7 @@ def positive_weights(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray 
         return None
     positives = labels.sum(axis=0)
     ratio = (len(labels) - positives) / np.maximum(positives, 1)
-    return np.clip(ratio**config.positive_power, 1 / config.positive_limit, config.positive_limit).astype(
-        np.float32
-    )
+    return np.clip(ratio**config.positive_power, 1 / config.positive_limit, config.positive_limit).astype(np.float32)
 
 
 def loss_settings(config: ObjectiveConfig) -> dict[str, Any]:

@@ -1,0 +1,40 @@
+# Every target sets up what it needs. PYTHON chooses the interpreter (>= 3.11), RUNS where demo writes.
+PYTHON ?= python3
+VENV ?= .venv
+RUNS ?= runs
+BIN := $(VENV)/bin
+
+.PHONY: demo test slow lint format clean
+
+# Simulates the embedded corpus, trains on it, scores the held-out part. What is there already is not made again.
+demo: $(VENV)/.installed
+	$(BIN)/python train.py --preset quick --workdir $(RUNS)/demo --cache $(RUNS)/cache
+	$(BIN)/python eval.py $(RUNS)/demo --cache $(RUNS)/cache
+
+test: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest
+
+slow: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+clean:
+	rm -rf $(VENV) $(RUNS)
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@

@@ -1,0 +1,215 @@
+"""Runs: a function of (config, data, seed, step), whatever happens to the process."""
+
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+from tests import small_corpus
+from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimiserConfig
+from xecgnet_jax.data.pack import pack_of
+from xecgnet_jax.data.parts import Parts, make_parts
+from xecgnet_jax.errors import CheckpointError, DivergedError
+from xecgnet_jax.runs import evaluate_run, load_run
+from xecgnet_jax.training.checkpoint import Checkpoints
+from xecgnet_jax.training.log import read_metrics
+from xecgnet_jax.training.loop import fit, make_batch
+
+CONFIG = Config(
+    model=ModelConfig(width=0.0625),
+    objective=ObjectiveConfig(positive_power=0.5),
+    data=DataConfig(
+        split="folds",
+        train_folds=(1,),
+        validation_folds=(2,),
+        test_folds=(3,),
+        window="whole",
+        length=1215,
+        augment=1.0,
+    ),
+    optimiser=OptimiserConfig(
+        optimiser="adamw", learning_rate=3e-3, schedule="cosine", warmup_epochs=1.0, clip_norm=1.0, average=0.9
+    ),
+    batch_size=4,
+    epochs=4,
+    patience=0,
+    seed=3,
+)
+#: The same as words for the command line.
+WORDS = (
+    "--preset fast --width 0.0625 --split folds --train-folds 1 --validation-folds 2 --test-folds 3 --length 1215 "
+    "--learning-rate 3e-3 --warmup-epochs 1 --weight-decay 0 --average 0.9 --batch-size 4 --epochs 4 --patience 0 "
+    "--seed 3 --epsilon 1e-7 --workers 1"
+).split()
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return small_corpus.write(tmp_path_factory.mktemp("loop") / "corpus", recordings=36)
+
+
+@pytest.fixture(scope="module")
+def parts(corpus, tmp_path_factory) -> Parts:
+    pack = pack_of(corpus, tmp_path_factory.mktemp("packs") / "pack", workers=1, progress=False)
+    return make_parts(pack, CONFIG.data)
+
+
+@pytest.fixture(scope="module")
+def finished(parts, tmp_path_factory) -> Path:
+    """A run that nothing interrupted."""
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    fit(CONFIG, parts, workdir, progress=False)
+    return workdir
+
+
+def arrays(workdir: Path) -> dict[str, np.ndarray]:
+    """Every array of every checkpoint."""
+    found = {}
+    checkpoints = Checkpoints(workdir, read_only=True)
+    for step in sorted({checkpoints.latest(), checkpoints.best()}):
+        items = checkpoints.everything(step)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(items):
+            found[f"{step}{jax.tree_util.keystr(path)}"] = np.asarray(leaf)
+    checkpoints.close()
+    return found
+
+
+def lines(workdir: Path) -> list[dict]:
+    """metrics.jsonl without its clocks."""
+    return [{k: v for k, v in record.items() if "seconds" not in k} for record in read_metrics(workdir)]
+
+
+def assert_same_bits(one: Path, other: Path) -> None:
+    left, right = arrays(one), arrays(other)
+    assert left.keys() == right.keys() and len(left) > 300
+    for name, value in left.items():
+        assert value.dtype == right[name].dtype and value.tobytes() == right[name].tobytes(), name
+    assert lines(one) == lines(other)
+
+
+def command(corpus: Path, workdir: Path, *more: str) -> list[str]:
+    cache = str(corpus.parent / "cache")
+    train = [sys.executable, "-m", "xecgnet_jax.cli", "train"]
+    return [*train, *WORDS, "--data", str(corpus), "--workdir", str(workdir), "--cache", cache, *more]
+
+
+def test_it_learns(finished):
+    records = read_metrics(finished)
+    assert [record["epoch"] for record in records] == [1, 2, 3, 4]
+    assert records[-1]["loss"] < records[0]["loss"]
+
+
+def test_two_runs_with_one_seed_are_the_same_bits(parts, finished, tmp_path):
+    fit(CONFIG, parts, tmp_path / "again", progress=False)
+    assert_same_bits(finished, tmp_path / "again")
+
+
+def test_another_seed_is_another_run(parts, finished, tmp_path):
+    fit(dataclasses.replace(CONFIG, seed=4, epochs=1), parts, tmp_path / "other", progress=False)
+    assert lines(tmp_path / "other")[0]["loss"] != lines(finished)[0]["loss"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finished, tmp_path, number):
+    """The process stops itself in the middle of epoch 2, from within the gathering of a batch."""
+    workdir = tmp_path / "killed"
+    script = tmp_path / "stop.py"
+    script.write_text(
+        "import os, sys\n"
+        "from xecgnet_jax import cli\n"
+        "from xecgnet_jax.training import loop\n"
+        "ordinary = loop.make_batch\n"
+        "def make_batch(config, parts, step):\n"
+        f"    if step == 4: os.kill(os.getpid(), {int(number)})\n"
+        "    return ordinary(config, parts, step)\n"
+        "loop.make_batch = make_batch\n"
+        "sys.exit(cli.train(sys.argv[1:]))\n"
+    )
+    words = command(corpus, workdir)
+    first = subprocess.run([sys.executable, str(script), *words[4:]], capture_output=True, text=True, timeout=300)
+    assert first.returncode == (-9 if number == signal.SIGKILL else 130), first.stderr
+    assert len(read_metrics(workdir)) == 1
+    if number == signal.SIGINT:
+        assert "stopped at step 5 of 12 and saved; the same command goes on from there" in first.stderr
+    second = subprocess.run(command(corpus, workdir, "--resume"), capture_output=True, text=True, timeout=300)
+    assert second.returncode == 0, second.stderr
+    assert_same_bits(finished, workdir)
+
+
+def test_a_finished_run_is_found_and_not_made_again(parts, finished):
+    before = arrays(finished)
+    best = fit(CONFIG, parts, finished, progress=False)
+    assert best["validation_micro_f1"] == max(record["validation_micro_f1"] for record in read_metrics(finished))
+    assert before.keys() == arrays(finished).keys()
+
+
+def test_a_workdir_of_another_config_is_refused(parts, finished):
+    other = dataclasses.replace(CONFIG, objective=dataclasses.replace(CONFIG.objective, gamma=0.5))
+    with pytest.raises(CheckpointError, match=r"another config \(objective.gamma: 0.01 → 0.5\)"):
+        fit(other, parts, finished, progress=False)
+
+
+def test_other_data_are_refused(finished, tmp_path):
+    corpus = small_corpus.write(tmp_path / "other", recordings=36, seed=1)
+    pack = pack_of(corpus, tmp_path / "pack", workers=1, progress=False)
+    with pytest.raises(CheckpointError, match="other data"):
+        fit(CONFIG, make_parts(pack, CONFIG.data), finished, progress=False)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(parts, tmp_path):
+    optimiser = OptimiserConfig(learning_rate=1e30)
+    with pytest.raises(DivergedError, match=r"the loss of step \d+ is not finite"):
+        fit(dataclasses.replace(CONFIG, optimiser=optimiser), parts, tmp_path / "run", progress=False)
+
+
+def test_early_stopping(parts, tmp_path):
+    """A learning rate of nearly nothing never gets better than its first epoch."""
+    config = dataclasses.replace(CONFIG, optimiser=OptimiserConfig(learning_rate=1e-12), patience=2, epochs=30)
+    best = fit(config, parts, tmp_path / "run", progress=False)
+    records = read_metrics(tmp_path / "run")
+    assert best["epoch"] == 1 and len(records) == 3
+    assert load_run(tmp_path / "run").step == records[0]["step"]
+
+
+def test_a_checkpoint_describes_itself(finished, parts):
+    checkpoints = Checkpoints(finished, read_only=True)
+    description = checkpoints.description(checkpoints.best())
+    checkpoints.close()
+    assert description["classes"] == list(parts.pack.classes)
+    assert description["leads"] == list(parts.pack.leads)
+    assert (description["rate"], description["units"], description["seed"]) == (500, "mV", 3)
+    assert description["data"]["fingerprint"] == parts.pack.fingerprint
+    assert description["standardisation"]["mean"] == [float(value) for value in parts.standardisation.mean]
+    assert "jax" in description["versions"]
+    assert json.loads((finished / "config.json").read_text()) == description["config"]
+
+
+def test_the_kept_weights_are_the_best_epochs(finished, parts):
+    """What a checkpoint restores predicts what training said of it."""
+    run = load_run(finished)
+    best = max(read_metrics(finished), key=lambda record: record["validation_micro_f1"])
+    evaluate_run(finished, parts.pack, corpus_name="small", part="validation", progress=False)
+    metrics = json.loads((finished / "evaluation" / "small-validation" / "metrics.json").read_text())
+    assert metrics["micro"]["f1"] == best["validation_micro_f1"]
+    assert metrics["subset_accuracy"]["all"]["accuracy"] == best["validation_subset_accuracy"]
+    assert run.step == best["step"]
+
+
+def test_batches_do_not_depend_on_what_came_before(parts):
+    late = make_batch(CONFIG, parts, 7)
+    for step in range(3):
+        make_batch(CONFIG, parts, step)
+    for one, other in zip(late, make_batch(CONFIG, parts, 7), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_tensorboard_events_are_written(finished):
+    from tensorboardX.proto import event_pb2  # noqa: F401
+
+    assert list((finished / "tensorboard").glob("events.out.tfevents.*"))

@@ -1,0 +1,229 @@
+"""The text of a WFDB header (`.hea`) → its fields, strictly.
+
+WFDB fills what a header leaves out with defaults (250 Hz, 200 ADC units per mV). Such a guess would
+make wrong millivolts, so here every field that the signal depends on must be written. The format:
+https://physionet.org/physiotools/wag/header-5.htm
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from xecgnet_jax.errors import RecordError
+
+#: Millivolts per unit. Case does not count: "mv" is common and nobody records megavolts.
+MILLIVOLTS: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3}
+
+#: A real header has a few kilobytes. Anything much larger is another file under a wrong name.
+LARGEST_HEADER: int = 1_000_000
+
+RECORD_LINE = re.compile(
+    r"(?P<name>[^\s/]+)(?:/(?P<segments>\d+))?\s+(?P<signals>\d{1,4})"
+    r"(?:\s+(?P<rate>\d{1,9}(?:\.\d{0,9})?)(?:/\S*)?(?:\s+(?P<length>\d{1,12}))?)?(?:\s.*)?"
+)
+FORMAT_FIELD = re.compile(
+    r"(?P<format>\d{1,3})(?:x(?P<frame>\d{1,6}))?(?::(?P<skew>\d{1,9}))?(?:\+(?P<offset>\d{1,9}))?"
+)
+GAIN_FIELD = re.compile(
+    r"(?P<gain>[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?)"
+    r"(?:\((?P<baseline>[-+]?\d{1,10})\))?(?:/(?P<units>\S+))?"
+)
+INTEGER = re.compile(r"[-+]?\d{1,10}")
+COMMENT = re.compile(r"#\s*(?P<key>\w+)\s*:\s*(?P<value>.*)")
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a header says about a recording.
+
+    Attributes:
+      id: name of the record: the header's file name without its suffix.
+      rate: Hz, or None where the header does not say.
+      length: samples, or None where the header does not say.
+      codes: diagnostic codes of `#Dx:` in the file's order, or None where there is no such line.
+      age: years, or None.
+      sex: "F", "M", or None.
+      signal_lines: the lines that describe the signals, for `parse_signal_line`.
+    """
+
+    id: str
+    rate: float | None
+    length: int | None
+    codes: tuple[str, ...] | None
+    age: float | None
+    sex: str | None
+    signal_lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SignalLine:
+    """How one signal is stored.
+
+    Attributes:
+      lead: the description field, by which leads are found.
+      file: name of the signal file, in the header's own folder.
+      format: WFDB storage format, for example 16.
+      offset: bytes before the first sample.
+      gain: converter steps per millivolt.
+      baseline: converter value of 0 mV.
+      checksum: sum of all samples modulo 65536.
+    """
+
+    lead: str
+    file: str
+    format: int
+    offset: int
+    gain: float
+    baseline: int
+    checksum: int
+
+
+def parse_age(text: str) -> float | None:
+    """Years, or None for anything but a number from 0 to 130 ("NaN", "Unknown", PTB-XL's 300)."""
+    try:
+        age = float(text)
+    except ValueError:
+        return None
+    return age if 0 <= age <= 130 else None
+
+
+def parse_sex(text: str) -> str | None:
+    """ "F" or "M", or None. Bare numbers are None: corpora disagree on what 0 and 1 mean."""
+    return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(text.strip().lower())
+
+
+def parse_header(path: Path) -> Header:
+    """Reads the header at `path`: its record line and comments; signal lines are only collected.
+
+    Raises:
+      RecordError: the file is missing, is no header, or describes more than one segment.
+    """
+    lines = [line.strip() for line in _text(path).splitlines()]
+    fields = [line for line in lines if line and not line.startswith("#")]
+    if not fields:
+        raise RecordError(f"{path}: the header is empty. Restore the file from its corpus.")
+    record = RECORD_LINE.fullmatch(fields[0])
+    if record is None:
+        raise RecordError(
+            f"{path}: the first line is no WFDB record line (name, number of signals, rate, length): "
+            f"{fields[0][:80]!r}. Restore the file from its corpus."
+        )
+    if record["segments"]:
+        raise RecordError(
+            f"{path}: the record has several segments. Join them into one, for example with WFDB's `xform`."
+        )
+    count = int(record["signals"])
+    if len(fields) - 1 != count:
+        raise RecordError(
+            f"{path}: the record line promises {count} signals, {len(fields) - 1} are described. "
+            "Restore the file from its corpus."
+        )
+    comments = _comments(lines)
+    return Header(
+        id=path.stem,
+        rate=float(record["rate"]) if record["rate"] else None,
+        length=int(record["length"]) if record["length"] else None,
+        codes=_codes(comments["dx"]) if "dx" in comments else None,
+        age=parse_age(comments.get("age", "")),
+        sex=parse_sex(comments.get("sex", "")),
+        signal_lines=tuple(fields[1:]),
+    )
+
+
+def lead_name(line: str) -> str:
+    """The description at the end of a signal line, "" where the line is too short to have one."""
+    fields = line.split(maxsplit=8)
+    return fields[8] if len(fields) == 9 else ""
+
+
+def parse_signal_line(path: Path, line: str) -> SignalLine:
+    """One signal line of the header at `path`.
+
+    Raises:
+      RecordError: a field is missing or malformed, the signal is uncalibrated, its units are
+        unknown, its file lies elsewhere, or it is stored in a way that is not supported.
+    """
+    fields = line.split(maxsplit=8)
+    if len(fields) < 9:
+        raise RecordError(f"{path}: the signal line {line[:80]!r} is incomplete. Restore the header.")
+    file, storage, gain, _resolution, zero, _first, checksum, _block, lead = fields
+    where = f"{path}: lead {lead}"
+    if Path(file).name != file or "\\" in file or file.startswith((".", "~")):
+        raise RecordError(
+            f"{where}: the signal file {file!r} is not a plain name in the header's own folder. Put it there."
+        )
+    if not INTEGER.fullmatch(zero) or not INTEGER.fullmatch(checksum):
+        raise RecordError(f"{where}: {zero!r} or {checksum!r} should be an integer. Restore the header.")
+    storage_format, offset = _storage(where, storage)
+    steps, baseline = _gain(where, gain)
+    return SignalLine(
+        lead=lead,
+        file=file,
+        format=storage_format,
+        offset=offset,
+        gain=steps,
+        baseline=int(zero) if baseline is None else baseline,
+        checksum=int(checksum) % 65536,
+    )
+
+
+def _storage(where: str, field: str) -> tuple[int, int]:
+    """(WFDB format, bytes before the first sample) of a field such as `16`, `212` or `16x1+24`."""
+    match = FORMAT_FIELD.fullmatch(field)
+    if match is None:
+        raise RecordError(f"{where}: the storage format {field!r} is none of WFDB's. Restore the header.")
+    if int(match["frame"] or 1) != 1 or int(match["skew"] or 0) != 0:
+        raise RecordError(
+            f"{where}: the storage format {field!r} has several samples per frame, or a skew, which are "
+            "not supported. Rewrite the record with WFDB's `xform`."
+        )
+    return int(match["format"]), int(match["offset"] or 0)
+
+
+def _gain(where: str, field: str) -> tuple[float, int | None]:
+    """(converter steps per mV, baseline or None) of a field such as `1000/mV` or `4.88(-3)/uV`."""
+    match = GAIN_FIELD.fullmatch(field)
+    if match is None:
+        raise RecordError(f"{where}: the gain {field!r} is not of the form 1000(0)/mV. Correct the header.")
+    gain = float(match["gain"])
+    if gain == 0 or not math.isfinite(gain):
+        raise RecordError(
+            f"{where}: the gain {field!r} says that the signal is not calibrated, so its millivolts are "
+            "unknown. Write the gain into the header."
+        )
+    units = match["units"] or "mV"  # The format's own rule: units left out are millivolts.
+    if units.lower() not in MILLIVOLTS:
+        raise RecordError(f"{where}: the units {units!r} are unknown. Known are mV, µV (uV) and V.")
+    baseline = match["baseline"]
+    return gain / MILLIVOLTS[units.lower()], None if baseline is None else int(baseline)
+
+
+def _text(path: Path) -> str:
+    """The header's text. Most are ASCII; a `µV` may be written in UTF-8 or Latin-1."""
+    try:
+        if path.stat().st_size > LARGEST_HEADER:
+            raise RecordError(f"{path}: too large for a header. Restore the file from its corpus.")
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def _comments(lines: list[str]) -> dict[str, str]:
+    """`#Key: value` lines by lower-case key; a key that comes twice has its values joined by commas."""
+    comments: dict[str, str] = {}
+    for match in map(COMMENT.fullmatch, lines):
+        if match:
+            key = match["key"].lower()
+            comments[key] = f"{comments[key]},{match['value']}" if key in comments else match["value"]
+    return comments
+
+
+def _codes(text: str) -> tuple[str, ...]:
+    return tuple(code for code in re.split(r"[,\s]+", text) if code)

@@ -1,0 +1,114 @@
+"""The fields of a struct in a MATLAB 5 file: what CPSC2018's original recordings are stored in.
+
+Own code where scipy has `loadmat`, because one damaged byte in such a file can make `loadmat` (seen
+with scipy 1.17; compare https://github.com/scipy/scipy/issues/6072) crash the process, past any
+`except`. The format is public: "MAT-File Format", The MathWorks. Only what a struct of numbers and
+text needs is read.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+#: Element types of the format that hold numbers.
+NUMBERS: dict[int, str] = {
+    1: "<i1", 2: "<u1", 3: "<i2", 4: "<u2", 5: "<i4", 6: "<u4", 7: "<f4", 9: "<f8", 12: "<i8", 13: "<u8"
+}  # fmt: skip
+MATRIX, COMPRESSED = 14, 15
+
+#: Array classes of the format.
+STRUCT, TEXT, DOUBLE, SINGLE, LAST_INTEGER = 2, 4, 6, 7, 15
+
+#: Bytes before the first element, and what they begin and end with.
+HEADER_SIZE: int = 128
+LITTLE_ENDIAN_VERSION_1: bytes = b"\x00\x01IM"
+
+#: No recording of CPSC2018 inflates to more bytes (45 minutes; its longest has 144 s); a crafted file may.
+LARGEST: int = 2**27
+
+
+def read_struct(path: Path, name: str) -> dict[str, np.ndarray | str]:
+    """The fields of the 1 × 1 struct `name` in the file at `path`; fields of other kinds are left out.
+
+    Returns:
+      Field → its matrix or its text.
+
+    Raises:
+      ValueError: the file is damaged, of another version of the format, or has no such struct.
+      OSError: the file cannot be read.
+    """
+    content = path.read_bytes()
+    if len(content) < HEADER_SIZE or content[HEADER_SIZE - 4 : HEADER_SIZE] != LITTLE_ENDIAN_VERSION_1:
+        raise ValueError("it is not in MATLAB's format 5 to 7 (save with -v7)")
+    try:
+        for kind, element in _elements(content[HEADER_SIZE:]):
+            if kind == COMPRESSED:
+                kind, element = next(_elements(_inflated(element)))
+            if kind == MATRIX:
+                flags, shape, label, *rest = [part for _, part in _elements(element)]
+                if label.decode("ascii") == name and flags[0] == STRUCT:
+                    return _fields(_integers(shape), rest)
+    except (struct.error, zlib.error, IndexError, KeyError, StopIteration, UnicodeError) as error:
+        raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
+    raise ValueError(f"it has no struct `{name}`")
+
+
+def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
+    """The (type, payload) of each element; each begins on a multiple of 8 bytes."""
+    start = 0
+    while start < len(content):
+        kind, size = struct.unpack_from("<II", content, start)
+        if kind >> 16:  # A small element: the type's upper half is the size, the payload is in the tag.
+            kind, size, begin, step = kind & 0xFFFF, kind >> 16, start + 4, 8
+        else:
+            begin, step = start + 8, 8 + (size if kind == COMPRESSED else -(-size // 8) * 8)
+        if begin + size > len(content) or (begin == start + 4 and size > 4):
+            raise ValueError("it is truncated or damaged: an element is longer than what holds it")
+        yield kind, content[begin : begin + size]
+        start += step
+
+
+def _inflated(content: bytes) -> bytes:
+    """The decompressed payload; zlib's own checksum finds nearly all damage."""
+    stream = zlib.decompressobj()
+    inflated = stream.decompress(content, LARGEST)
+    if not stream.eof:
+        raise ValueError("it is truncated, or too large for a recording")
+    return inflated
+
+
+def _integers(payload: bytes) -> list[int]:
+    return np.frombuffer(payload, "<i4").tolist()
+
+
+def _fields(shape: list[int], parts: list[bytes]) -> dict[str, np.ndarray | str]:
+    """Fields of a struct: the length of a name, all names, then one matrix for each."""
+    if shape != [1, 1]:
+        raise ValueError(f"its struct has the shape {shape} instead of 1 × 1")
+    (length,), joined, *matrices = _integers(parts[0]), *parts[1:]
+    if length <= 0 or len(joined) != length * len(matrices):
+        raise ValueError("it is damaged: the struct has more or fewer names than fields")
+    padded = [joined[start : start + length] for start in range(0, len(joined), length)]
+    names = [name.split(b"\0")[0].decode("ascii") for name in padded]
+    values = {name: _value(matrix) for name, matrix in zip(names, matrices, strict=True)}
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _value(matrix: bytes) -> np.ndarray | str | None:
+    """A field's matrix or text, None where it is of another class or complex."""
+    elements = list(_elements(matrix))
+    if len(elements) != 4:  # flags, shape, name, values; a complex matrix has a fifth
+        return None
+    (_, flags), (_, shape), _, (kind, payload) = elements
+    if flags[0] == TEXT:
+        return payload.decode("utf-16-le" if kind == 4 or kind == 17 else "utf-8")
+    if not DOUBLE <= flags[0] <= LAST_INTEGER:
+        return None
+    stored = np.frombuffer(payload, NUMBERS[kind]).reshape(_integers(shape), order="F")
+    # MATLAB stores whole-numbered floats as integers; the class says what they are.
+    return stored.astype({DOUBLE: np.float64, SINGLE: np.float32}.get(flags[0], stored.dtype), copy=False)

@@ -1,0 +1,129 @@
+"""Ischaemia: an injury current that lifts or lowers the ST segment over one territory of the heart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.data.simulation.leads import twelve_leads
+
+#: Territory → pairs of contiguous leads that look at it.
+CONTIGUOUS: dict[str, tuple[tuple[str, str], ...]] = {
+    "inferior": (("II", "aVF"), ("aVF", "III")),
+    "anterior": (("V1", "V2"), ("V2", "V3"), ("V3", "V4")),
+    "lateral": (("I", "aVL"), ("V5", "V6")),
+}
+
+#: Territory → direction of the injury vector when the territory's ST segments rise (Frank's axes).
+ELEVATION: dict[str, tuple[float, float, float]] = {
+    "inferior": (-0.05, 1.0, 0.10),
+    "anterior": (0.25, 0.0, -1.0),
+    "lateral": (1.0, -0.30, 0.25),
+}
+
+#: The same when they fall. Subendocardial injury of the lateral wall points to the right shoulder: it lowers
+#: the inferior leads a little too and lifts aVR, not III.
+DEPRESSION: dict[str, tuple[float, float, float]] = {
+    "inferior": (-0.30, -1.0, 0.0),
+    "anterior": (-0.40, 0.0, 1.0),
+    "lateral": (-1.0, -0.45, -0.05),
+}
+
+
+@dataclass(frozen=True)
+class Shift:
+    """ST deviation over one territory.
+
+    Attributes:
+      territory: key of `CONTIGUOUS`.
+      sign: +1 elevation, −1 depression.
+      direction: [3] of the injury vector; any length.
+      amount: mV, positive, that two contiguous leads of the territory reach.
+    """
+
+    territory: str
+    sign: int
+    direction: tuple[float, float, float]
+    amount: float
+
+    def added_to(self, st: np.ndarray) -> np.ndarray:
+        """[3] ST vector, in mV, of which two contiguous leads of the territory deviate by `amount`.
+
+        `st` [3] is what the ST vector is without this injury, e.g. that of a bundle branch block.
+        """
+        per_unit = self.sign * _leads_of(np.array(self.direction))
+        before = self.sign * _leads_of(st)
+        needed = []
+        for pair in CONTIGUOUS[self.territory]:
+            leads = [LEADS.index(name) for name in pair]
+            if (per_unit[leads] > 0.2).all():
+                needed.append(((self.amount - before[leads]) / per_unit[leads]).max())
+        return st + max(min(needed), 0.0) * np.array(self.direction)
+
+
+@dataclass(frozen=True)
+class Injury:
+    """What ischaemia does to a conducted beat.
+
+    Attributes:
+      shifts: ST deviations; none in most patients.
+      t_factor: remaining part of the T wave.
+      t_pull: how far the T wave follows the injury vector.
+      st_slope: change of the ST segment over 100 ms, as a part of its level.
+    """
+
+    shifts: tuple[Shift, ...] = ()
+    t_factor: float = 1.0
+    t_pull: float = 0.0
+    st_slope: float = 0.0
+
+    def st_vector(self, st: np.ndarray) -> np.ndarray:
+        """[3] the ST vector in mV with the injury, from the one without."""
+        for shift in self.shifts:
+            st = shift.added_to(st)
+        return st
+
+
+NO_INJURY = Injury()
+
+
+def draw_injury(rng: np.random.Generator, classes: frozenset[str]) -> Injury:
+    """The injury behind the classes STD and STE.
+
+    Elevation is convex and runs into a taller T wave; depression is horizontal or downsloping, with a flat or
+    inverted T wave. With both, elevation is inferior and depression anterior, or the other way round.
+    """
+    shifts = []
+    if "STE" in classes:
+        among = ("anterior", "inferior") if "STD" in classes else tuple(ELEVATION)
+        territory = str(rng.choice(among))
+        least = 0.20 if territory == "anterior" else 0.14
+        amount = least + 0.22 * rng.beta(1.2, 2.0)
+        shifts.append(Shift(territory, 1, _jittered(rng, ELEVATION[territory]), amount))
+    if "STD" in classes:
+        elevated = [shift.territory for shift in shifts]
+        opposite = {"anterior": "inferior", "inferior": "anterior"}
+        among = (opposite[elevated[0]],) if elevated else tuple(DEPRESSION)
+        chances = None if elevated else [0.3, 0.2, 0.5]
+        territory = str(rng.choice(among, p=chances))
+        amount = 0.13 + 0.15 * rng.beta(1.2, 2.0)
+        shifts.append(Shift(territory, -1, _jittered(rng, DEPRESSION[territory]), amount))
+    if not shifts:
+        return NO_INJURY
+    if "STE" in classes:
+        return Injury(tuple(shifts), rng.uniform(0.8, 1.1), rng.uniform(0.6, 1.1), rng.uniform(0.1, 0.4))
+    return Injury(tuple(shifts), rng.uniform(0.3, 0.75), rng.uniform(0.0, 0.8), rng.uniform(0.0, 0.35))
+
+
+def _jittered(
+    rng: np.random.Generator, direction: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    x, y, z = np.array(direction) + rng.normal(0.0, 0.06, 3)
+    return float(x), float(y), float(z)
+
+
+def _leads_of(vector: np.ndarray) -> np.ndarray:
+    """[12] mV of a constant dipole [3]."""
+    return twelve_leads(vector[None])[0]

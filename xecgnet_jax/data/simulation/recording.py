@@ -1,0 +1,100 @@
+"""(seed, index) → one simulated recording, as a pure function."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.records import RATE
+from xecgnet_jax.data.simulation.annotations import Annotations, annotations_of
+from xecgnet_jax.data.simulation.heart import breathing, dipole_of_beats, fibrillatory_waves
+from xecgnet_jax.data.simulation.leads import twelve_leads
+from xecgnet_jax.data.simulation.noise import electrode_noise
+from xecgnet_jax.data.simulation.patient import draw_heart
+from xecgnet_jax.data.simulation.population import draw_age, draw_classes, draw_duration, draw_sex
+from xecgnet_jax.data.simulation.rhythms import draw_course
+from xecgnet_jax.errors import ConfigError
+
+#: Seconds a recording needs so that what its label says can happen in it.
+SHORTEST_DURATION: float = 6.0
+
+@dataclass(frozen=True, eq=False)
+class SimulatedRecording:
+    """A recording and what was planted in it.
+
+    Attributes:
+      signal: [T, 12] float32, millivolts at 500 Hz, leads in the order of `LEADS`.
+      classes: its labels.
+      annotations: where its events lie.
+      age: years.
+      sex: "F" or "M".
+    """
+
+    signal: np.ndarray
+    classes: frozenset[str]
+    annotations: Annotations
+    age: float
+    sex: str
+
+
+def simulate_recording(
+    seed: int,
+    index: int,
+    classes: frozenset[str] | None = None,
+    *,
+    duration_s: float | None = None,
+    noise: float = 1.0,
+) -> SimulatedRecording:
+    """Simulates recording number `index` of the corpus with this seed.
+
+    The clean signal does not depend on `noise`: the same heart can be seen with and without it.
+
+    Args:
+      seed: of the corpus, not negative.
+      index: of the recording, not negative.
+      classes: its labels; None draws them with CPSC2018's frequencies.
+      duration_s: its length in seconds, at least 6; None draws it like CPSC2018's.
+      noise: factor of all that is not the heart's; 0 gives the clean signal.
+
+    Raises:
+      ConfigError: classes that no heart can have at once, or a length or noise out of range.
+    """
+    if seed < 0 or index < 0:
+        raise ConfigError(f"seed {seed}, index {index}: both must be 0 or more.")
+    if not noise >= 0:
+        raise ConfigError(f"noise {noise}: must be 0 or more.")
+    rng = np.random.default_rng([seed, index])
+    if classes is None:
+        classes = draw_classes(rng)
+    _check_classes(classes)
+    duration = draw_duration(rng) if duration_s is None else duration_s
+    if not SHORTEST_DURATION <= duration < 3600:
+        raise ConfigError(f"duration {duration} s: a recording takes 6 s to an hour.")
+    samples = round(duration * RATE)
+    age, sex = draw_age(rng, classes), draw_sex(rng)
+    heart = draw_heart(rng, classes)
+    course = draw_course(rng, heart.pacing, classes, duration)
+    dipole = dipole_of_beats(heart, course.beats, samples)
+    if course.fibrillating is not None:
+        dipole += fibrillatory_waves(rng, heart.fibrillation, samples, *course.fibrillating)
+    dipole = breathing(rng, dipole, heart.pacing.respiration)
+    electrodes = noise * electrode_noise(rng, samples, heart.pacing.respiration) if noise else None
+    return SimulatedRecording(
+        signal=twelve_leads(dipole, electrodes).astype(np.float32),
+        classes=classes,
+        annotations=annotations_of(heart, course, samples),
+        age=age,
+        sex=sex,
+    )
+
+
+def _check_classes(classes: frozenset[str]) -> None:
+    named = ", ".join(sorted(classes)) or "(none)"
+    if not classes or not classes <= set(CLASSES):
+        raise ConfigError(f"classes {named}: name one or more of {', '.join(CLASSES)}.")
+    if "Normal" in classes and len(classes) > 1:
+        raise ConfigError(f"classes {named}: Normal stands alone.")
+    if {"LBBB", "RBBB"} <= classes:
+        raise ConfigError(f"classes {named}: both bundle branches blocked is another disease. Choose one.")

@@ -1,0 +1,186 @@
+"""When the heart beats, and from where: sinus rhythm with its variability, ectopic beats, fibrillation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+#: What starts a beat: the sinus node, an atrial focus, a ventricular focus, or fibrillating atria.
+Origin = Literal["sinus", "atrial", "ventricular", "fibrillation"]
+
+
+class Beat(NamedTuple):
+    """One beat; times in seconds from the start of the recording.
+
+    Attributes:
+      origin: what starts it.
+      qrs: onset of the QRS complex.
+      p: onset of the P wave, NaN where there is none.
+    """
+
+    origin: Origin
+    qrs: float
+    p: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Pacing:
+    """How one heart is paced.
+
+    Attributes:
+      rr: mean RR interval, seconds.
+      pr: PR interval, seconds.
+      qt: QT interval, seconds: no ventricular ectopic beat starts before it has passed.
+      refractory: seconds from a QRS onset before which no ectopic P wave starts.
+      respiration: breaths per second; inspiration quickens the sinus rhythm.
+      sinus_arrhythmia: amplitude of that, as a part of `rr`.
+      irregularity: standard deviation of the sinus rhythm beside it, as a part of `rr`.
+      fibrillation_irregularity: standard deviation of the RR intervals in fibrillation, as a part of `rr`.
+    """
+
+    rr: float
+    pr: float
+    qt: float
+    refractory: float
+    respiration: float
+    sinus_arrhythmia: float
+    irregularity: float
+    fibrillation_irregularity: float
+
+    def sinus_interval(self, rng: np.random.Generator, time: float) -> float:
+        breath = np.sin(2 * np.pi * self.respiration * time)
+        return self.rr * (1 + self.sinus_arrhythmia * breath + rng.normal(0.0, self.irregularity))
+
+
+@dataclass(frozen=True)
+class Course:
+    """What happens in one recording.
+
+    Attributes:
+      beats: in temporal order, from before its start until after its end.
+      rhythms: (seconds, note of a WFDB annotation) of each change of rhythm.
+      fibrillating: from when to when the atria fibrillate, in seconds, or None.
+    """
+
+    beats: tuple[Beat, ...]
+    rhythms: tuple[tuple[float, str], ...]
+    fibrillating: tuple[float, float] | None = None
+
+
+#: Findings that need P waves: beside them, fibrillation comes in the course of the recording.
+NEED_P_WAVES: frozenset[str] = frozenset({"I-AVB", "PAC"})
+
+#: Findings that are ectopic beats, and where these start.
+ECTOPIC_CLASSES: dict[str, Origin] = {"PAC": "atrial", "PVC": "ventricular"}
+
+
+@dataclass
+class Ectopy:
+    """Which beats are followed by an ectopic one.
+
+    Attributes:
+      chance: origin → probability after each beat that is not itself ectopic.
+      due: origin → time in seconds by which the first one must have come, so that no recording lacks what
+        its label says.
+    """
+
+    chance: dict[Origin, float] = field(default_factory=dict)
+    due: dict[Origin, float] = field(default_factory=dict)
+
+    def after(self, rng: np.random.Generator, time: float) -> Origin | None:
+        """What follows the beat at `time`, if it is ectopic."""
+        for origin, due in self.due.items():
+            if time >= due:
+                del self.due[origin]
+                return origin
+        for origin, chance in self.chance.items():
+            if rng.random() < chance:
+                return origin
+        return None
+
+
+def draw_course(
+    rng: np.random.Generator, pacing: Pacing, classes: frozenset[str], duration: float
+) -> Course:
+    """The beats of a recording of `duration` seconds with these findings."""
+    start, end = -rng.uniform(0.6, 1.4), duration + 0.5
+    if "AF" not in classes:
+        ectopy = _draw_ectopy(rng, classes, duration)
+        return Course(_before(end, sinus_rhythm(rng, pacing, ectopy, start, end)), ((0.0, "(N"),))
+    if not classes & NEED_P_WAVES:
+        ectopy = _draw_ectopy(rng, classes, duration)
+        beats = fibrillation(rng, pacing, ectopy, start, end)
+        return Course(_before(end, beats), ((0.0, "(AFIB"),), (start, end))
+    change = rng.uniform(0.5, 0.65) * duration
+    ectopy = _draw_ectopy(rng, classes, change)
+    beats = sinus_rhythm(rng, pacing, ectopy, start, change)
+    onset = beats[-1].qrs + 0.15
+    beats += fibrillation(rng, pacing, ectopy, beats[-1].qrs + rng.uniform(0.5, 0.7), end)
+    return Course(_before(end, beats), ((0.0, "(N"), (onset, "(AFIB")), (onset, end))
+
+
+def sinus_rhythm(
+    rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float
+) -> list[Beat]:
+    """Beats from `start` to `end` (seconds).
+
+    An atrial ectopic beat resets the sinus node: the pause after it is hardly longer than an RR interval, so
+    the two intervals around it are shorter than two RR (not compensatory). A ventricular one leaves the sinus
+    node alone: the next sinus beat is blocked and the one after it comes on time (fully compensatory).
+    """
+    beats = []
+    p = start
+    while p < end:
+        qrs = p + pacing.pr
+        beats.append(Beat("sinus", qrs, p))
+        interval = pacing.sinus_interval(rng, p)
+        origin = ectopy.after(rng, qrs)
+        if origin == "atrial":
+            early = max(rng.uniform(0.55, 0.75) * interval, pacing.pr + pacing.refractory)
+            p += early
+            beats.append(Beat("atrial", p + pacing.pr * rng.uniform(0.9, 1.1), p))
+            interval = pacing.rr * rng.uniform(1.0, 1.15)
+        elif origin == "ventricular":
+            beats.append(Beat("ventricular", qrs + _coupling(rng, pacing, interval)))
+            interval += pacing.sinus_interval(rng, p + interval)
+        p += interval
+    return beats
+
+
+def fibrillation(
+    rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float
+) -> list[Beat]:
+    """Beats from `start` to `end` (seconds): no P waves, RR intervals without memory (gamma-distributed)."""
+    beats = []
+    qrs = start
+    while qrs < end:
+        beats.append(Beat("fibrillation", qrs))
+        if ectopy.after(rng, qrs) == "ventricular":
+            qrs += _coupling(rng, pacing, pacing.rr)
+            beats.append(Beat("ventricular", qrs))
+            qrs += pacing.rr * rng.uniform(0.3, 0.6)
+        shape = 1 / pacing.fibrillation_irregularity**2
+        qrs += max(rng.gamma(shape, pacing.rr / shape), 0.30)
+    return beats
+
+
+def _coupling(rng: np.random.Generator, pacing: Pacing, interval: float) -> float:
+    """Seconds from a QRS complex to the ventricular ectopic beat after it: early, but not on its T wave."""
+    return min(max(rng.uniform(0.5, 0.7) * interval, pacing.qt + 0.02), 0.8 * interval)
+
+
+def _draw_ectopy(rng: np.random.Generator, classes: frozenset[str], duration: float) -> Ectopy:
+    """From one ectopic beat per recording to one after every beat (bigeminy)."""
+    ectopy = Ectopy()
+    origins = [origin for name, origin in ECTOPIC_CLASSES.items() if name in classes]
+    for origin in origins:
+        burden = 1.0 if rng.random() < 0.1 else rng.uniform(0.08, 0.4)
+        ectopy.chance[origin] = burden / len(origins)
+        ectopy.due[origin] = rng.uniform(0.15, 0.5) * duration
+    return ectopy
+
+
+def _before(end: float, beats: list[Beat]) -> tuple[Beat, ...]:
+    return tuple(beat for beat in beats if beat.qrs < end)
