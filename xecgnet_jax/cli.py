@@ -90,6 +90,7 @@ def _train(words: list[str]) -> None:
         default=TrainArguments(config=base),
     )
     folder = arguments.workdir or Path("runs") / name
+    _keep_compiled(arguments.corpus.cache)
     from xecgnet_jax.data.parts import make_parts
     from xecgnet_jax.data.splits import write_split
     from xecgnet_jax.training.loop import fit
@@ -118,6 +119,7 @@ def _evaluate(words: list[str]) -> None:
     )
     from xecgnet_jax.runs import evaluate_run
 
+    _keep_compiled(arguments.corpus.cache)
     pack = _pack(arguments.corpus, arguments.progress)
     name = arguments.corpus.data.resolve().name if arguments.corpus.data else "simulated"
     print(
@@ -168,6 +170,15 @@ def _evaluate_command(workdir: Path, corpus: CorpusArguments) -> str:
     if corpus.cache != _cache():
         words += ["--cache", str(corpus.cache)]
     return " ".join(words)
+
+
+def _keep_compiled(cache: Path) -> None:
+    """Programs that JAX compiled are found by later runs, unless JAX was told where to keep them."""
+    import jax
+
+    if not jax.config.jax_compilation_cache_dir:
+        jax.config.update("jax_compilation_cache_dir", str(cache / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
 def _cache() -> Path:

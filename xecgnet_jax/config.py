@@ -249,8 +249,8 @@ _PAPER = Config(data=DataConfig(split="auto", window="pad"))
 #: Starting points; every field can be changed.
 PRESETS: dict[str, Config] = {
     "quick": Config(
-        model=ModelConfig(width=0.25),
-        data=DataConfig(window="crop", augment=0.5),
+        model=ModelConfig(width=0.25, activation="relu"),
+        data=DataConfig(window="whole", length=7290),
         optimiser=OptimiserConfig(
             optimiser="adamw",
             learning_rate=3e-3,
@@ -259,15 +259,16 @@ PRESETS: dict[str, Config] = {
             weight_decay=1e-2,
             clip_norm=1.0,
         ),
-        epochs=12,
+        epochs=14,
         patience=0,
     ),
     "fast": Config(
+        model=ModelConfig(width=0.5, activation="relu"),
         data=DataConfig(window="whole", augment=1.0),
         objective=ObjectiveConfig(positive_power=0.5),
         optimiser=OptimiserConfig(
             optimiser="adamw",
-            learning_rate=1e-3,
+            learning_rate=2e-3,
             schedule="cosine",
             warmup_epochs=2.0,
             weight_decay=1e-2,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import chex
 import jax
 import jax.numpy as jnp
 
@@ -26,16 +27,16 @@ def asymmetric_loss(
     L₊ = (1 − p)^γ₊ log p, L₋ = p_m^γ₋ log(1 − p_m), p_m = max(p − margin, 0), negated.
     With both focus exponents and the margin 0 it is binary cross-entropy.
     """
-    probability = jax.nn.sigmoid(logits)
-    positive = (1 - probability) ** focus_positive * -jax.nn.log_sigmoid(logits)
+    # Powers as exp(γ log p): where p rounds to 0 or 1, p^γ has no finite gradient, not even for γ = 0.
+    positive = jnp.exp(focus_positive * jax.nn.log_sigmoid(-logits)) * -jax.nn.log_sigmoid(logits)
     if margin:
-        shifted = jnp.maximum(probability - margin, 0.0)
+        shifted = jnp.maximum(jax.nn.sigmoid(logits) - margin, 0.0)
         # shifted^γ has no gradient at 0 for γ < 1; the loss is 0 there whatever the exponent.
         inside = shifted > 0
         safe = jnp.where(inside, shifted, 0.5)
         negative = jnp.where(inside, safe**focus_negative * -jnp.log1p(-safe * (1 - 1e-6)), 0.0)
     else:
-        negative = probability**focus_negative * jax.nn.softplus(logits)
+        negative = jnp.exp(focus_negative * jax.nn.log_sigmoid(logits)) * jax.nn.softplus(logits)
     return labels * positive + (1 - labels) * negative
 
 
@@ -57,7 +58,8 @@ def reference_map(responses: jax.Array, labels: jax.Array, divide_by: Reference 
 def distance(difference: jax.Array, norm: Norm = "l2") -> jax.Array:
     """Norm over time of each recording's difference: [B, S] → [B]. Its gradient at 0 is 0."""
     if norm == "l1":
-        return jnp.sum(jnp.abs(difference), axis=-1)
+        # Not jnp.abs, whose gradient at 0 is 1 in JAX.
+        return jnp.sum(difference * jnp.sign(difference), axis=-1)
     squares = jnp.sum(jnp.square(difference), axis=-1)
     if norm == "l2_squared":
         return squares
@@ -116,8 +118,10 @@ def objective(
     Returns:
       (loss, {"attention_loss", "perception_loss", "alignment"}), scalars.
     """
+    chex.assert_equal_shape([labels, outputs.perception_logits])
     if weights is None:
         weights = jnp.ones(labels.shape[0])
+    chex.assert_shape(weights, labels.shape[:1])
     total_weight = jnp.maximum(jnp.sum(weights), 1e-12)
 
     def mean(values: jax.Array) -> jax.Array:

@@ -15,7 +15,7 @@ from xecgnet_jax.data.simulation.morphology import (
 from xecgnet_jax.data.simulation.rhythms import ECTOPIC_CLASSES, NEED_P_WAVES, Pacing
 
 #: Directions of two oscillations of fibrillating atria, mV: the first mostly to the front, seen by V1 and II.
-F_WAVES: tuple[tuple[float, float, float], ...] = ((-0.05, 0.06, -0.10), (0.02, 0.05, 0.02))
+F_WAVES: tuple[tuple[float, float, float], ...] = ((-0.05, 0.05, -0.10), (0.02, 0.04, 0.02))
 
 
 def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
@@ -39,7 +39,7 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
         sinus_p=sinus_p_wave(rng),
         ectopic_p=ectopic_p_wave(rng),
         fibrillation=Fibrillation(
-            vectors=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.45, 1.2),
+            vectors=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.3, 0.85),
             frequency=rng.uniform(4.8, 7.8),
         ),
         block=block,
