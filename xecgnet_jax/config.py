@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -160,6 +161,8 @@ def validate(config: Config) -> None:
             if typing.get_origin(hint) is Literal and getattr(part, name) not in typing.get_args(hint):
                 possible = ", ".join(map(str, typing.get_args(hint)))
                 raise ConfigError(f"{name} is {getattr(part, name)!r}; possible: {possible}")
+            if hint is float and not math.isfinite(getattr(part, name)):
+                raise ConfigError(f"{name} is {getattr(part, name)!r}; possible: a finite number")
     objective, data, optimiser = config.objective, config.data, config.optimiser
     rules = [
         (0 < config.model.width <= 16, "width", config.model.width, "above 0 and at most 16"),
@@ -235,10 +238,13 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if origin is Literal:
         return value
     if origin is tuple:
-        if isinstance(value, list | tuple) and all(isinstance(item, int) for item in value):
+        if isinstance(value, list | tuple) and all(type(item) is int for item in value):
             return tuple(value)
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        return float(value)
+    elif hint is float and type(value) in (int, float):
+        try:
+            return float(value)
+        except OverflowError:  # a whole number that no float can hold
+            return math.inf
     elif not isinstance(hint, types.GenericAlias) and type(value) is hint:
         return value
     raise ConfigError(f"{name} is {value!r}; possible: a value of type {getattr(hint, '__name__', hint)}")
@@ -271,12 +277,12 @@ PRESETS: dict[str, Config] = {
             learning_rate=2e-3,
             schedule="cosine",
             warmup_epochs=2.0,
-            weight_decay=1e-2,
+            weight_decay=5e-2,
             clip_norm=1.0,
-            average=0.99,
+            average=0.995,
         ),
-        epochs=30,
-        patience=15,
+        epochs=40,
+        patience=20,
     ),
     "paper-pad": _PAPER,
     "paper-crop": dataclasses.replace(_PAPER, data=DataConfig(split="auto", window="crop")),

@@ -211,4 +211,4 @@ def test_annotated_st_levels_are_those_of_the_signal(classes):
                 annotated[int(index_of_lead)] = (-1 if "-" in note else 1) * int(microvolts) / 1000
         assert set(annotated) >= {i for i in range(12) if abs(levels[i]) > 0.15}
         for index_of_lead, level in annotated.items():
-            assert levels[index_of_lead] == pytest.approx(level, abs=0.08)
+            assert levels[index_of_lead] == pytest.approx(level, abs=0.05, rel=0.3)

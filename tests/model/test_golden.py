@@ -30,12 +30,8 @@ def test_inference(golden, variables):
     """
     outputs = XECGNet().apply(variables, jnp.asarray(golden.signal))
     expected = golden.numbers
-    np.testing.assert_allclose(
-        jax.nn.sigmoid(outputs.attention_logits), expected["eval_att"], rtol=0, atol=1e-5
-    )
-    np.testing.assert_allclose(
-        jax.nn.sigmoid(outputs.perception_logits), expected["eval_per"], rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(jax.nn.sigmoid(outputs.attention_logits), expected["eval_att"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(jax.nn.sigmoid(outputs.perception_logits), expected["eval_per"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(outputs.attention, expected["eval_map"][..., 0], rtol=0, atol=1e-5)
     np.testing.assert_allclose(outputs.responses, expected["eval_resp"], rtol=1e-5, atol=1e-5)
 
@@ -54,18 +50,12 @@ def test_loss_and_gradients(golden, variables):
     model, labels, expected = XECGNet(), jnp.asarray(golden.labels), golden.numbers
 
     def loss(params):
-        outputs, _ = model.apply(
-            variables | {"params": params}, golden.signal, train=True, mutable=["batch_stats"]
-        )
+        outputs, _ = model.apply(variables | {"params": params}, golden.signal, train=True, mutable=["batch_stats"])
         return objective(outputs, labels, gamma=0.01)[0], outputs
 
     (total, outputs), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"])
-    np.testing.assert_allclose(
-        jax.nn.sigmoid(outputs.attention_logits), expected["train_att"], rtol=0, atol=1e-5
-    )
-    np.testing.assert_allclose(
-        jax.nn.sigmoid(outputs.perception_logits), expected["train_per"], rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(jax.nn.sigmoid(outputs.attention_logits), expected["train_att"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(jax.nn.sigmoid(outputs.perception_logits), expected["train_per"], rtol=0, atol=1e-5)
     np.testing.assert_allclose(jnp.mean(alignment(outputs, labels)), expected["train_l2"], rtol=1e-5)
     np.testing.assert_allclose(total, expected["train_total"], rtol=1e-5)
     np.testing.assert_allclose(optax.global_norm(gradient), expected["train_gnorm"], rtol=1e-5)

@@ -24,9 +24,10 @@ def format_table(summary: dict[str, Any], title: str) -> str:
     for group, row in summary["subset_accuracy"].items():
         name = _GROUP_NAMES[group]
         lines.append(f"  {name:<20}{_figure(row['accuracy']):>10}{row['exact']:>8}{row['recordings']:>8}")
-    if macro["classes"] < len(summary["per_class"]):
-        lines += ["", "–: undefined (no such recordings); macro averages leave undefined figures out."]
-    return "\n".join(lines)
+    table = "\n".join(lines)
+    if any("–" in line for line in lines[1:]):
+        table += "\n\n–: undefined, for want of such recordings or predictions; macro averages leave it out."
+    return table
 
 
 def _row(name: str, row: dict[str, Any], support: object) -> str:

@@ -127,7 +127,8 @@ def _fit(
     rate = learning_rate(config.optimiser, config.epochs, per_epoch)
     model = build_model(config.model, len(parts.pack.classes))
     fresh = partial(init_state, config, len(parts.pack.classes), optimiser)
-    state, standing = _restore(checkpoints, config, parts, fresh)
+    seed = jnp.uint32(config.seed)
+    state, standing = _restore(checkpoints, parts, lambda: jax.jit(fresh)(seed))
     weights = positive_weights(config.objective, parts.pack.labels[parts.train])
     advance = jax.jit(
         partial(
@@ -150,7 +151,7 @@ def _fit(
             step = first
             while not standing.finished:
                 epoch, within = divmod(step, per_epoch)
-                state, metrics = advance(state, make_batch(config, parts, step))
+                state, metrics = advance(state, make_batch(config, parts, step), seed)
                 losses.add(step, metrics)
                 step += 1
                 log.step(epoch, losses.latest)
@@ -210,10 +211,10 @@ def read_config(workdir: Path) -> Config:
         raise CheckpointError(f"{path} is not valid JSON ({error}); restore it or train anew elsewhere") from None
 
 
-def _restore(checkpoints: Checkpoints, config: Config, parts: Parts, fresh: Any) -> tuple[TrainState, Progress]:
+def _restore(checkpoints: Checkpoints, parts: Parts, fresh: Any) -> tuple[TrainState, Progress]:
     step = checkpoints.latest()
     if step is None:
-        return jax.jit(fresh)(), Progress({})
+        return fresh(), Progress({})
     description = checkpoints.description(step)
     ours = parts.description()
     if changed := [name for name in ours if description["data"].get(name) != ours[name]]:

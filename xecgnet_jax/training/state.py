@@ -67,10 +67,12 @@ def build_optimiser(config: OptimiserConfig, epochs: int, steps_per_epoch: int) 
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm else adam
 
 
-def init_state(config: Config, classes: int, optimiser: optax.GradientTransformation) -> TrainState:
-    """The state before step 0, a pure function of the config (its seed)."""
+def init_state(
+    config: Config, classes: int, optimiser: optax.GradientTransformation, seed: jax.Array | int
+) -> TrainState:
+    """The state before step 0; the seed may be traced, so that one compiled program serves all seeds."""
     model = build_model(config.model, classes)
-    key = jax.random.fold_in(jax.random.key(config.seed), 0)
+    key = jax.random.fold_in(jax.random.key(seed), 0)
     variables = dict(model.init(key, jnp.zeros((1, BIN, len(LEADS)))))
     average = jax.tree.map(jnp.copy, variables) if config.optimiser.average else None
     return TrainState(jnp.zeros((), jnp.int32), variables, optimiser.init(variables["params"]), average)

@@ -45,30 +45,31 @@ def loss_settings(config: ObjectiveConfig) -> dict[str, Any]:
 def train_step(
     state: TrainState,
     batch: Batch,
+    seed: jax.Array | int,
     *,
     apply: Callable[..., Any],
     optimiser: optax.GradientTransformation,
     config: Config,
     weights_of_positives: jax.Array | None = None,
     gamma: jax.Array | float | None = None,
-    seed: jax.Array | int | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent; pure, to be jitted, vmapped and scanned.
 
     Args:
       state: before the step.
       batch: of this step.
+      seed: of the run's augmentation; may be traced.
       apply: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
       optimiser: as in the state.
       config: of the run.
       weights_of_positives: [C], see `positive_weights`.
-      gamma, seed: instead of the config's, may be traced (sweeps).
+      gamma: instead of the config's; may be traced.
 
     Returns:
       (state, {"loss", "attention_loss", "perception_loss", "alignment", "gradient_norm"}), means over the batch.
     """
     if config.data.augment:
-        key = jax.random.fold_in(jax.random.key(config.seed if seed is None else seed), 3)
+        key = jax.random.fold_in(jax.random.key(seed), 3)
         batch = augment(batch, jax.random.fold_in(key, state.step), config.data.augment)
     settings = loss_settings(config.objective)
     if gamma is not None:

@@ -99,7 +99,7 @@ def draw_injury(rng: np.random.Generator, classes: frozenset[str]) -> Injury:
     if "STE" in classes:
         among = ("anterior", "inferior") if "STD" in classes else tuple(ELEVATION)
         territory = str(rng.choice(among))
-        least = 0.20 if territory == "anterior" else 0.14
+        least = 0.20 if territory == "anterior" else 0.13
         amount = least + 0.22 * rng.beta(1.2, 2.0)
         shifts.append(Shift(territory, 1, _jittered(rng, ELEVATION[territory]), amount))
     if "STD" in classes:

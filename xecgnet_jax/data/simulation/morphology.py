@@ -70,7 +70,7 @@ class Ventricles:
         j_point = self.qrs.duration
         falling = 0.085 * self.qt
         peak = self.qt - 2.4 * falling + stretch[:, None]
-        width = np.where(time < peak, 0.3 * (peak - j_point), falling)
+        width = np.where(time < peak, 0.27 * (peak - j_point), falling)
         t_wave = np.exp(-0.5 * ((time - peak) / width) ** 2) * smooth_step((time - j_point) / 0.08)
         level = 1 + self.st_slope * (time - j_point - 0.06) / 0.1
         start = smooth_step((time - j_point + 0.05) / 0.06)
@@ -160,18 +160,18 @@ def conducted_ventricles(
       rr: the patient's mean RR interval in seconds; it sets the QT interval.
       injury: ischaemia, which shifts the ST segment and alters the T wave.
     """
-    frontal, horizontal = np.radians(rng.normal(0.0, 13.0)), np.radians(rng.normal(0.0, 5.0))
-    gain = float(np.clip(rng.lognormal(-0.1, 0.22), 0.6, 1.4))
-    t_gain = gain**0.5 * rng.uniform(0.7, 1.25) * injury.t_factor
+    frontal, horizontal = np.radians(_bounded_normal(rng, 15.0)), np.radians(_bounded_normal(rng, 5.0))
+    gain = float(np.clip(rng.lognormal(-0.12, 0.3), 0.5, 1.5))
+    t_gain = gain**0.5 * rng.uniform(0.5, 1.25) * injury.t_factor
     if block == "RBBB":
-        table, duration = RBBB_QRS, rng.uniform(0.125, 0.16)
+        table, duration = RBBB_QRS, rng.uniform(0.123, 0.16)
         t, st = _varied(rng, RBBB_T) * t_gain, np.array(RBBB_ST) * gain
     elif block == "LBBB":
         table, duration = LBBB_QRS, rng.uniform(0.128, 0.168)
         t, st = _varied(rng, LBBB_T) * t_gain, np.array(LBBB_ST) * gain
     else:
         table, duration = NORMAL_QRS, rng.uniform(0.082, 0.106)
-        t, st = _varied(rng, NORMAL_T) * t_gain, rng.normal(0.0, 0.012, 3)
+        t, st = _varied(rng, NORMAL_T) * t_gain, _bounded_normal(rng, 0.013, (3,))
     vectors = _varied(rng, table[:, 2:]) * gain
     injured_st = injury.st_vector(st)
     return Ventricles(
@@ -191,7 +191,7 @@ def ectopic_ventricles(rng: np.random.Generator, block: str | None, rr: float) -
     origins = {"LBBB": ("left free wall", "left fascicle"), "RBBB": ("right outflow tract", "right apex")}
     origin = rng.choice(origins.get(block or "", tuple(ECTOPIC_ORIGINS)))
     main = np.array(ECTOPIC_ORIGINS[origin]) * np.clip(rng.lognormal(0.0, 0.15), 0.8, 1.35)
-    duration = rng.uniform(0.13, 0.175)
+    duration = rng.uniform(0.126, 0.175)
     vectors = ECTOPIC_QRS[:, 2:] * np.stack([_varied(rng, main) for _ in ECTOPIC_QRS])
     return Ventricles(
         qrs=Loop(duration, ECTOPIC_QRS[:, 0], ECTOPIC_QRS[:, 1], vectors),
@@ -213,7 +213,7 @@ def ectopic_p_wave(rng: np.random.Generator) -> Loop:
 
 
 def _p_wave(rng: np.random.Generator, table: np.ndarray) -> Loop:
-    gain = rng.uniform(0.75, 1.35)
+    gain = rng.uniform(0.55, 1.3)
     return Loop(rng.uniform(0.085, 0.115), table[:, 0], table[:, 1], _varied(rng, table[:, 2:]) * gain)
 
 
@@ -221,8 +221,13 @@ def _varied(rng: np.random.Generator, vectors: np.ndarray | tuple[float, ...]) -
     """[.., 3] vectors, each longer or shorter and a little off its direction."""
     vectors = np.asarray(vectors, dtype=np.float64)
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    gain = rng.normal(1.0, 0.08, size=length.shape)
-    return vectors * gain + rng.normal(0.0, 0.07, size=vectors.shape) * length
+    gain = 1 + _bounded_normal(rng, 0.08, length.shape)
+    return vectors * gain + _bounded_normal(rng, 0.07, vectors.shape) * length
+
+
+def _bounded_normal(rng: np.random.Generator, sd: float, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Normal deviates that stop at two standard deviations: the tables' shapes keep their names."""
+    return sd * np.clip(rng.standard_normal(shape), -2.0, 2.0)
 
 
 def _rotated(vectors: np.ndarray, frontal: float, horizontal: float) -> np.ndarray:
@@ -235,4 +240,4 @@ def _rotated(vectors: np.ndarray, frontal: float, horizontal: float) -> np.ndarr
 
 def _qt_interval(rng: np.random.Generator, rr: float) -> float:
     """Seconds. A. Sagie et al., American Journal of Cardiology 70 (1992) 797–801 (Framingham): linear in RR."""
-    return float(np.clip(rng.normal(0.40, 0.012), 0.37, 0.43)) - 0.154 * (1.0 - rr)
+    return 0.40 + float(_bounded_normal(rng, 0.012)) - 0.154 * (1.0 - rr)

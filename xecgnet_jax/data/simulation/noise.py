@@ -22,11 +22,11 @@ def electrode_noise(rng: np.random.Generator, samples: int, respiration: float) 
       samples: length T at 500 Hz.
       respiration: breaths per second, the main rhythm of the wander.
     """
-    loudness = float(np.clip(rng.lognormal(0.0, 0.5), 0.3, 3.0))
+    loudness = float(np.clip(rng.lognormal(0.0, 0.7), 0.25, 4.0))
     time = np.arange(samples) / RATE
-    noise = _wander(rng, time, respiration, 0.04 * loudness)
+    noise = _wander(rng, time, respiration, 0.05 * loudness)
     noise += _mains(rng, time)
-    noise += _muscle(rng, time, 0.008 * loudness)
+    noise += _muscle(rng, time, 0.010 * loudness)
     noise += _motion(rng, time)
     return noise
 
@@ -69,7 +69,7 @@ def _muscle(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarr
 def _motion(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
     """[T, 9] now and then one electrode slips: its potential jumps within 0.05 to 0.4 s and creeps back."""
     noise = np.zeros((len(time), len(ELECTRODES)))
-    for _ in range(rng.poisson(0.025 * time[-1])):
+    for _ in range(rng.poisson(0.04 * time[-1])):
         since = time - rng.uniform(0.0, time[-1])
         rise = np.clip(since / rng.uniform(0.05, 0.4), 0.0, 1.0)
         height = rng.choice([-1.0, 1.0]) * rng.uniform(0.15, 0.8)

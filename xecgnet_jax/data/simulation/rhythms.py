@@ -138,10 +138,10 @@ def sinus_rhythm(
         interval = pacing.sinus_interval(rng, p)
         origin = ectopy.after(rng, qrs)
         if origin == "atrial":
-            early = max(rng.uniform(0.55, 0.75) * interval, pacing.pr + pacing.refractory)
+            early = max(rng.uniform(0.55, 0.8) * min(interval, pacing.rr), pacing.pr + pacing.refractory)
             p += early
             beats.append(Beat("atrial", p + pacing.pr * rng.uniform(0.9, 1.1), p))
-            interval = pacing.rr * rng.uniform(1.0, 1.15)
+            interval = pacing.rr * rng.uniform(1.0, 1.12)
         elif origin == "ventricular":
             beats.append(Beat("ventricular", qrs + _coupling(rng, pacing, interval)))
             interval += pacing.sinus_interval(rng, p + interval)
@@ -168,7 +168,7 @@ def fibrillation(
 
 def _coupling(rng: np.random.Generator, pacing: Pacing, interval: float) -> float:
     """Seconds from a QRS complex to the ventricular ectopic beat after it: early, but not on its T wave."""
-    return min(max(rng.uniform(0.5, 0.7) * interval, pacing.qt + 0.02), 0.8 * interval)
+    return min(max(rng.uniform(0.5, 0.72) * interval, pacing.qt + 0.02), 0.8 * interval)
 
 
 def _draw_ectopy(rng: np.random.Generator, classes: frozenset[str], duration: float) -> Ectopy:

@@ -1,0 +1,294 @@
+"""Batches as a function of (seed, step); windows against brute-force slicing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from xecgnet_jax.data.batches import (
+    Batch,
+    Standardisation,
+    augment,
+    evaluation_windows,
+    gather,
+    plan,
+    standardisation,
+    steps_per_epoch,
+    whole_bins,
+    window_samples,
+)
+
+BIN = 243
+WINDOWS = ("crop", "pad", "whole")
+
+
+def lengths_of(seed, recordings, longest=3000):
+    return np.random.default_rng(seed).integers(1, longest, recordings)
+
+
+def epoch_of(seed, epoch, lengths, **arguments):
+    steps = steps_per_epoch(len(lengths), arguments["batch_size"])
+    return [plan(seed, epoch * steps + step, lengths, **arguments) for step in range(steps)]
+
+
+# Few sizes, for each compiles; every remainder of the last batch occurs.
+SIZES = st.sampled_from([1, 2, 5, 7, 8, 9, 16])
+BATCHES = st.sampled_from([1, 3, 8, 11])
+
+
+@settings(max_examples=60, deadline=None)
+@given(SIZES, BATCHES, st.integers(0, 2**31 - 1), st.integers(0, 40), st.sampled_from(WINDOWS))
+def test_an_epoch_visits_every_recording_once(recordings, batch_size, seed, epoch, window):
+    """With weight 1; the filling of the last batch has weight 0 and begins the epoch's order anew."""
+    lengths = lengths_of(1, recordings)
+    plans = epoch_of(seed, epoch, lengths, batch_size=batch_size, window=window, samples=BIN)
+    chosen = np.concatenate([one.recordings for one in plans])
+    weights = np.concatenate([one.weights for one in plans])
+    assert all(len(one.recordings) == batch_size for one in plans)
+    assert sorted(chosen[weights == 1]) == list(range(recordings))
+    assert set(weights.tolist()) <= {0.0, 1.0}
+    assert np.all(np.diff(weights) <= 0)
+    np.testing.assert_array_equal(chosen, chosen[:recordings][np.arange(len(chosen)) % recordings])
+
+
+def test_every_epoch_and_every_seed_has_an_order_of_its_own():
+    lengths = lengths_of(2, 16)
+
+    def order(seed, epoch):
+        plans = epoch_of(seed, epoch, lengths, batch_size=5, window="crop", samples=BIN)
+        return tuple(np.concatenate([one.recordings for one in plans])[:16].tolist())
+
+    orders = [order(seed, epoch) for seed in (0, 1, 2018) for epoch in range(5)]
+    assert len(set(orders)) == len(orders)
+
+
+def test_orders_are_shuffles_without_a_favourite():
+    """Over 300 epochs each of 8 recordings comes first about 37 times (binomial, 5 σ either way)."""
+    lengths = lengths_of(3, 8)
+    first = [plan(0, epoch, lengths, batch_size=8, window="pad", samples=BIN).recordings[0] for epoch in range(300)]
+    counts = np.bincount(first, minlength=8)
+    assert np.all(np.abs(counts - 300 / 8) < 5 * np.sqrt(300 / 8 * 7 / 8))
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_a_batch_is_a_function_of_seed_and_step(window):
+    lengths = lengths_of(4, 9)
+    arguments = {"batch_size": 4, "window": window, "samples": 2 * BIN}
+    forwards = [plan(7, step, lengths, **arguments) for step in range(12)]
+    backwards = [plan(7, step, lengths, **arguments) for step in reversed(range(12))][::-1]
+    for one, other in zip(forwards, backwards, strict=True):
+        for left, right in zip(one, other, strict=True):
+            np.testing.assert_array_equal(left, right)
+            assert left.dtype == right.dtype
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.integers(1, 2000), min_size=4, max_size=4),
+    st.integers(0, 2**31 - 1),
+    st.integers(0, 1000),
+    st.sampled_from(WINDOWS),
+    st.sampled_from([1, 2, 5]),
+)
+@example([486, 487, 485, 243], 0, 0, "whole", 2)
+def test_windows_hold_all_they_can(lengths, seed, step, window, bins):
+    """A window lies in the recording, or holds the whole recording and zeros to its left."""
+    lengths, samples = np.array(lengths), bins * BIN
+    made = plan(seed, step, lengths, batch_size=4, window=window, samples=samples)
+    for recording, start, real in zip(made.recordings, made.starts, made.bins, strict=True):
+        length = int(lengths[recording])
+        if window == "pad":
+            assert start + samples == length
+            assert real == bins
+        elif length >= samples:
+            assert 0 <= start <= length - samples
+            assert real == bins
+        elif window == "crop":
+            assert start + samples == length
+        else:
+            assert real == -(-length // BIN)
+            assert start + real * BIN == length
+            assert -BIN < start <= 0
+
+
+def test_random_starts_are_uniform_from_end_to_end():
+    """10 possible starts of 4,000 windows: each about 400 times, the first and the last included (5 σ)."""
+    lengths = np.full(64, 100 + 9)
+    for window in ("crop", "whole"):
+        starts = np.concatenate(
+            [plan(5, step, lengths, batch_size=500, window=window, samples=100).starts for step in range(8)]
+        )
+        counts = np.bincount(starts, minlength=10)
+        assert len(counts) == 10
+        assert np.all(np.abs(counts - 400) < 5 * np.sqrt(400 * 0.9))
+
+
+def test_starts_differ_between_steps_and_seeds():
+    lengths = np.full(8, 100_000)
+    starts = [
+        tuple(plan(seed, step, lengths, batch_size=8, window="crop", samples=BIN).starts.tolist())
+        for seed in (0, 1)
+        for step in (0, 1, 2)
+    ]
+    assert len(set(starts)) == 6
+
+
+@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=20), st.integers(1, 40))
+def test_window_samples(lengths, bins):
+    """`whole` needs no more than the longest recording does."""
+    lengths = np.array(lengths)
+    assert window_samples("crop", 2880, lengths) == window_samples("pad", 2880, lengths) == 2880
+    needed = max(BIN * int(np.ceil(length / BIN)) for length in lengths.tolist())
+    assert window_samples("whole", bins * BIN, lengths) == min(bins * BIN, needed)
+
+
+@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=12), st.sampled_from(WINDOWS), st.integers(1, 3000))
+@example([2880, 2879, 2881, 5760, 5759, 1], "crop", 2880)
+def test_evaluation_windows_against_brute_force(lengths, window, length):
+    expected = []
+    for recording, n in enumerate(lengths):
+        if window == "pad":
+            expected.append((recording, n - length))
+        elif window == "whole":
+            expected.append((recording, n - BIN * int(np.ceil(n / BIN))))
+        elif n < length:
+            expected.append((recording, n - length))
+        else:
+            start = 0
+            while start + length <= n:
+                expected.append((recording, start))
+                start += length
+    recordings, starts = evaluation_windows(np.array(lengths), window=window, length=length)
+    assert list(zip(recordings.tolist(), starts.tolist(), strict=True)) == expected
+
+
+def test_evaluation_windows_of_the_paper():
+    recordings, starts = evaluation_windows(np.array([2880, 2879, 5760, 8639]), window="crop", length=2880)
+    assert recordings.tolist() == [0, 1, 2, 2, 3, 3]
+    assert starts.tolist() == [0, -1, 0, 2880, 0, 2880]
+
+
+MOMENTS = Standardisation(
+    np.linspace(-1, 1, 12).astype(np.float32), np.linspace(0.2, 3, 12).astype(np.float32)
+)
+
+
+@settings(max_examples=60)
+@given(st.data(), st.lists(st.integers(1, 60), min_size=1, max_size=4), st.integers(1, 80))
+def test_gather_against_brute_force(data, lengths, samples):
+    """Sample by sample: inside the recording standardised, outside it exactly zero."""
+    rng = np.random.default_rng(6)
+    corpus = [rng.standard_normal((length, 12)).astype(np.float32) for length in lengths]
+    recordings = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=3))
+    starts = [data.draw(st.integers(1 - samples, lengths[one] - 1)) for one in recordings]
+    batch, inside = gather(corpus.__getitem__, np.array(recordings), np.array(starts), samples, MOMENTS)
+    assert batch.shape == (len(recordings), samples, 12)
+    assert batch.dtype == np.float32
+    for row, (recording, start) in enumerate(zip(recordings, starts, strict=True)):
+        there = [t for t in range(samples) if 0 <= start + t < lengths[recording]]
+        assert inside[row].tolist() == [there[0], there[-1] + 1]
+        for t in range(samples):
+            if t in there:
+                expected = (corpus[recording][start + t] - MOMENTS.mean) / MOMENTS.deviation
+                np.testing.assert_allclose(batch[row, t], expected, rtol=1e-6, atol=1e-6)
+            else:
+                assert not np.any(batch[row, t])
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_short_recordings_have_their_zeros_on_the_left(window):
+    """For `whole`, left of the recording up to a full bin; what a longer batch adds to the right is no real bin."""
+    lengths = np.array([100, 300])
+    corpus = [np.full((length, 12), 5.0, np.float32) for length in lengths]
+    made = plan(0, 0, lengths, batch_size=2, window=window, samples=2 * BIN)
+    batch, inside = gather(
+        corpus.__getitem__, made.recordings, made.starts, 2 * BIN, Standardisation(np.zeros(12), np.ones(12))
+    )
+    for row, recording in enumerate(made.recordings.tolist()):
+        end = BIN * int(made.bins[row])
+        first = end - lengths[recording]
+        assert inside[row].tolist() == [first, end]
+        assert not np.any(batch[row, :first])
+        assert np.all(batch[row, first:end] == 5)
+        assert not np.any(batch[row, end:])
+
+
+def test_standardisation_is_the_mean_of_the_recordings_moments():
+    """Each recording counts once, however long it is; the deviation is the mean of theirs, not that of all samples."""
+    rng = np.random.default_rng(8)
+    corpus = [
+        (offset + scale * rng.standard_normal((length, 12))).astype(np.float32)
+        for offset, scale, length in ((0, 1, 50), (10, 3, 500), (-4, 0.1, 7))
+    ]
+    made = standardisation(corpus.__getitem__, np.array([0, 2]))
+    np.testing.assert_allclose(made.mean, (corpus[0].mean(axis=0) + corpus[2].mean(axis=0)) / 2, rtol=1e-5)
+    np.testing.assert_allclose(made.deviation, (corpus[0].std(axis=0) + corpus[2].std(axis=0)) / 2, rtol=1e-5)
+    assert made.mean.dtype == made.deviation.dtype == np.float32
+
+
+def test_a_lead_that_is_flat_everywhere_stays_finite():
+    flat = np.tile(np.linspace(-0.3, 0.7, 12, dtype=np.float32), (40, 1))
+    made = standardisation([flat, flat[:7]].__getitem__, np.array([0, 1]))
+    np.testing.assert_array_equal(made.deviation, np.ones(12))
+    batch, _ = gather([flat].__getitem__, np.array([0]), np.array([0]), 40, made)
+    np.testing.assert_allclose(batch, 0, atol=1e-6)
+
+
+def batch_for_augmenting():
+    rng = np.random.default_rng(9)
+    inside = np.array([[0, 300], [120, 300], [57, 200]], np.int32)
+    signal = rng.standard_normal((3, 300, 12)).astype(np.float32)
+    time = np.arange(300)[None, :]
+    signal[~((time >= inside[:, :1]) & (time < inside[:, 1:]))] = 0
+    return Batch(jnp.asarray(signal), np.eye(9)[:3], np.ones(3), np.array([2, 2, 1]), jnp.asarray(inside))
+
+
+def test_augmenting_changes_the_recordings_samples_and_nothing_else():
+    batch = batch_for_augmenting()
+    changed = augment(batch, jax.random.key(1), 1.0)
+    for row, (first, end) in enumerate(batch.inside.tolist()):
+        assert not np.any(changed.signal[row, :first])
+        assert not np.any(changed.signal[row, end:])
+        assert np.all(changed.signal[row, first:end] != batch.signal[row, first:end])
+    assert changed._replace(signal=None) == batch._replace(signal=None)
+    assert changed.signal.dtype == batch.signal.dtype
+
+
+def test_augmenting_is_a_function_of_its_key():
+    batch = batch_for_augmenting()
+    one, same, other = (augment(batch, jax.random.key(seed), 0.5).signal for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, same)
+    assert not np.allclose(one, other)
+
+
+def test_augmenting_fades_with_its_strength():
+    batch = batch_for_augmenting()
+    none, little, usual = (augment(batch, jax.random.key(3), strength).signal for strength in (0.0, 1e-3, 1.0))
+    np.testing.assert_array_equal(none, batch.signal)
+    near = np.max(np.abs(little - batch.signal))
+    assert 0 < near < 0.02
+    assert near < np.max(np.abs(usual - batch.signal))
+
+
+def test_augmenting_has_the_spreads_it_says():
+    """A signal of ones and many recordings: gain, wander, noise and lost leads from what comes out."""
+    size, samples = 4000, 64
+    ones = Batch(jnp.ones((size, samples, 2)), None, None, None, jnp.tile(jnp.array([[0, samples]]), (size, 1)))
+    changed = np.asarray(augment(ones, jax.random.key(4), 1.0).signal, np.float64)
+    # White noise is what differs from sample to sample: half-normal level, σ 0.05.
+    noise = np.diff(changed, axis=1).std() / np.sqrt(2)
+    assert noise == pytest.approx(0.05, rel=0.05)
+    # In 0.13 s the wander hardly moves: a lost lead is wander alone, and the median is the gain of the others.
+    level = changed.mean(axis=1)
+    assert np.median(level) == pytest.approx(np.exp(0), rel=0.05)
+    assert np.mean(np.abs(level) < 0.3) == pytest.approx(0.05, abs=0.012)
+    kept = level[np.all(level > 0.4, axis=1)]
+    # Both leads share the recording's gain (σ 0.2); each has its own (σ 0.1) and its wander (0.2 · sin, variance 0.02).
+    assert np.cov(kept.T)[0, 1] == pytest.approx(0.2**2, rel=0.2)
+    assert kept.var() == pytest.approx(0.2**2 + 0.1**2 + 0.02, rel=0.15)
+
+
+def test_bins_of_whole_windows():
+    assert whole_bins(np.array([1, 242, 243, 244, 486, 487])).tolist() == [1, 1, 1, 2, 2, 3]

@@ -1,0 +1,125 @@
+"""The commands as a user types them."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests import learnable_corpus
+from tests.training.test_loop import WORDS
+from xecgnet_jax import cli
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory) -> Path:
+    return learnable_corpus.write(tmp_path_factory.mktemp("cli") / "corpus", recordings=36)
+
+
+@pytest.fixture(scope="module")
+def run(corpus) -> Path:
+    workdir = corpus.parent / "run"
+    words = [*WORDS, "--data", str(corpus), "--workdir", str(workdir), "--cache", str(corpus.parent / "cache")]
+    assert cli.train([*words, "--no-progress"]) == 0
+    return workdir
+
+
+def refused(capsys, command, *words: str) -> str:
+    """What a refused command prints: one line, no traceback."""
+    try:
+        status = command(list(words))
+    except SystemExit as error:
+        status = error.code
+    assert status == 2
+    return capsys.readouterr().err
+
+
+def test_scores_are_printed_and_written(corpus, run, capsys):
+    words = [str(run), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--no-progress"]
+    assert cli.evaluate(words) == 0
+    printed = capsys.readouterr().out
+    folder = run / "evaluation" / "corpus-test"
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert f"{metrics['micro']['f1']:.3f}" in printed and "several classes" in printed
+    with (folder / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == metrics["subset_accuracy"]["all"]["recordings"] == 12
+    exact = sum(row["predicted"] == row["true"] for row in rows)
+    assert exact == metrics["subset_accuracy"]["all"]["exact"]
+    assert {row["id"] for row in rows} == {f"R{index:03d}" for index in range(36) if index // 2 % 3 == 2}
+    for row in rows:
+        likely = [c for c in metrics["per_class"] if float(row[f"probability {c}"]) >= 0.5]
+        assert row["predicted"] == ";".join(likely)
+
+
+def test_a_second_evaluation_reads_the_first(corpus, run):
+    words = [str(run), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--no-progress"]
+    assert cli.evaluate(words) == 0
+    path = run / "evaluation" / "corpus-test" / "predictions.csv"
+    before = path.stat().st_mtime_ns
+    assert cli.evaluate(words) == 0
+    assert path.stat().st_mtime_ns == before
+
+
+def test_one_checkpoint_is_scored_by_its_path(corpus, run, capsys):
+    step = sorted((run / "checkpoints").iterdir())[0]
+    words = [str(step), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--part", "all"]
+    assert cli.evaluate([*words, "--no-progress"]) == 0
+    assert f"36 recordings, checkpoint {step.name}" in capsys.readouterr().out
+
+
+def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
+    other = learnable_corpus.write(tmp_path / "other", recordings=6, seed=5)
+    words = [str(run), "--data", str(other), "--cache", str(tmp_path / "cache"), "--no-progress"]
+    assert cli.evaluate(words) == 0
+    assert "other, all part: 6 recordings" in capsys.readouterr().out
+    assert "give --part all" in refused(capsys, cli.evaluate, *words, "--part", "test")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--preset", "quik"], "unknown preset 'quik'; possible: quick, fast, paper-pad, paper-crop"),
+        (["--preset"], "--preset needs a name"),
+        (["--gamma", "-1"], "gamma is -1.0; possible: 0 or more"),
+        (["--window", "hole"], "crop"),
+        (["--epochs", "many"], "epochs"),
+        (["--gama", "1"], "gamma"),
+        (["--no-attention"], "give --gamma 0 with --no-attention"),
+        (["--window", "whole", "--length", "100"], "a multiple of 243"),
+        (["--resume"], "--resume needs --workdir"),
+        (["--data", "/nowhere/at/all"], "/nowhere/at/all"),
+        (["--resume", "--workdir", "/nowhere/at/all"], "no config.json there"),
+    ],
+)
+def test_what_is_impossible_is_refused_with_what_is_possible(capsys, words, said):
+    printed = refused(capsys, cli.train, *words)
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_a_workdir_without_a_run_cannot_be_scored(corpus, tmp_path, capsys):
+    words = ["--data", str(corpus), "--cache", str(corpus.parent / "cache")]
+    assert "no checkpoints there" in refused(capsys, cli.evaluate, str(tmp_path), *words)
+
+
+def test_folds_that_do_not_exist_are_refused(corpus, tmp_path, capsys):
+    words = ["--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--workdir", str(tmp_path / "run")]
+    printed = refused(capsys, cli.train, *words, "--split", "folds", "--no-progress")
+    assert "folds" in printed and "1, 2, 3" in printed
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py"])
+def test_the_scripts_explain_themselves(script):
+    environment = os.environ | {"COLUMNS": "100"}
+    shown = subprocess.run(
+        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, timeout=120, env=environment
+    )
+    assert shown.returncode == 0
+    assert "--data" in shown.stdout

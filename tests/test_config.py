@@ -1,0 +1,271 @@
+"""Settings: what is possible, what is refused, and the way through JSON and back."""
+
+import copy
+import dataclasses
+import json
+import math
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xecgnet_jax.config import (
+    PRESETS,
+    Config,
+    DataConfig,
+    ModelConfig,
+    ObjectiveConfig,
+    OptimiserConfig,
+    differences,
+    from_dict,
+    preset,
+    to_dict,
+    window_length,
+)
+from xecgnet_jax.errors import ConfigError
+
+
+def through_json(config):
+    return from_dict(json.loads(json.dumps(to_dict(config), allow_nan=False)))
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_go_through_json_and_back(name):
+    config = preset(name)
+    assert through_json(config) == config
+    assert hash(through_json(config)) == hash(config)
+    assert differences(config, through_json(config)) == []
+
+
+def test_an_unknown_preset_is_refused_with_the_possible_ones():
+    with pytest.raises(ConfigError, match="'papr'.*quick, fast, paper-pad, paper-crop"):
+        preset("papr")
+
+
+def test_the_paper_presets_are_the_authors_settings():
+    for name, window, samples in (("paper-pad", "pad", 72_000), ("paper-crop", "crop", 2_880)):
+        config = preset(name)
+        assert (config.data.window, window_length(config.data)) == (window, samples)
+        assert config.model == ModelConfig(width=1.0, attention_head="gap", activation="none", attention=True)
+        objective = config.objective
+        assert (objective.gamma, objective.reference, objective.norm) == (0.01, "all_classes", "l2")
+        assert (objective.term, objective.reference_gradient, objective.loss) == ("both_heads", True, "bce")
+        assert objective.positive_power == 0
+        optimiser = config.optimiser
+        assert (optimiser.optimiser, optimiser.learning_rate, optimiser.epsilon) == ("adam", 1e-5, 1e-7)
+        assert (optimiser.schedule, optimiser.warmup_epochs, optimiser.weight_decay) == ("constant", 0, 0)
+        assert (optimiser.clip_norm, optimiser.average) == (0, 0)
+        assert (config.batch_size, config.epochs, config.patience) == (32, 1000, 50)
+        assert (config.data.augment, config.data.standardise_on) == (0, "train")
+
+
+def test_window_lengths():
+    assert window_length(DataConfig(window="whole")) == 62 * 243 == 15_066
+    assert window_length(DataConfig(window="crop", length=500)) == 500
+
+
+def replaced(path, value):
+    """The default config as a dictionary with one value replaced."""
+    values = to_dict(Config())
+    node = values
+    *parents, last = path.split(".")
+    for parent in parents:
+        node = node[parent]
+    node[last] = value
+    return values
+
+
+IMPOSSIBLE = [
+    ("model.width", 0.0, "above 0 and at most 16"),
+    ("model.width", 17.0, "above 0 and at most 16"),
+    ("model.attention_head", "mlp", "gap, conv"),
+    ("model.activation", "gelu", "none, relu"),
+    ("objective.gamma", -0.1, "0 or more"),
+    ("objective.reference", "true", "all_classes, true_classes"),
+    ("objective.norm", "l3", "l2, l2_squared, l1"),
+    ("objective.term", "twice", "both_heads, once"),
+    ("objective.loss", "mse", "bce, asymmetric"),
+    ("objective.focus_negative", -1.0, "0 or more"),
+    ("objective.focus_positive", -1.0, "0 or more"),
+    ("objective.margin", 1.0, "from 0 to below 1"),
+    ("objective.positive_power", 1.5, "from 0 to 1"),
+    ("objective.positive_limit", 0.5, "1 or more"),
+    ("data.split", "random", "auto, paper, folds, stratified, file"),
+    ("data.split", "file", "split_file.*CSV"),
+    ("data.window", "slide", "crop, pad, whole"),
+    ("data.length", -1, "0 .*or more"),
+    ("data.length", 244, "multiple of 243"),
+    ("data.standardise_on", "test", "train, all, none"),
+    ("data.unlabelled", "guess", "keep, drop"),
+    ("data.augment", 3.5, "from 0 to 3"),
+    ("optimiser.optimiser", "sgd", "adam, adamw"),
+    ("optimiser.schedule", "step", "constant, cosine"),
+    ("optimiser.learning_rate", 0.0, "above 0"),
+    ("optimiser.warmup_epochs", -1.0, "0 or more"),
+    ("optimiser.weight_decay", -1.0, "0 or more"),
+    ("optimiser.weight_decay", 0.1, "adamw decays"),
+    ("optimiser.epsilon", 0.0, "above 0"),
+    ("optimiser.clip_norm", -1.0, "no limit"),
+    ("optimiser.average", 1.0, "below 1"),
+    ("batch_size", 0, "1 or more"),
+    ("epochs", 0, "1 or more"),
+    ("patience", -1, "never stop early"),
+    ("seed", -1, "2,147,483,647"),
+    ("seed", 2**31, "2,147,483,647"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "possible"), IMPOSSIBLE)
+def test_an_impossible_value_is_refused_with_what_is_possible(path, value, possible):
+    with pytest.raises(ConfigError, match=possible) as error:
+        from_dict(replaced(path, value))
+    assert path.split(".")[-1].removesuffix("_file") in str(error.value)
+    assert "possible: " in str(error.value)
+
+
+FLOATS = [
+    f"{part.name}.{field.name}"
+    for part in dataclasses.fields(Config)
+    if dataclasses.is_dataclass(getattr(Config(), part.name))
+    for field in dataclasses.fields(getattr(Config(), part.name))
+    if field.type == "float"
+]
+
+
+@pytest.mark.parametrize("value", [math.inf, -math.inf, math.nan, 10**400], ids=["inf", "-inf", "nan", "huge"])
+@pytest.mark.parametrize("path", FLOATS)
+def test_numbers_must_be_finite(path, value):
+    with pytest.raises(ConfigError, match=path.split(".")[-1]):
+        from_dict(replaced(path, value))
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("batch_size", 32.0),
+        ("batch_size", True),
+        ("batch_size", "32"),
+        ("seed", None),
+        ("model", "small"),
+        ("model", None),
+        ("model.width", "1"),
+        ("model.width", True),
+        ("model.attention", 1),
+        ("model.attention_head", ["gap"]),
+        ("objective.norm", 2),
+        ("data.split_file", None),
+        ("data.train_folds", 3),
+        ("data.train_folds", [1, 2.0]),
+        ("data.train_folds", ["1"]),
+        ("data.train_folds", [True]),
+    ],
+)
+def test_a_value_of_another_type_is_refused(path, value):
+    with pytest.raises(ConfigError, match=path.split(".")[-1] + r".*possible: "):
+        from_dict(replaced(path, value))
+
+
+def test_whole_numbers_may_stand_for_floats_and_lists_for_folds():
+    config = from_dict(replaced("objective.gamma", 1))
+    assert config.objective.gamma == 1.0
+    assert type(config.objective.gamma) is float
+    assert from_dict(replaced("data.train_folds", [1, 2])).data.train_folds == (1, 2)
+
+
+def paths(values, before=""):
+    for name, value in values.items():
+        yield before + name
+        if isinstance(value, dict):
+            yield from paths(value, f"{before}{name}.")
+
+
+PATHS = list(paths(to_dict(Config())))
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_a_missing_setting_is_named(path):
+    values = to_dict(Config())
+    node = values
+    *parents, last = path.split(".")
+    for parent in parents:
+        node = node[parent]
+    del node[last]
+    with pytest.raises(ConfigError, match=f"{path} is missing"):
+        from_dict(values)
+
+
+def test_an_unknown_setting_is_named_with_the_known_ones():
+    with pytest.raises(ConfigError, match=r"objective\.gama; possible: gamma, reference, norm"):
+        from_dict(replaced("objective.gama", 0.1))
+    with pytest.raises(ConfigError, match=r"unknown setting lr; possible: model, objective"):
+        from_dict(replaced("lr", 0.1))
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=4,
+)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(PATHS), JSON)
+def test_whatever_a_file_holds_is_a_config_or_a_config_error(path, value):
+    values = replaced(path, value)
+    before = copy.deepcopy(values)
+    try:
+        config = from_dict(values)
+    except ConfigError:
+        return
+    finally:
+        assert repr(values) == repr(before)
+    assert through_json(config) == config
+
+
+@given(JSON)
+def test_what_is_no_table_of_settings_is_refused(value):
+    with pytest.raises(ConfigError):
+        from_dict(value)
+
+
+def test_gamma_needs_the_attention_branch():
+    with pytest.raises(ConfigError, match="--gamma 0"):
+        Config(model=ModelConfig(attention=False))
+    plain = Config(model=ModelConfig(attention=False), objective=ObjectiveConfig(gamma=0.0))
+    assert through_json(plain) == plain
+
+
+def test_configs_made_in_code_are_checked_too():
+    with pytest.raises(ConfigError, match="epochs is 0"):
+        Config(epochs=0)
+    with pytest.raises(ConfigError, match="learning_rate"):
+        dataclasses.replace(Config(), optimiser=OptimiserConfig(learning_rate=-1.0))
+
+
+def test_differences_name_both_values():
+    other = dataclasses.replace(
+        Config(), seed=3, objective=ObjectiveConfig(gamma=0.1), data=DataConfig(test_folds=(9, 10))
+    )
+    assert differences(Config(), other) == [
+        "objective.gamma: 0.01 → 0.1",
+        "data.test_folds: [10] → [9, 10]",
+        "seed: 0 → 3",
+    ]
+
+
+@pytest.mark.parametrize("path", [path for path in PATHS if "." in path or path in ("batch_size", "epochs", "seed")])
+def test_every_setting_counts_in_the_differences(path):
+    """Whatever could change a run's numbers is seen when the run is taken up again."""
+    part, _, name = path.rpartition(".")
+    owner = getattr(Config(), part) if part else Config()
+    value = getattr(owner, name)
+    changed = object.__new__(type(owner))  # past the checks: any other value will do
+    for field in dataclasses.fields(owner):
+        object.__setattr__(changed, field.name, getattr(owner, field.name))
+    object.__setattr__(changed, name, f"not {value}")
+    other = changed
+    if part:
+        other = object.__new__(Config)
+        for field in dataclasses.fields(Config):
+            object.__setattr__(other, field.name, changed if field.name == part else getattr(Config(), field.name))
+    assert [line.split(":")[0] for line in differences(Config(), other)] == [path]

@@ -1,0 +1,138 @@
+"""Imports point one way: config ← data, model ← evaluation ← training; explanation on evaluation; commands on all."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = "xecgnet_jax"
+
+GROUND = {"config", "errors", "files"}
+#: Room → what its modules may import of the package.
+ALLOWED = {
+    "errors": set(),
+    "files": {"errors"},
+    "config": {"errors"},
+    "data": GROUND | {"data"},
+    "model": {"config", "errors", "model"},
+    "evaluation": GROUND | {"data", "model", "evaluation"},
+    "training": GROUND | {"data", "model", "evaluation", "training"},
+    "explanation": GROUND | {"data", "model", "evaluation", "explanation"},
+}
+#: Module → what it may import besides: how long an attention bin is.
+EXCEPTIONS = {f"{PACKAGE}.data.batches": {f"{PACKAGE}.model.BIN"}}
+#: Library → the only modules that may import it.
+CONFINED = {
+    "flax": f"{PACKAGE}.model.",
+    "orbax": f"{PACKAGE}.training.checkpoint.",
+    "wfdb": f"{PACKAGE}.data.",
+}
+#: Modules of data/ that make batches: the others read files, in worker processes that must start quickly.
+WITH_JAX = {f"{PACKAGE}.data.batches", f"{PACKAGE}.data.parts"}
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {name_of(path): path for path in sorted((ROOT / PACKAGE).rglob("*.py"))}
+
+
+def imports_of(module: str) -> set[str]:
+    """Full names of all that a module imports, wherever in it: `from a import b` is a.b."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: a relative import"
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def own_imports(module: str) -> set[str]:
+    return {name for name in imports_of(module) if name.split(".")[0] == PACKAGE} - EXCEPTIONS.get(module, set())
+
+
+def room(name: str) -> str:
+    """xecgnet_jax.data.pack.Pack → data; the package itself → ""."""
+    return [*name.split("."), ""][1]
+
+
+IN_ROOMS = [name for name in MODULES if room(name) in ALLOWED]
+#: cli, runs and whatever else stands above the rooms.
+ABOVE = [name for name in MODULES if name not in IN_ROOMS and name != PACKAGE]
+
+
+def test_the_walk_sees_the_package():
+    assert f"{PACKAGE}.data.batches" in IN_ROOMS
+    assert f"{PACKAGE}.training.checkpoint" in IN_ROOMS
+    assert f"{PACKAGE}.cli" in ABOVE
+    assert f"{PACKAGE}.model.BIN" in imports_of(f"{PACKAGE}.data.batches")
+    assert "wfdb" in imports_of(f"{PACKAGE}.data.records")  # inside a function
+
+
+def test_every_folder_has_its_rule():
+    """A module above the rooms is a file of the package itself; a new folder needs a line in ALLOWED."""
+    assert [name for name in ABOVE if name.count(".") > 1] == []
+
+
+@pytest.mark.parametrize("module", IN_ROOMS)
+def test_imports_point_one_way(module):
+    wrong = {name for name in own_imports(module) if room(name) not in ALLOWED[room(module)]}
+    assert not wrong, f"{module} may not import {', '.join(sorted(wrong))}"
+
+
+def test_the_package_itself_imports_the_model_only():
+    assert {room(name) for name in own_imports(PACKAGE)} == {"model"}
+
+
+@pytest.mark.parametrize("library", CONFINED)
+def test_a_library_stays_where_it_belongs(library):
+    users = [name for name in MODULES if any(one.split(".")[0] == library for one in imports_of(name))]
+    assert users, f"nothing imports {library}"
+    outside = [name for name in users if not f"{name}.".startswith(CONFINED[library])]
+    assert not outside, f"{library} is imported by {', '.join(outside)}"
+
+
+def test_config_needs_the_standard_library_only():
+    roots = {name.split(".")[0] for name in imports_of(f"{PACKAGE}.config")}
+    assert roots - {PACKAGE, "__future__"} <= sys.stdlib_module_names
+
+
+def test_nothing_is_imported_in_a_circle():
+    done: list[str] = []
+
+    def visit(module: str, path: tuple[str, ...]) -> None:
+        assert module not in path, " → ".join((*path, module))
+        if module in done:
+            return
+        for name in own_imports(module):
+            target = name if name in MODULES else name.rpartition(".")[0]
+            # The package's own __init__ imports the model on first use only.
+            if target != PACKAGE:
+                visit(target, (*path, module))
+        done.append(module)
+
+    for module in MODULES:
+        if module != PACKAGE:
+            visit(module, ())
+
+
+def test_reading_needs_no_jax():
+    """All of data/ but what makes batches, and config and the package itself, in a fresh interpreter."""
+    reading = [name for name in MODULES if room(name) in ("", "config", "errors", "files", "data")]
+    reading = [name for name in reading if name not in WITH_JAX]
+    for needed in ("records", "corpora", "pack", "labels", "splits", "simulate"):
+        if (ROOT / PACKAGE / "data" / f"{needed}.py").exists():
+            assert f"{PACKAGE}.data.{needed}" in reading
+    code = f"import sys, importlib\nfor name in {reading!r}: importlib.import_module(name)\n"
+    code += "print(sorted({name.split('.')[0] for name in sys.modules} & {'jax', 'jaxlib', 'flax', 'orbax', 'optax'}))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"
