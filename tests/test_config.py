@@ -38,7 +38,7 @@ def test_presets_go_through_json_and_back(name):
 
 
 def test_an_unknown_preset_is_refused_with_the_possible_ones():
-    with pytest.raises(ConfigError, match="'papr'.*quick, fast, paper-pad, paper-crop"):
+    with pytest.raises(ConfigError, match=r"'papr'.*quick, fast, paper-pad, paper-crop"):
         preset("papr")
 
 

@@ -77,7 +77,7 @@ def _train(words: list[str]) -> None:
     workdir = _option(rest, "--workdir")
     base = preset(name)
     if "--resume" in rest:
-        from xecgnet_jax.training.loop import read_config
+        from xecgnet_jax.training.workdir import read_config
 
         if workdir is None:
             raise ConfigError("--resume needs --workdir: the folder of the run to go on with")
@@ -174,9 +174,9 @@ def _evaluate_command(workdir: Path, corpus: CorpusArguments) -> str:
 
 def _keep_compiled(cache: Path) -> None:
     """Programs that JAX compiled are found by later runs, unless JAX was told where to keep them."""
-    import jax
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        import jax
 
-    if not jax.config.jax_compilation_cache_dir:
         jax.config.update("jax_compilation_cache_dir", str(cache / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 

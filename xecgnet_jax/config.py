@@ -206,8 +206,13 @@ def validate(config: Config) -> None:
     for fine, name, value, possible in rules:
         if not fine:
             raise ConfigError(f"{name} is {value!r}; possible: {possible}")
+    asymmetric = objective.focus_negative or objective.focus_positive or objective.margin
+    if objective.loss == "bce" and asymmetric:
+        raise ConfigError("focus_negative, focus_positive and margin belong to --loss asymmetric")
     if not config.model.attention and objective.gamma:
         raise ConfigError("gamma needs the attention branch: give --gamma 0 with --no-attention")
+    if not config.model.attention and config.model.attention_head != "gap":
+        raise ConfigError("attention_head needs the attention branch: leave it out with --no-attention")
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -250,7 +255,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     raise ConfigError(f"{name} is {value!r}; possible: a value of type {getattr(hint, '__name__', hint)}")
 
 
-_PAPER = Config(data=DataConfig(split="auto", window="pad"))
+_PAPER = Config(data=DataConfig(window="pad", standardise_on="all"))
 
 #: Starting points; every field can be changed.
 PRESETS: dict[str, Config] = {
@@ -265,7 +270,7 @@ PRESETS: dict[str, Config] = {
             weight_decay=1e-2,
             clip_norm=1.0,
         ),
-        epochs=14,
+        epochs=8,
         patience=0,
     ),
     "fast": Config(
@@ -285,5 +290,5 @@ PRESETS: dict[str, Config] = {
         patience=20,
     ),
     "paper-pad": _PAPER,
-    "paper-crop": dataclasses.replace(_PAPER, data=DataConfig(split="auto", window="crop")),
+    "paper-crop": dataclasses.replace(_PAPER, data=dataclasses.replace(_PAPER.data, window="crop")),
 }

@@ -61,14 +61,14 @@ def spatial_velocity(recording: SimulatedRecording) -> np.ndarray:
 
 
 def p_onset(recording: SimulatedRecording, peak: int) -> int:
-    """Sample where the P wave annotated at `peak` starts, by spatial velocity; at most 90 ms earlier.
+    """Sample where the P wave annotated at `peak` starts, by spatial velocity; at most 80 ms earlier.
 
     The limit is for P waves that lie on a T wave.
     """
     velocity = spatial_velocity(recording)
     low = 0.12 * velocity[max(peak - 30, 0) : peak + 30].max()
     onset = peak
-    while onset > max(peak - 45, 10) and (velocity[onset - 10 : onset] > low).any():
+    while onset > max(peak - 40, 10) and (velocity[onset - 10 : onset] > low).any():
         onset -= 1
     return onset
 

@@ -34,11 +34,11 @@ def epoch_of(seed, epoch, lengths, **arguments):
 
 
 # Few sizes, for each compiles; every remainder of the last batch occurs.
-SIZES = st.sampled_from([1, 2, 5, 7, 8, 9, 16])
-BATCHES = st.sampled_from([1, 3, 8, 11])
+SIZES = st.sampled_from([1, 5, 8, 9])
+BATCHES = st.sampled_from([1, 3, 8])
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SIZES, BATCHES, st.integers(0, 2**31 - 1), st.integers(0, 40), st.sampled_from(WINDOWS))
 def test_an_epoch_visits_every_recording_once(recordings, batch_size, seed, epoch, window):
     """With weight 1; the filling of the last batch has weight 0 and begins the epoch's order anew."""
@@ -170,9 +170,7 @@ def test_evaluation_windows_of_the_paper():
     assert starts.tolist() == [0, -1, 0, 2880, 0, 2880]
 
 
-MOMENTS = Standardisation(
-    np.linspace(-1, 1, 12).astype(np.float32), np.linspace(0.2, 3, 12).astype(np.float32)
-)
+MOMENTS = Standardisation(np.linspace(-1, 1, 12).astype(np.float32), np.linspace(0.2, 3, 12).astype(np.float32))
 
 
 @settings(max_examples=60)
@@ -236,6 +234,9 @@ def test_a_lead_that_is_flat_everywhere_stays_finite():
     np.testing.assert_allclose(batch, 0, atol=1e-6)
 
 
+augmented = jax.jit(augment, static_argnames="strength")
+
+
 def batch_for_augmenting():
     rng = np.random.default_rng(9)
     inside = np.array([[0, 300], [120, 300], [57, 200]], np.int32)
@@ -247,25 +248,27 @@ def batch_for_augmenting():
 
 def test_augmenting_changes_the_recordings_samples_and_nothing_else():
     batch = batch_for_augmenting()
-    changed = augment(batch, jax.random.key(1), 1.0)
+    changed = augmented(batch, jax.random.key(1), strength=1.0)
     for row, (first, end) in enumerate(batch.inside.tolist()):
         assert not np.any(changed.signal[row, :first])
         assert not np.any(changed.signal[row, end:])
         assert np.all(changed.signal[row, first:end] != batch.signal[row, first:end])
-    assert changed._replace(signal=None) == batch._replace(signal=None)
+    jax.tree.map(np.testing.assert_array_equal, changed._replace(signal=None), batch._replace(signal=None))
     assert changed.signal.dtype == batch.signal.dtype
 
 
 def test_augmenting_is_a_function_of_its_key():
     batch = batch_for_augmenting()
-    one, same, other = (augment(batch, jax.random.key(seed), 0.5).signal for seed in (1, 1, 2))
+    one, same, other = (augmented(batch, jax.random.key(seed), strength=0.5).signal for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.allclose(one, other)
 
 
 def test_augmenting_fades_with_its_strength():
     batch = batch_for_augmenting()
-    none, little, usual = (augment(batch, jax.random.key(3), strength).signal for strength in (0.0, 1e-3, 1.0))
+    none, little, usual = (
+        augmented(batch, jax.random.key(3), strength=strength).signal for strength in (0.0, 1e-3, 1.0)
+    )
     np.testing.assert_array_equal(none, batch.signal)
     near = np.max(np.abs(little - batch.signal))
     assert 0 < near < 0.02
@@ -276,7 +279,7 @@ def test_augmenting_has_the_spreads_it_says():
     """A signal of ones and many recordings: gain, wander, noise and lost leads from what comes out."""
     size, samples = 4000, 64
     ones = Batch(jnp.ones((size, samples, 2)), None, None, None, jnp.tile(jnp.array([[0, samples]]), (size, 1)))
-    changed = np.asarray(augment(ones, jax.random.key(4), 1.0).signal, np.float64)
+    changed = np.asarray(augmented(ones, jax.random.key(4), strength=1.0).signal, np.float64)
     # White noise is what differs from sample to sample: half-normal level, σ 0.05.
     noise = np.diff(changed, axis=1).std() / np.sqrt(2)
     assert noise == pytest.approx(0.05, rel=0.05)

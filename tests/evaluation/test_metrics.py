@@ -81,7 +81,9 @@ def test_averages_are_scikit_learns(sets):
     assert np.isnan(micro_f1(counts)) if summary["micro"]["f1"] is None else micro_f1(counts) == summary["micro"]["f1"]
     assert summary["micro"]["support"] == labels.sum()
     assert summary["macro"]["classes"] == len(present)
-    with_zeros = sklearn.f1_score(labels, predictions, average="macro", zero_division=0) if labels.shape[1] > 1 else None
+    with_zeros = (
+        sklearn.f1_score(labels, predictions, average="macro", zero_division=0) if labels.shape[1] > 1 else None
+    )
     if with_zeros is not None:
         assert summary["macro_f1_undefined_as_0"] == pytest.approx(with_zeros)
 
@@ -89,7 +91,7 @@ def test_averages_are_scikit_learns(sets):
 @settings(max_examples=150, deadline=None)
 @given(label_sets())
 def test_subset_accuracy_is_scikit_learns_in_every_group(sets):
-    labels, predictions = sets
+    labels, _ = sets
     summary = summarise(count(*sets), names(labels))
     number = labels.sum(axis=1)
     groups = {"all": number >= 0, "single_label": number == 1, "multi_label": number > 1, "no_label": number == 0}

@@ -119,7 +119,9 @@ def pools():
     @jax.jit
     def run(cases):
         return {
-            time: [(value, pull(cotangent)[0]) for value, pull in (jax.vjp(f, x) for f in (max_pool3, reduce_window_max))]
+            time: [
+                (value, pull(cotangent)[0]) for value, pull in (jax.vjp(f, x) for f in (max_pool3, reduce_window_max))
+            ]
             for time, (x, cotangent) in cases.items()
         }
 

@@ -145,9 +145,7 @@ def test_two_seeds_side_by_side_are_the_two_alone():
     together = jax.jit(jax.vmap(model.apply, in_axes=(0, None)))(stacked, signal)
     for index, variables in enumerate(seeds):
         alone = jax.jit(model.apply)(variables, signal)
-        jax.tree.map(
-            lambda a, b, i=index: np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5), together, alone
-        )
+        jax.tree.map(lambda a, b, i=index: np.testing.assert_allclose(a[i], b, rtol=1e-4, atol=1e-5), together, alone)
 
 
 def test_padding_needs_whole_bins():

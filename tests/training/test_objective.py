@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from xecgnet_jax.config import ObjectiveConfig
 from xecgnet_jax.model import Outputs
 from xecgnet_jax.training.objective import (
     alignment,
@@ -19,6 +20,7 @@ from xecgnet_jax.training.objective import (
     objective,
     reference_map,
 )
+from xecgnet_jax.training.step import positive_weights
 
 B, S, C = 5, 4, 9
 
@@ -82,9 +84,7 @@ def numpy_objective(outputs, labels, *, gamma, reference, norm, term, positive_w
 @pytest.mark.parametrize("gamma", [0.0, 0.01, 10.0])
 @pytest.mark.parametrize(
     ("reference", "norm", "term"),
-    list(
-        itertools.product(("all_classes", "true_classes"), ("l2", "l2_squared", "l1"), ("both_heads", "once"))
-    ),
+    list(itertools.product(("all_classes", "true_classes"), ("l2", "l2_squared", "l1"), ("both_heads", "once"))),
 )
 def test_every_switch_of_the_alignment(gamma, reference, norm, term):
     outputs, labels = example()
@@ -100,7 +100,9 @@ AUTHORS = {"gamma": 0.01, "reference": "all_classes", "norm": "l2", "term": "bot
 
 def test_the_defaults_are_the_authors():
     outputs, labels = example()
-    assert float(objective(outputs, labels)[0]) == pytest.approx(numpy_objective(outputs, labels, **AUTHORS)[0], rel=1e-5)
+    assert float(objective(outputs, labels)[0]) == pytest.approx(
+        numpy_objective(outputs, labels, **AUTHORS)[0], rel=1e-5
+    )
 
 
 @pytest.mark.parametrize("weights", [None, [1.0, 0.0, 2.0, 0.5, 1.0]])
@@ -178,7 +180,11 @@ def test_asymmetric_loss_is_the_formula(logit, label, negative, positive, margin
     with jax.enable_x64(True):
         for used in (0.0, margin):
             ours = asymmetric_loss(
-                jnp.asarray([logit]), jnp.asarray([label]), focus_negative=negative, focus_positive=positive, margin=used
+                jnp.asarray([logit]),
+                jnp.asarray([label]),
+                focus_negative=negative,
+                focus_positive=positive,
+                margin=used,
             )
             expected = class_loss(sigmoid(logit), label, focus_negative=negative, focus_positive=positive, margin=used)
             # 1 − p in float64 has an absolute error of 1e-16; at a logit of 30 that is 1e-3 of it.
@@ -263,9 +269,7 @@ def test_gamma_may_be_traced():
     outputs, labels = example(6)
     gammas = jnp.asarray([0.0, 0.001, 10.0])
     together = jax.jit(jax.vmap(lambda gamma: objective(outputs, labels, gamma=gamma)[0]))(gammas)
-    expected = [
-        numpy_objective(outputs, labels, **(AUTHORS | {"gamma": float(gamma)}))[0] for gamma in gammas.tolist()
-    ]
+    expected = [numpy_objective(outputs, labels, **(AUTHORS | {"gamma": float(gamma)}))[0] for gamma in gammas.tolist()]
     np.testing.assert_allclose(together, expected, rtol=1e-5)
 
 
@@ -275,3 +279,16 @@ def test_the_plain_network_has_one_loss_and_no_alignment():
     _, means = numpy_objective(outputs, labels, **AUTHORS)
     assert float(total) == pytest.approx(means["perception_loss"], rel=1e-5)
     assert (float(terms["attention_loss"]), float(terms["alignment"])) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("power", [0.0, 0.5, 1.0])
+def test_positives_weigh_by_their_rarity(power):
+    """(negatives / positives)^power, between 1 / limit and limit; a class without positives has the limit's weight."""
+    labels = np.zeros((200, 4), np.uint8)
+    labels[:150, 0] = labels[:20, 1] = labels[:1, 2] = 1
+    weights = positive_weights(ObjectiveConfig(positive_power=power, positive_limit=10.0), labels)
+    if not power:
+        assert weights is None
+        return
+    expected = [max((50 / 150) ** power, 0.1), (180 / 20) ** power, min(199**power, 10.0), 10.0]
+    np.testing.assert_allclose(weights, expected, rtol=1e-6)

@@ -186,5 +186,5 @@ def _refusal(corpus: Corpus, refused: dict[str, str]) -> str:
     more = f"; and {len(refused) - CAUSES_SHOWN} more" if len(refused) > CAUSES_SHOWN else ""
     return (
         f"{corpus.root}: {len(refused)} of {len(corpus.entries)} recordings cannot be read: {causes}{more}. "
-        'Mend or remove them, or leave them out with on_bad_recording="skip".'
+        'Mend or remove them, or leave them out (--on-bad-recording skip, from Python on_bad_recording="skip").'
     )

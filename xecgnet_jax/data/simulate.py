@@ -1,6 +1,6 @@
 """12-lead ECGs with planted, located findings, written as a corpus: docs/simulation.md.
 
-    python -m xecgnet_jax.data.simulate FOLDER --recordings 1000 --seed 0
+python -m xecgnet_jax.data.simulate FOLDER --recordings 1000 --seed 0
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import sys
 import tempfile
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 from tqdm import tqdm
@@ -62,9 +63,7 @@ def simulate_corpus(
     """
     folder = Path(folder)
     if recordings < 1 or seed < 0 or (workers is not None and workers < 1):
-        raise ConfigError(
-            f"recordings {recordings}, seed {seed}, workers {workers}: at least 1, 0 and 1 are needed."
-        )
+        raise ConfigError(f"recordings {recordings}, seed {seed}, workers {workers}: at least 1, 0 and 1 are needed.")
     description = {"recordings": recordings, "seed": seed, "simulator": VERSION}
     if _holds(folder, description):
         return folder
@@ -78,6 +77,11 @@ def simulate_corpus(
             _write_recordings(unfinished, recordings, seed, progress, workers)
             write_json(unfinished / DESCRIPTION, description)
             _publish(unfinished, folder, description)
+    except BrokenProcessPool as error:
+        raise CorpusError(
+            f"{folder}: a process that simulated recordings for it ended early: not enough memory, or a script "
+            'without `if __name__ == "__main__":`. Try one worker.'
+        ) from error
     except OSError as error:
         raise CorpusError(
             f"{folder}: the simulated corpus cannot be written ({error}). Choose a folder on a disk with space."
@@ -112,7 +116,7 @@ def _holds(folder: Path, description: dict[str, int]) -> bool:
 def _write_recordings(folder: Path, recordings: int, seed: int, progress: bool, workers: int) -> None:
     from xecgnet_jax.data.simulation.files import write_numbered
 
-    width = max(5, len(str(recordings)))
+    width = max(5, len(str(recordings)))  # Of the numbers in the names.
     tasks = [(folder, seed, index, f"S{index:0{width}d}") for index in range(1, recordings + 1)]
     bar = tqdm(total=recordings, desc="simulating", unit="recording", disable=not progress)
     with bar:

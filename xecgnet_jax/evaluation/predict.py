@@ -96,6 +96,6 @@ def _batches(
 
 
 def _rounded_up(bins: int) -> int:
-    """`bins`, in steps of at most an eighth above 32, so that a long-tailed corpus compiles few shapes."""
-    step = max(1, 2 ** (bins.bit_length() - 4))
+    """`bins` in steps of at most a quarter, so that a long-tailed corpus compiles few shapes."""
+    step = max(1, 2 ** (bins.bit_length() - 3))
     return -(-bins // step) * step

@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import math
-import signal as signals
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,23 +12,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xecgnet_jax.config import Config, differences, from_dict, to_dict, window_length
+from xecgnet_jax.config import Config, to_dict, window_length
 from xecgnet_jax.data.batches import Batch, gather, plan, steps_per_epoch, whole_bins, window_samples
 from xecgnet_jax.data.parts import Parts
 from xecgnet_jax.data.records import LEADS, RATE
-from xecgnet_jax.errors import CheckpointError, DivergedError, StoppedError
+from xecgnet_jax.errors import CheckpointError, StoppedError
 from xecgnet_jax.evaluation.metrics import count, predicted, summarise
 from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
-from xecgnet_jax.files import write_json
 from xecgnet_jax.model import BIN
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.log import Log, read_metrics, versions, write_environment
+from xecgnet_jax.training.losses import Losses
 from xecgnet_jax.training.state import TrainState, build_model, build_optimiser, init_state, learning_rate
 from xecgnet_jax.training.step import positive_weights, train_step
-
-CONFIG = "config.json"
-#: Losses are looked at this many steps late, so that the device never waits for the host.
-_LAG = 8
+from xecgnet_jax.training.stopping import stop_requests
+from xecgnet_jax.training.workdir import claim
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ def fit(config: Config, parts: Parts, workdir: Path, *, progress: bool = True, s
       StoppedError: on Ctrl-C or SIGTERM, after saving.
     """
     workdir.mkdir(parents=True, exist_ok=True)
-    _claim(workdir, config)
+    claim(workdir, config)
     write_environment(workdir)
     checkpoints = Checkpoints(workdir)
     try:
@@ -144,10 +137,10 @@ def _fit(
     first = int(state.step)
     log = Log(workdir, step=first, total=total, epochs=config.epochs, progress=progress)
     best_record = _best_record(workdir, standing)
-    losses = _Losses(standing.losses)
+    losses = Losses(standing.losses)
     begun = time.monotonic()
     try:
-        with _stop_requests() as stop:
+        with stop_requests() as stop:
             step = first
             while not standing.finished:
                 epoch, within = divmod(step, per_epoch)
@@ -184,31 +177,6 @@ def _fit(
     finally:
         log.close()
     return best_record
-
-
-def _claim(workdir: Path, config: Config) -> None:
-    """Writes config.json, or checks that the one there is the same."""
-    path = workdir / CONFIG
-    if not path.exists():
-        write_json(path, to_dict(config))
-        return
-    held = read_config(workdir)
-    if changed := differences(held, config):
-        raise CheckpointError(
-            f"{workdir} holds a run of another config ({'; '.join(changed)}); choose another --workdir, or give the "
-            "settings it was begun with"
-        )
-
-
-def read_config(workdir: Path) -> Config:
-    """The config of a working directory."""
-    path = workdir / CONFIG
-    try:
-        return from_dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        raise CheckpointError(f"{workdir}: no {CONFIG} there; give the working directory of a training run") from None
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise CheckpointError(f"{path} is not valid JSON ({error}); restore it or train anew elsewhere") from None
 
 
 def _restore(checkpoints: Checkpoints, parts: Parts, fresh: Any) -> tuple[TrainState, Progress]:
@@ -257,69 +225,3 @@ def _validate(predict: Any, state: TrainState, parts: Parts, config: Config) -> 
         "validation_subset_accuracy": summary["subset_accuracy"]["all"]["accuracy"],
         "validation_multi_label_subset_accuracy": summary["subset_accuracy"]["multi_label"]["accuracy"],
     }
-
-
-class _Losses:
-    """Sums a step's metrics over an epoch, a few steps late, and finds the first that is not finite."""
-
-    def __init__(self, sums: dict[str, float]) -> None:
-        self._sums = dict(sums)
-        self._waiting: list[tuple[int, dict[str, jax.Array]]] = []
-        self.latest: float | None = None
-
-    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        self._waiting.append((step, metrics))
-        if len(self._waiting) > _LAG:
-            self._read(*self._waiting.pop(0))
-
-    def sums(self) -> dict[str, float]:
-        while self._waiting:
-            self._read(*self._waiting.pop(0))
-        return dict(self._sums)
-
-    def take(self, steps: int) -> dict[str, float]:
-        """Means over the epoch's steps; the sums begin anew."""
-        means = {name: total / steps for name, total in self.sums().items()}
-        self._sums = {}
-        return means
-
-    def _read(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        values = {name: float(value) for name, value in metrics.items()}
-        self.latest = values["loss"]
-        if not all(map(math.isfinite, values.values())):
-            raise DivergedError(
-                f"the loss of step {step} is not finite ({', '.join(f'{k} {v:g}' for k, v in values.items())}); lower "
-                "--learning-rate or set --clip-norm, in another --workdir"
-            )
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
-
-
-class _Stop:
-    requested = False
-
-
-@contextmanager
-def _stop_requests() -> Iterator[_Stop]:
-    """Turns the first SIGINT or SIGTERM into a request; a second one acts as ever."""
-    stop = _Stop()
-    before: dict[int, Any] = {}
-
-    def restore() -> None:
-        for number, handler in before.items():
-            signals.signal(number, handler)
-
-    def request(number: int, frame: Any) -> None:
-        stop.requested = True
-        restore()
-
-    try:
-        for number in (signals.SIGINT, signals.SIGTERM):
-            before[number] = signals.signal(number, request)
-    except ValueError:
-        # Not the main thread: it alone may set handlers, and only it is asked to stop.
-        before.clear()
-    try:
-        yield stop
-    finally:
-        restore()

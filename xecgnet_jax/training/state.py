@@ -63,8 +63,23 @@ def build_optimiser(config: OptimiserConfig, epochs: int, steps_per_epoch: int) 
         kernels = lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)  # noqa: E731
         adam = optax.adamw(rate, eps=config.epsilon, weight_decay=config.weight_decay, mask=kernels)
     else:
-        adam = optax.adam(rate, eps=config.epsilon)
+        adam = _keras_adam(rate, config.epsilon)
     return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm else adam
+
+
+def _keras_adam(rate: optax.Schedule, epsilon: float) -> optax.GradientTransformation:
+    """Adam as Keras computes it: ε is added before the bias correction of the second moment.
+
+    That is Kingma & Ba's ε̂ (section 2 of arXiv:1412.6980). Optax adds its ε after the correction, so it is
+    ε̂ / √(1 − β₂ᵗ), which falls from 32 ε̂ at the first step to ε̂.
+    """
+    decay = 0.999
+
+    def corrected(count: jax.Array) -> jax.Array:
+        return epsilon / jnp.sqrt(1 - decay ** (count + 1.0))
+
+    scale = optax.inject_hyperparams(optax.scale_by_adam)(b1=0.9, b2=decay, eps=corrected)
+    return optax.chain(scale, optax.scale_by_learning_rate(rate))
 
 
 def init_state(

@@ -162,9 +162,9 @@ def conducted_ventricles(
     """
     frontal, horizontal = np.radians(_bounded_normal(rng, 15.0)), np.radians(_bounded_normal(rng, 5.0))
     gain = float(np.clip(rng.lognormal(-0.12, 0.3), 0.5, 1.5))
-    t_gain = gain**0.5 * rng.uniform(0.5, 1.25) * injury.t_factor
+    t_gain = gain**0.5 * rng.uniform(0.6, 1.25) * injury.t_factor
     if block == "RBBB":
-        table, duration = RBBB_QRS, rng.uniform(0.123, 0.16)
+        table, duration = RBBB_QRS, rng.uniform(0.127, 0.16)
         t, st = _varied(rng, RBBB_T) * t_gain, np.array(RBBB_ST) * gain
     elif block == "LBBB":
         table, duration = LBBB_QRS, rng.uniform(0.128, 0.168)
@@ -214,7 +214,7 @@ def ectopic_p_wave(rng: np.random.Generator) -> Loop:
 
 def _p_wave(rng: np.random.Generator, table: np.ndarray) -> Loop:
     gain = rng.uniform(0.55, 1.3)
-    return Loop(rng.uniform(0.085, 0.115), table[:, 0], table[:, 1], _varied(rng, table[:, 2:]) * gain)
+    return Loop(rng.uniform(0.085, 0.110), table[:, 0], table[:, 1], _varied(rng, table[:, 2:]) * gain)
 
 
 def _varied(rng: np.random.Generator, vectors: np.ndarray | tuple[float, ...]) -> np.ndarray:

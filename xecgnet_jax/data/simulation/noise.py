@@ -46,7 +46,7 @@ def _mains(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
     Most amplifiers filter it out: it is clearly visible in one recording of five.
     """
     frequency = rng.choice([50.0, 60.0]) + rng.normal(0.0, 0.02)
-    height = rng.uniform(0.01, 0.05) if rng.random() < 0.2 else rng.uniform(0.0, 0.004)
+    height = rng.uniform(0.015, 0.06) if rng.random() < 0.2 else rng.uniform(0.0, 0.004)
     phase = 2 * np.pi * (frequency * time + rng.random())
     return (np.sin(phase) + 0.1 * np.sin(3 * phase))[:, None] * rng.normal(0.0, height, len(ELECTRODES))
 

@@ -23,20 +23,22 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
     rr = _draw_rr(rng, classes)
     block = next((name for name in ("LBBB", "RBBB") if name in classes), None)
     conducted = conducted_ventricles(rng, block, rr, draw_injury(rng, classes))
+    sinus_p = sinus_p_wave(rng)
+    pr = rng.uniform(0.212, 0.32) if "I-AVB" in classes else rng.uniform(0.125, 0.193)
     return Heart(
         pacing=Pacing(
             rr=rr,
-            pr=rng.uniform(0.212, 0.32) if "I-AVB" in classes else rng.uniform(0.125, 0.193),
+            pr=max(pr, sinus_p.duration + 0.04),  # The atrioventricular node takes its time.
             qt=conducted.qt,
             refractory=conducted.qrs.duration + 0.12,
             respiration=rng.uniform(0.18, 0.32),
-            sinus_arrhythmia=0.10 * rng.beta(1.0, 2.0),
+            sinus_arrhythmia=(0.1 if "Normal" in classes else 0.04) * rng.beta(1.0, 2.0),
             irregularity=rng.uniform(0.005, 0.025),
             fibrillation_irregularity=rng.uniform(0.17, 0.3),
         ),
         conducted=conducted,
         ectopic=ectopic_ventricles(rng, block, rr),
-        sinus_p=sinus_p_wave(rng),
+        sinus_p=sinus_p,
         ectopic_p=ectopic_p_wave(rng),
         fibrillation=Fibrillation(
             vectors=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.2, 0.85),

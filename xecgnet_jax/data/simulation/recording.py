@@ -20,6 +20,7 @@ from xecgnet_jax.errors import ConfigError
 #: Seconds a recording needs so that what its label says can happen in it.
 SHORTEST_DURATION: float = 6.0
 
+
 @dataclass(frozen=True, eq=False)
 class SimulatedRecording:
     """A recording and what was planted in it.

@@ -101,9 +101,7 @@ class Ectopy:
         return None
 
 
-def draw_course(
-    rng: np.random.Generator, pacing: Pacing, classes: frozenset[str], duration: float
-) -> Course:
+def draw_course(rng: np.random.Generator, pacing: Pacing, classes: frozenset[str], duration: float) -> Course:
     """The beats of a recording of `duration` seconds with these findings."""
     start, end = -rng.uniform(0.6, 1.4), duration + 0.5
     if "AF" not in classes:
@@ -121,9 +119,7 @@ def draw_course(
     return Course(_before(end, beats), ((0.0, "(N"), (onset, "(AFIB")), (onset, end))
 
 
-def sinus_rhythm(
-    rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float
-) -> list[Beat]:
+def sinus_rhythm(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float) -> list[Beat]:
     """Beats from `start` to `end` (seconds).
 
     An atrial ectopic beat resets the sinus node: the pause after it is hardly longer than an RR interval, so
@@ -141,7 +137,7 @@ def sinus_rhythm(
             early = max(rng.uniform(0.55, 0.8) * min(interval, pacing.rr), pacing.pr + pacing.refractory)
             p += early
             beats.append(Beat("atrial", p + pacing.pr * rng.uniform(0.9, 1.1), p))
-            interval = pacing.rr * rng.uniform(1.0, 1.12)
+            interval = pacing.rr * rng.uniform(1.0, 1.1)
         elif origin == "ventricular":
             beats.append(Beat("ventricular", qrs + _coupling(rng, pacing, interval)))
             interval += pacing.sinus_interval(rng, p + interval)
@@ -149,9 +145,7 @@ def sinus_rhythm(
     return beats
 
 
-def fibrillation(
-    rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float
-) -> list[Beat]:
+def fibrillation(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float) -> list[Beat]:
     """Beats from `start` to `end` (seconds): no P waves, RR intervals without memory (gamma-distributed)."""
     beats = []
     qrs = start

@@ -1,0 +1,79 @@
+"""The optimisers and learning rates, against their formulas in NumPy."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from xecgnet_jax.config import Config, OptimiserConfig
+from xecgnet_jax.training.state import build_optimiser, learning_rate
+
+
+def steps(config: OptimiserConfig, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+    """A parameter [2, 2] after each of the gradients [n, 2, 2]."""
+    optimiser = build_optimiser(config, epochs=1, steps_per_epoch=len(gradients))
+    parameters = {"kernel": jnp.asarray(start, jnp.float32)}
+    state = optimiser.init(parameters)
+    found = []
+    for gradient in gradients:
+        updates, state = optimiser.update({"kernel": jnp.asarray(gradient, jnp.float32)}, state, parameters)
+        parameters = optax.apply_updates(parameters, updates)
+        found.append(np.asarray(parameters["kernel"]))
+    return np.stack(found)
+
+
+def test_adam_is_keras_adam():
+    """variable −= lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), with gradients so small that ε's place matters."""
+    rng = np.random.default_rng(0)
+    start, gradients = rng.standard_normal((2, 2)), 1e-7 * rng.standard_normal((60, 2, 2))
+    config = OptimiserConfig(learning_rate=1e-2)
+    variable, first, second = start.copy(), np.zeros((2, 2)), np.zeros((2, 2))
+    expected = []
+    for t, gradient in enumerate(gradients, start=1):
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        rate = config.learning_rate * np.sqrt(1 - 0.999**t) / (1 - 0.9**t)
+        variable = variable - rate * first / (np.sqrt(second) + config.epsilon)
+        expected.append(variable)
+    np.testing.assert_allclose(steps(config, start, gradients), expected, rtol=1e-5)
+
+
+def test_adamw_decays_kernels_and_no_biases():
+    config = OptimiserConfig(optimiser="adamw", learning_rate=0.1, weight_decay=0.5)
+    optimiser = build_optimiser(config, epochs=1, steps_per_epoch=1)
+    parameters = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
+    nothing = jax.tree.map(jnp.zeros_like, parameters)
+    updates, _ = optimiser.update(nothing, optimiser.init(parameters), parameters)
+    np.testing.assert_allclose(updates["kernel"], np.full((2, 2), -0.05), rtol=1e-6)
+    np.testing.assert_allclose(updates["bias"], np.zeros(2))
+
+
+def test_the_limit_on_the_gradient_norm():
+    config = OptimiserConfig(learning_rate=1e-2, epsilon=1.0, clip_norm=1.0)
+    gradient = np.array([[[3.0, 0.0], [0.0, 4.0]]])
+    limited = steps(config, np.zeros((2, 2)), gradient)
+    free = steps(dataclasses.replace(config, clip_norm=0.0), np.zeros((2, 2)), gradient / 5)
+    np.testing.assert_allclose(limited, free, rtol=1e-6)
+
+
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_learning_rate(schedule):
+    config = OptimiserConfig(learning_rate=0.2, schedule=schedule, warmup_epochs=2.0)
+    rate = learning_rate(config, epochs=10, steps_per_epoch=5)
+    for step in range(50):
+        expected = 0.2 * step / 10 if step < 10 else 0.2
+        if schedule == "cosine" and step >= 10:
+            expected = 0.2 * (1 + np.cos(np.pi * (step - 10) / 40)) / 2
+        assert float(rate(step)) == pytest.approx(expected, rel=1e-5, abs=1e-7)
+
+
+def test_the_paper_presets_use_it():
+    from xecgnet_jax.config import preset
+
+    for name in ("paper-pad", "paper-crop"):
+        assert preset(name).optimiser == OptimiserConfig("adam", 1e-5, "constant", 0.0, 0.0, 1e-7, 0.0, 0.0)
+        assert (preset(name).epochs, preset(name).patience, preset(name).batch_size) == (1000, 50, 32)
+        assert preset(name).objective == Config().objective and preset(name).model == Config().model
