@@ -11,7 +11,7 @@ CODES = ("AF", "Normal", "RBBB", "AF;RBBB")
 FREQUENCIES = {"AF": 7.0, "Normal": 2.0, "RBBB": 30.0}
 
 
-def write(folder: Path, *, recordings: int = 24, seed: int = 0, longest: int = 1500) -> Path:
+def write(folder: Path, *, recordings: int = 24, seed: int = 0, longest: int = 1500, prefix: str = "R") -> Path:
     """Noise with a sinusoid per class in every lead: of unequal lengths, two recordings a patient, three folds."""
     rng = np.random.default_rng(seed)
     folder.mkdir(parents=True)
@@ -23,7 +23,7 @@ def write(folder: Path, *, recordings: int = 24, seed: int = 0, longest: int = 1
         signal = 0.05 * rng.standard_normal((length, len(LEADS)))
         for code in codes.split(";"):
             signal += np.sin(2 * np.pi * (FREQUENCIES[code] * seconds + rng.uniform()))
-        name = f"R{index:03d}"
+        name = f"{prefix}{index:03d}"
         write_record(folder, name, np.round(1000 * signal).astype(np.int16))
         rows.append(f"{name},{codes},P{index // 2},{index // 2 % 3 + 1}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")

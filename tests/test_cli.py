@@ -74,7 +74,7 @@ def test_one_checkpoint_is_scored_by_its_path(corpus, run, capsys):
 
 
 def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
-    other = learnable_corpus.write(tmp_path / "other", recordings=6, seed=5)
+    other = learnable_corpus.write(tmp_path / "other", recordings=6, seed=5, prefix="X")
     words = [str(run), "--data", str(other), "--cache", str(tmp_path / "cache"), "--no-progress"]
     assert cli.evaluate(words) == 0
     assert "other, all part: 6 recordings" in capsys.readouterr().out
@@ -95,6 +95,10 @@ def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
         (["--resume"], "--resume needs --workdir"),
         (["--data", "/nowhere/at/all"], "/nowhere/at/all"),
         (["--resume", "--workdir", "/nowhere/at/all"], "no config.json there"),
+        (["--save-every", "-1"], "save_every is -1; possible: 0 or more"),
+        (["--workers", "0"], "workers is 0; possible: 1 or more"),
+        (["--simulate", "0"], "simulate is 0; possible: 1 or more"),
+        (["--focus-negative", "2"], "belong to --loss asymmetric"),
     ],
 )
 def test_what_is_impossible_is_refused_with_what_is_possible(capsys, words, said):
@@ -106,6 +110,23 @@ def test_what_is_impossible_is_refused_with_what_is_possible(capsys, words, said
 def test_a_workdir_without_a_run_cannot_be_scored(corpus, tmp_path, capsys):
     words = ["--data", str(corpus), "--cache", str(corpus.parent / "cache")]
     assert "no checkpoints there" in refused(capsys, cli.evaluate, str(tmp_path), *words)
+
+
+def test_places_that_cannot_be_are_refused(corpus, run, tmp_path, capsys):
+    words = ["--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--no-progress"]
+    file = tmp_path / "file"
+    file.write_text("")
+    assert "check the path" in refused(capsys, cli.train, *WORDS, *words, "--workdir", str(file / "run"))
+    assert "lies in the corpus" in refused(capsys, cli.train, *WORDS, *words, "--workdir", str(corpus / "run"))
+    assert "batch_size is 0" in refused(capsys, cli.evaluate, str(run), *words, "--batch-size", "0")
+
+
+def test_the_command_that_scores_is_printed_whole(corpus, run, capsys):
+    words = [*WORDS, "--data", str(corpus), "--workdir", str(run), "--cache", str(corpus.parent / "cache")]
+    assert cli.train([*words, "--no-progress", "--on-bad-recording", "skip"]) == 0
+    printed = capsys.readouterr().out.split("score it: xecgnet-eval ")[1].split("\n")[0]
+    assert "--on-bad-recording skip" in printed
+    assert cli.evaluate([*printed.split(), "--no-progress"]) == 0
 
 
 def test_folds_that_do_not_exist_are_refused(corpus, tmp_path, capsys):

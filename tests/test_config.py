@@ -56,7 +56,7 @@ def test_the_paper_presets_are_the_authors_settings():
         assert (optimiser.schedule, optimiser.warmup_epochs, optimiser.weight_decay) == ("constant", 0, 0)
         assert (optimiser.clip_norm, optimiser.average) == (0, 0)
         assert (config.batch_size, config.epochs, config.patience) == (32, 1000, 50)
-        assert (config.data.augment, config.data.standardise_on) == (0, "train")
+        assert (config.data.augment, config.data.standardise_on) == (0, "all")
 
 
 def test_window_lengths():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import tyro
 from xecgnet_jax.config import PRESETS, Config, preset
 from xecgnet_jax.errors import ConfigError, StoppedError, XECGNetError
 
-#: Exit status after Ctrl-C or SIGTERM, as shells count signals.
+#: Exit status of a run that was asked to stop, by Ctrl-C or SIGTERM.
 _STOPPED = 130
 
 
@@ -90,9 +91,12 @@ def _train(words: list[str]) -> None:
         default=TrainArguments(config=base),
     )
     folder = arguments.workdir or Path("runs") / name
+    _check(arguments.corpus, {"save_every": (arguments.save_every, 0)}, folder)
+    from xecgnet_jax.training.workdir import check_config
+
+    check_config(folder, arguments.config)
     _keep_compiled(arguments.corpus.cache)
     from xecgnet_jax.data.parts import make_parts
-    from xecgnet_jax.data.splits import write_split
     from xecgnet_jax.training.loop import fit
 
     pack = _pack(arguments.corpus, arguments.progress)
@@ -102,7 +106,6 @@ def _train(words: list[str]) -> None:
         f" ({pack.kind})"
     )
     best = fit(arguments.config, parts, folder, progress=arguments.progress, save_every=arguments.save_every)
-    write_split(folder / "split.csv", parts.split)
     print(
         f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"
         f"run: {folder}\n"
@@ -119,6 +122,7 @@ def _evaluate(words: list[str]) -> None:
     )
     from xecgnet_jax.runs import evaluate_run
 
+    _check(arguments.corpus, {"batch_size": (arguments.batch_size, 1)}, arguments.run)
     _keep_compiled(arguments.corpus.cache)
     pack = _pack(arguments.corpus, arguments.progress)
     name = arguments.corpus.data.resolve().name if arguments.corpus.data else "simulated"
@@ -149,7 +153,7 @@ def _pack(corpus: CorpusArguments, progress: bool) -> Any:
         simulate_corpus(folder, corpus.simulate, corpus.simulate_seed, progress=progress, workers=corpus.workers)
     digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
     destination = corpus.cache / "packs" / f"{folder.resolve().name}-{digest}"
-    made_before = destination.is_dir()
+    before = _changed(destination)
     pack = pack_of(
         folder,
         destination,
@@ -158,18 +162,45 @@ def _pack(corpus: CorpusArguments, progress: bool) -> Any:
         progress=progress,
     )
     print(f"corpus: {folder}\npack: {destination}")
-    if not made_before:
+    if before != _changed(destination):
         print(format_audit(pack.audit))
+    elif pack.audit.refused:
+        print(f"{len(pack.audit.refused)} recordings are left out, see {destination / 'audit.json'}")
     return pack
+
+
+def _changed(pack: Path) -> int | None:
+    """When a pack was made, in nanoseconds."""
+    from xecgnet_jax.data.storage import MANIFEST
+
+    manifest = pack / MANIFEST
+    return manifest.stat().st_mtime_ns if manifest.exists() else None
+
+
+def _check(corpus: CorpusArguments, numbers: dict[str, tuple[int, int]], workdir: Path) -> None:
+    """Refuses numbers below their least, and a working directory or cache inside the corpus."""
+    numbers = numbers | {"simulate": (corpus.simulate, 1), "simulate_seed": (corpus.simulate_seed, 0)}
+    if corpus.workers is not None:
+        numbers["workers"] = (corpus.workers, 1)
+    for name, (value, least) in numbers.items():
+        if value < least:
+            raise ConfigError(f"{name} is {value}; possible: {least} or more")
+    for name, path in (("workdir", workdir), ("cache", corpus.cache)):
+        if corpus.data is not None and path.resolve().is_relative_to(corpus.data.resolve()):
+            raise ConfigError(
+                f"{name} {path} lies in the corpus {corpus.data}, which would change by it; choose another"
+            )
 
 
 def _evaluate_command(workdir: Path, corpus: CorpusArguments) -> str:
     words = ["xecgnet-eval", str(workdir)]
     if corpus.data is not None:
         words += ["--data", str(corpus.data)]
-    if corpus.cache != _cache():
-        words += ["--cache", str(corpus.cache)]
-    return " ".join(words)
+    ordinary = CorpusArguments()
+    for name in ("cache", "on_bad_recording", "simulate", "simulate_seed"):
+        if getattr(corpus, name) != getattr(ordinary, name):
+            words += [f"--{name.replace('_', '-')}", str(getattr(corpus, name))]
+    return shlex.join(words)
 
 
 def _keep_compiled(cache: Path) -> None:
@@ -221,6 +252,10 @@ def _guarded(command: Callable[[list[str]], None], arguments: Sequence[str] | No
     except XECGNetError as error:
         print(f"{'' if isinstance(error, StoppedError) else 'error: '}{error}", file=sys.stderr)
         return _STOPPED if isinstance(error, StoppedError) else 2
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}; check the path, its permissions and the disk", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
         return _STOPPED

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import math
 import types
 import typing
@@ -140,7 +141,7 @@ def window_length(data: DataConfig) -> int:
 
 def to_dict(config: Any) -> dict[str, Any]:
     """Nested dictionary of JSON values."""
-    return dataclasses.asdict(config)
+    return json.loads(json.dumps(dataclasses.asdict(config)))
 
 
 def from_dict(values: dict[str, Any]) -> Config:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 from dataclasses import dataclass
@@ -14,11 +15,12 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from xecgnet_jax.config import Config, from_dict, window_length
+from xecgnet_jax.config import Config, to_dict, window_length
 from xecgnet_jax.data.batches import Standardisation, evaluation_windows
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.parts import choose_split, split_fingerprint
 from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.metrics import THRESHOLD, count, predicted, summarise
 from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
@@ -27,6 +29,7 @@ from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.model import BIN, XECGNet
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
 from xecgnet_jax.training.state import build_model
+from xecgnet_jax.training.workdir import SPLIT
 
 Part = Literal["auto", "train", "validation", "test", "all"]
 
@@ -89,25 +92,18 @@ def load_run(path: Path) -> Run:
             raise CheckpointError(f"{path}: there is no such checkpoint")
         step = int(path.name) if named else checkpoints.best()
         description = checkpoints.description(step)
-        config = from_dict(description["config"])
-        classes = tuple(description["classes"])
-        model = build_model(config.model, len(classes))
+        model = build_model(description.config.model, len(description.classes))
         like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, BIN, len(LEADS))))
-        moments = description["standardisation"]
         return Run(
             workdir=workdir,
             step=step,
-            config=config,
-            classes=classes,
-            standardisation=Standardisation(
-                np.asarray(moments["mean"], np.float32), np.asarray(moments["deviation"], np.float32)
-            ),
+            config=description.config,
+            classes=description.classes,
+            standardisation=description.standardisation,
             model=model,
             variables=checkpoints.model(step, dict(like)),
-            data=description["data"],
+            data=description.data,
         )
-    except KeyError as error:
-        raise CheckpointError(f"{path}: the checkpoint's description lacks {error}; it is of another version") from None
     finally:
         checkpoints.close()
 
@@ -139,12 +135,18 @@ def evaluate_run(
       CheckpointError: no such checkpoint, or a part of a corpus that the run was not trained on.
     """
     run = load_run(path)
+    if pack.classes != run.classes:
+        raise CheckpointError(
+            f"{path}: its classes are {', '.join(run.classes)}; the corpus has {', '.join(pack.classes)}"
+        )
     part, rows = _rows(run, pack, part)
     if not len(rows):
-        raise CheckpointError(f"the {part} part of this corpus has no recording to score")
+        raise CheckpointError(f"the {part} part of this corpus has no recording to score; give another --part")
     folder = run.workdir / "evaluation" / f"{corpus_name}-{part}"
     made_from = {
         "step": run.step,
+        "config": to_dict(run.config),
+        "weights": _digest(run.variables),
         "trained_on": run.data,
         "fingerprint": pack.fingerprint,
         "part": part,
@@ -158,6 +160,7 @@ def evaluate_run(
         labels = pack.labels[rows]
         metrics = summarise(count(labels, predicted(probabilities)), run.classes) | {"made_from": made_from}
         ids = [pack.ids[row] for row in rows]
+        (folder / "metrics.json").unlink(missing_ok=True)  # the two files belong together
         write_text(folder / "predictions.csv", _predictions_csv(run.classes, ids, probabilities, labels))
         write_json(folder / "metrics.json", metrics)
     title = f"{corpus_name}, {part} part: {len(rows)} recordings, checkpoint {run.step} of {run.workdir}"
@@ -166,8 +169,15 @@ def evaluate_run(
 
 def _rows(run: Run, pack: Pack, part: Part) -> tuple[Part, np.ndarray]:
     """The part that is meant, and its rows of the pack."""
-    own = pack.fingerprint == run.data["fingerprint"]
+    own = pack.fingerprint == run.data.get("fingerprint")
+    split_file = run.workdir / SPLIT
+    split = read_split(split_file) if split_file.exists() else choose_split(pack, run.config.data) if own else None
     if part == "auto":
+        if not own and split is not None and (known := set(split.train) & set(pack.ids)):
+            raise CheckpointError(
+                f"{len(known)} recordings of this corpus have names of the run's training part, but the corpus is not "
+                "the one it was trained on, or has changed since; give --part all to score all of it nevertheless"
+            )
         part = "test" if own else "all"
     if part == "all":
         rows = np.arange(len(pack))
@@ -177,9 +187,8 @@ def _rows(run: Run, pack: Pack, part: Part) -> tuple[Part, np.ndarray]:
                 f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give "
                 "--part all"
             )
-        split = choose_split(pack, run.config.data)
-        if split_fingerprint(split) != run.data["split"]:
-            raise CheckpointError("the run's split file has changed since; restore it, or give --part all")
+        if split is None or split_fingerprint(split) != run.data["split"]:
+            raise CheckpointError(f"{split_file} has changed since the training; restore it, or give --part all")
         rows = pack.select(getattr(split, part))
     if run.config.data.unlabelled == "drop":
         rows = rows[pack.labels[rows].any(axis=1)]
@@ -192,9 +201,17 @@ def _made_before(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | No
         return None
     try:
         metrics = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError):
+    except ValueError:
         return None
-    return metrics if metrics.get("made_from") == made_from else None
+    return metrics if isinstance(metrics, dict) and metrics.get("made_from") == made_from else None
+
+
+def _digest(variables: dict[str, Any]) -> str:
+    """sha256 of all weights, in the order of their names."""
+    digest = hashlib.sha256()
+    for leaf in jax.tree.leaves(variables):
+        digest.update(np.ascontiguousarray(leaf).tobytes())
+    return digest.hexdigest()
 
 
 def _predictions_csv(classes: tuple[str, ...], ids: list[str], probabilities: np.ndarray, labels: np.ndarray) -> str:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +19,11 @@ from xecgnet_jax.data.parts import Parts, make_parts
 from xecgnet_jax.errors import CheckpointError, DivergedError
 from xecgnet_jax.runs import evaluate_run, load_run
 from xecgnet_jax.training.checkpoint import Checkpoints
+from xecgnet_jax.training.description import from_json
 from xecgnet_jax.training.log import read_metrics
 from xecgnet_jax.training.loop import fit, make_batch
+from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.workdir import claimed, read_config
 
 CONFIG = Config(
     model=ModelConfig(width=0.0625),
@@ -184,6 +188,8 @@ def test_a_checkpoint_describes_itself(finished, parts):
     checkpoints = Checkpoints(finished, read_only=True)
     description = checkpoints.description(checkpoints.best())
     checkpoints.close()
+    assert description.data == parts.description()
+    description = description.to_json()
     assert description["classes"] == list(parts.pack.classes)
     assert description["leads"] == list(parts.pack.leads)
     assert (description["rate"], description["units"], description["seed"]) == (500, "mV", 3)
@@ -216,3 +222,102 @@ def test_tensorboard_events_are_written(finished):
     from tensorboardX.proto import event_pb2  # noqa: F401
 
     assert list((finished / "tensorboard").glob("events.out.tfevents.*"))
+
+
+def test_a_run_killed_before_its_first_checkpoint_keeps_to_its_data(parts, tmp_path):
+    """Its data.json is there from the beginning."""
+    workdir = tmp_path / "run"
+    with claimed(workdir, CONFIG, parts):
+        pass
+    corpus = learnable_corpus.write(tmp_path / "other", recordings=36, seed=1)
+    pack = pack_of(corpus, tmp_path / "pack", workers=1, progress=False)
+    with pytest.raises(CheckpointError, match="other data"):
+        fit(CONFIG, make_parts(pack, CONFIG.data), workdir, progress=False)
+
+
+def test_a_second_process_in_one_workdir_is_refused(parts, tmp_path):
+    script = (
+        "import fcntl, sys\n"
+        f"lock = open({str(tmp_path / 'run' / '.lock')!r}, 'a')\n"
+        "fcntl.flock(lock, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\n"
+        "sys.stdin.read()\n"
+    )
+    (tmp_path / "run").mkdir()
+    with subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(CheckpointError, match="another process is training here"):
+            fit(CONFIG, parts, tmp_path / "run", progress=False)
+        other.communicate("")
+
+
+def test_scores_of_other_weights_are_not_taken_for_these(parts, finished, tmp_path):
+    """Another run in the same folder, with its best checkpoint at the same step."""
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    evaluate_run(workdir, parts.pack, corpus_name="small", progress=False)
+    before = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
+    shutil.rmtree(workdir / "checkpoints")
+    run = load_run(finished)
+    state = TrainState(np.int32(run.step), jax.tree.map(lambda leaf: leaf * 0.5, run.variables), {"count": 0}, None)
+    checkpoints = Checkpoints(workdir)
+    source = Checkpoints(finished, read_only=True)
+    checkpoints.save(state, source.description(run.step).to_json(), 1.0)
+    source.close()
+    checkpoints.close()
+    evaluate_run(workdir, parts.pack, corpus_name="small", progress=False)
+    after = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
+    assert before["made_from"]["weights"] != after["made_from"]["weights"]
+
+
+def test_the_runs_own_corpus_changed_is_not_taken_for_another(finished, corpus, tmp_path):
+    """A row relabelled: the training part would be scored as if it were new."""
+    changed = tmp_path / "corpus"
+    shutil.copytree(corpus, changed)
+    table = changed / "labels.csv"
+    table.write_text(table.read_text().replace("R000,AF,", "R000,PVC,"))
+    pack = pack_of(changed, tmp_path / "pack", workers=1, progress=False)
+    with pytest.raises(CheckpointError, match="12 recordings of this corpus have names of the run's training part"):
+        evaluate_run(finished, pack, corpus_name="changed", progress=False)
+
+
+@pytest.mark.parametrize("damage", ["leads", "rate", "progress", "standardisation", "config"])
+def test_a_description_that_cannot_be_trusted_is_refused(finished, damage):
+    checkpoints = Checkpoints(finished, read_only=True)
+    value = checkpoints.description(checkpoints.best()).to_json()
+    checkpoints.close()
+    if damage == "leads":
+        value["leads"] = value["leads"][::-1]
+    elif damage == "rate":
+        value["rate"] = 250
+    elif damage == "standardisation":
+        value["standardisation"]["mean"] = ["x"] * 12
+    else:
+        del value[damage]
+    with pytest.raises(CheckpointError, match="some/checkpoint: the checkpoint's description is damaged"):
+        from_json(value, Path("some/checkpoint"))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"gamma": 1}'])
+def test_a_damaged_config_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(CheckpointError, match=r"config\.json"):
+        read_config(tmp_path)
+
+
+def test_a_line_that_a_kill_cut_short_is_left_out_and_damage_is_refused(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"step": 3}\n{"step": 6}\n{"ste')
+    assert read_metrics(tmp_path) == [{"step": 3}, {"step": 6}]
+    path.write_text('{"step": 3}\n{"ste\n{"step": 9}\n')
+    with pytest.raises(CheckpointError, match="damaged"):
+        read_metrics(tmp_path)
+
+
+def test_a_finished_run_without_its_curves_still_knows_its_best_epoch(parts, finished, tmp_path):
+    workdir = tmp_path / "run"
+    shutil.copytree(finished, workdir)
+    (workdir / "metrics.jsonl").unlink()
+    assert fit(CONFIG, parts, workdir, progress=False)["step"] == load_run(finished).step

@@ -66,6 +66,8 @@ def make_parts(pack: Pack, config: DataConfig) -> Parts:
     for part in ("train", "validation"):
         if not len(rows[part]):
             raise SplitError(f"the {part} part has no recording; choose another split")
+        if not pack.labels[rows[part]].any():
+            raise SplitError(f"no recording of the {part} part has any of the classes; choose another split")
     return Parts(pack, split, **rows, standardisation=_standardisation(pack, rows["train"], config))
 
 

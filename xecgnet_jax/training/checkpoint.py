@@ -17,6 +17,7 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.training.description import Description, from_json
 from xecgnet_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
@@ -43,28 +44,27 @@ class Checkpoints:
                 preservation_policy.BestN(get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False),
             ]
         )
-        self._manager = ocp.CheckpointManager(
-            folder,
-            options=ocp.CheckpointManagerOptions(
-                best_fn=_quality,
-                preservation_policy=keep,
-                read_only=read_only,
-                create=not read_only,
-                cleanup_tmp_directories=not read_only,
-            ),
-            item_handlers={
-                "model": ocp.StandardCheckpointHandler(),
-                "train": ocp.StandardCheckpointHandler(),
-                "description": ocp.JsonCheckpointHandler(),
-            },
+        self._workdir, self._folder = workdir, folder
+        options = ocp.CheckpointManagerOptions(
+            best_fn=_quality,
+            preservation_policy=keep,
+            read_only=read_only,
+            create=not read_only,
+            cleanup_tmp_directories=not read_only,
         )
-        self._workdir = workdir
+        handlers = {
+            "model": ocp.StandardCheckpointHandler(),
+            "train": ocp.StandardCheckpointHandler(),
+            "description": ocp.JsonCheckpointHandler(),
+        }
+        try:
+            self._manager = ocp.CheckpointManager(folder, options=options, item_handlers=handlers)
+        except (ValueError, KeyError) as error:
+            raise CheckpointError(f"{folder}: a checkpoint is damaged ({error}); remove the damaged one") from error
 
     def save(self, state: TrainState, description: dict[str, Any], micro_f1: float | None) -> None:
         """Saves in the background. `micro_f1` is None in the middle of an epoch: such a one is never the best."""
         step = int(state.step)
-        if step in self._manager.all_steps():
-            return
         # The next step donates the state's buffers while Orbax still writes them: it gets its own.
         model = jax.tree.map(jnp.copy, state.best)
         train = jax.tree.map(jnp.copy, _train_item(state))
@@ -88,9 +88,9 @@ class Checkpoints:
             raise CheckpointError(f"{self._workdir}: no finished epoch to evaluate yet; let the run go on")
         return step
 
-    def description(self, step: int) -> dict[str, Any]:
+    def description(self, step: int) -> Description:
         args = ocp.args.Composite(description=ocp.args.JsonRestore())
-        return self._restore(step, args)["description"]
+        return from_json(self._restore(step, args)["description"], self._folder / str(step))
 
     def model(self, step: int, like: dict[str, Any]) -> dict[str, Any]:
         """The variables of a step; `like` has their shapes."""
@@ -127,10 +127,15 @@ class Checkpoints:
         try:
             return self._manager.restore(step, args=args)
         except (ValueError, KeyError, TypeError, OSError) as error:
-            cause = str(error).splitlines()[0]
+            if not (self._folder / str(step)).is_dir():
+                raise CheckpointError(
+                    f"{self._workdir}: checkpoint {step} is not there; if the run is still going it was replaced by a "
+                    "better one: try again"
+                ) from error
+            cause = (str(error) or type(error).__name__).splitlines()[0]
             raise CheckpointError(
-                f"{self._workdir}: checkpoint {step} cannot be restored ({cause}); it is damaged or of another "
-                "version; train anew in another working directory"
+                f"{self._folder / str(step)}: cannot be restored ({cause}); it is damaged or of another version; use "
+                "another checkpoint or train anew in another working directory"
             ) from error
 
 

@@ -13,6 +13,7 @@ import jax
 from tensorboardX import SummaryWriter
 from tqdm import tqdm
 
+from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.files import write_json, write_text
 
 METRICS = "metrics.jsonl"
@@ -45,16 +46,22 @@ def write_environment(workdir: Path) -> None:
 
 
 def read_metrics(workdir: Path) -> list[dict[str, Any]]:
-    """The finished epochs of metrics.jsonl; a last line that a kill cut short is left out."""
+    """The finished epochs of metrics.jsonl; a last line that a kill cut short is left out.
+
+    Raises:
+      CheckpointError: another line is not one of ours.
+    """
     path = workdir / METRICS
     if not path.exists():
         return []
-    epochs = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            epochs.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+    text = path.read_bytes()
+    lines = text[: text.rfind(b"\n") + 1].splitlines()
+    try:
+        epochs = [json.loads(line) for line in lines]
+        if any(not isinstance(epoch["step"], int) for epoch in epochs):
+            raise ValueError("a line without its step")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); restore it, or remove it to lose the curves") from None
     return epochs
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 import time
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,38 +13,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xecgnet_jax.config import Config, to_dict, window_length
+from xecgnet_jax.config import Config, window_length
 from xecgnet_jax.data.batches import Batch, gather, plan, steps_per_epoch, whole_bins, window_samples
 from xecgnet_jax.data.parts import Parts
-from xecgnet_jax.data.records import LEADS, RATE
-from xecgnet_jax.errors import CheckpointError, StoppedError
+from xecgnet_jax.errors import StoppedError
 from xecgnet_jax.evaluation.metrics import count, predicted, summarise
 from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
 from xecgnet_jax.model import BIN
 from xecgnet_jax.training.checkpoint import Checkpoints
-from xecgnet_jax.training.log import Log, read_metrics, versions, write_environment
+from xecgnet_jax.training.description import Description, Progress
+from xecgnet_jax.training.log import Log, versions, write_environment
 from xecgnet_jax.training.losses import Losses
 from xecgnet_jax.training.state import TrainState, build_model, build_optimiser, init_state, learning_rate
 from xecgnet_jax.training.step import positive_weights, train_step
 from xecgnet_jax.training.stopping import stop_requests
-from xecgnet_jax.training.workdir import claim
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands; kept in each checkpoint.
-
-    Attributes:
-      losses: sums over the steps of the running epoch, by name.
-      best: highest validation micro F1 so far, −1 before the first epoch.
-      best_epoch: the epoch (from 1) that reached it.
-      finished: no epoch is left, or `patience` of them passed without a better one.
-    """
-
-    losses: dict[str, float]
-    best: float = -1.0
-    best_epoch: int = 0
-    finished: bool = False
+from xecgnet_jax.training.workdir import claimed
 
 
 def fit(config: Config, parts: Parts, workdir: Path, *, progress: bool = True, save_every: int = 0) -> dict[str, Any]:
@@ -64,38 +48,13 @@ def fit(config: Config, parts: Parts, workdir: Path, *, progress: bool = True, s
       DivergedError: naming the step whose loss is not finite.
       StoppedError: on Ctrl-C or SIGTERM, after saving.
     """
-    workdir.mkdir(parents=True, exist_ok=True)
-    claim(workdir, config)
-    write_environment(workdir)
-    checkpoints = Checkpoints(workdir)
-    try:
-        return _fit(config, parts, workdir, checkpoints, progress=progress, save_every=save_every)
-    finally:
-        checkpoints.close()
-
-
-def describe(config: Config, parts: Parts, progress: Progress) -> dict[str, Any]:
-    """What a checkpoint says of itself."""
-    return {
-        "config": to_dict(config),
-        "classes": list(parts.pack.classes),
-        "leads": list(LEADS),
-        "rate": RATE,
-        "units": "mV",
-        "standardisation": {
-            "mean": [float(value) for value in parts.standardisation.mean],
-            "deviation": [float(value) for value in parts.standardisation.deviation],
-        },
-        "data": parts.description(),
-        "seed": config.seed,
-        "versions": versions(),
-        "progress": {
-            "losses": progress.losses,
-            "best": progress.best,
-            "best_epoch": progress.best_epoch,
-            "finished": progress.finished,
-        },
-    }
+    with claimed(workdir, config, parts):
+        write_environment(workdir)
+        checkpoints = Checkpoints(workdir)
+        try:
+            return _fit(config, parts, workdir, checkpoints, progress=progress, save_every=save_every)
+        finally:
+            checkpoints.close()
 
 
 def make_batch(config: Config, parts: Parts, step: int) -> Batch:
@@ -121,7 +80,7 @@ def _fit(
     model = build_model(config.model, len(parts.pack.classes))
     fresh = partial(init_state, config, len(parts.pack.classes), optimiser)
     seed = jnp.uint32(config.seed)
-    state, standing = _restore(checkpoints, parts, lambda: jax.jit(fresh)(seed))
+    state, standing = _restore(checkpoints, lambda: jax.jit(fresh)(seed))
     weights = positive_weights(config.objective, parts.pack.labels[parts.train])
     advance = jax.jit(
         partial(
@@ -134,9 +93,13 @@ def _fit(
         donate_argnums=0,
     )
     predict = make_predict(model.apply)
+
+    def describe(standing: Progress) -> dict[str, Any]:
+        about = (config, parts.pack.classes, parts.standardisation, parts.description(), versions(), standing)
+        return Description(*about).to_json()
+
     first = int(state.step)
     log = Log(workdir, step=first, total=total, epochs=config.epochs, progress=progress)
-    best_record = _best_record(workdir, standing)
     losses = Losses(standing.losses)
     begun = time.monotonic()
     try:
@@ -163,47 +126,39 @@ def _fit(
                         "validation_seconds": time.monotonic() - begun,
                     }
                     begun = time.monotonic()
-                    standing, better = _progressed(standing, record, config)
-                    best_record = record if better else best_record
+                    standing = _progressed(standing, record, config)
                     log.epoch(record)
-                    checkpoints.save(state, describe(config, parts, standing), record["validation_micro_f1"])
+                    checkpoints.save(state, describe(standing), record["validation_micro_f1"])
                 elif stop.requested or (save_every and step % save_every == 0):
-                    standing = Progress(losses.sums(), standing.best, standing.best_epoch)
-                    checkpoints.save(state, describe(config, parts, standing), None)
+                    standing = dataclasses.replace(standing, losses=losses.sums())
+                    checkpoints.save(state, describe(standing), None)
                 if stop.requested and not standing.finished:
                     raise StoppedError(
                         f"stopped at step {step} of {total} and saved; the same command goes on from there"
                     )
     finally:
         log.close()
-    return best_record
+    return standing.best_record
 
 
-def _restore(checkpoints: Checkpoints, parts: Parts, fresh: Any) -> tuple[TrainState, Progress]:
+def _restore(checkpoints: Checkpoints, fresh: Any) -> tuple[TrainState, Progress]:
     step = checkpoints.latest()
     if step is None:
-        return fresh(), Progress({})
+        return fresh(), Progress()
     description = checkpoints.description(step)
-    ours = parts.description()
-    if changed := [name for name in ours if description["data"].get(name) != ours[name]]:
-        raise CheckpointError(
-            f"the run was begun with other data ({', '.join(changed)} differ); give the corpus and split it was begun "
-            "with, or another --workdir"
-        )
-    return checkpoints.state(step, jax.eval_shape(fresh)), Progress(**description["progress"])
+    if changed := [name for name, version in versions().items() if description.versions.get(name) != version]:
+        print(f"other versions than the run was begun with: {', '.join(changed)}; bits may differ", file=sys.stderr)
+    return checkpoints.state(step, jax.eval_shape(fresh)), description.progress
 
 
-def _best_record(workdir: Path, standing: Progress) -> dict[str, Any]:
-    return next((record for record in read_metrics(workdir) if record["epoch"] == standing.best_epoch), {})
-
-
-def _progressed(standing: Progress, record: dict[str, Any], config: Config) -> tuple[Progress, bool]:
-    """The standing after an epoch, and whether that epoch is the best so far."""
+def _progressed(standing: Progress, record: dict[str, Any], config: Config) -> Progress:
+    """The standing after an epoch."""
     f1, epoch = record["validation_micro_f1"], record["epoch"]
     better = f1 > standing.best
-    best, best_epoch = (f1, epoch) if better else (standing.best, standing.best_epoch)
-    patience_lost = config.patience > 0 and epoch - best_epoch >= config.patience
-    return Progress({}, best, best_epoch, finished=epoch >= config.epochs or patience_lost), better
+    if better:
+        standing = Progress(best=f1, best_epoch=epoch, best_record=record)
+    patience_lost = config.patience > 0 and epoch - standing.best_epoch >= config.patience
+    return dataclasses.replace(standing, losses={}, finished=epoch >= config.epochs or patience_lost)
 
 
 def _validate(predict: Any, state: TrainState, parts: Parts, config: Config) -> dict[str, float | None]:

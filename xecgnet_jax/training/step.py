@@ -29,17 +29,9 @@ def positive_weights(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray 
 
 def loss_settings(config: ObjectiveConfig) -> dict[str, Any]:
     """The keyword arguments of `objective` that a config decides, γ included."""
-    names = (
-        "gamma",
-        "reference",
-        "norm",
-        "term",
-        "reference_gradient",
-        "loss",
-        "focus_negative",
-        "focus_positive",
-    )
-    return {name: getattr(config, name) for name in (*names, "margin")}
+    switches = ("gamma", "reference", "norm", "term", "reference_gradient")
+    losses = ("loss", "focus_negative", "focus_positive", "margin")
+    return {name: getattr(config, name) for name in switches + losses}
 
 
 def train_step(

@@ -1,0 +1,101 @@
+"""What a checkpoint says of itself, as JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xecgnet_jax.config import Config, from_dict, to_dict
+from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.errors import CheckpointError, ConfigError
+
+UNITS = "mV"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a run stands; kept in each checkpoint.
+
+    Attributes:
+      losses: sums over the steps of the running epoch, by name.
+      best: highest validation micro F1 so far, −1 before the first epoch.
+      best_epoch: the epoch (from 1) that reached it.
+      finished: no epoch is left, or `patience` of them passed without a better one.
+      best_record: the line of metrics.jsonl of that epoch.
+    """
+
+    losses: dict[str, float] = field(default_factory=dict)
+    best: float = -1.0
+    best_epoch: int = 0
+    finished: bool = False
+    best_record: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """What a checkpoint says of itself.
+
+    Attributes:
+      config: of the run.
+      classes: names, in the order of the logits.
+      standardisation: per lead.
+      data: what the run is trained on, see `Parts.description`.
+      versions: of the libraries that wrote it.
+      progress: of the run.
+    """
+
+    config: Config
+    classes: tuple[str, ...]
+    standardisation: Standardisation
+    data: dict[str, Any]
+    versions: dict[str, str]
+    progress: Progress
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "config": to_dict(self.config),
+            "classes": list(self.classes),
+            "leads": list(LEADS),
+            "rate": RATE,
+            "units": UNITS,
+            "standardisation": {
+                "mean": [float(value) for value in self.standardisation.mean],
+                "deviation": [float(value) for value in self.standardisation.deviation],
+            },
+            "data": self.data,
+            "seed": self.config.seed,
+            "versions": self.versions,
+            "progress": dataclasses.asdict(self.progress),
+        }
+
+
+def from_json(value: Any, where: Path) -> Description:
+    """The inverse of `Description.to_json`.
+
+    Raises:
+      CheckpointError: naming `where`; the description is damaged, or of signals that this package does not make.
+    """
+    try:
+        moments = [np.asarray(value["standardisation"][name], np.float32) for name in ("mean", "deviation")]
+        if any(moment.shape != (len(LEADS),) for moment in moments):
+            raise ValueError("standardisation is not of twelve leads")
+        found = [value[name] for name in ("leads", "rate", "units")]
+        if found != [list(LEADS), RATE, UNITS]:
+            raise ValueError(f"it is for leads, rate and units {found}")
+        return Description(
+            config=from_dict(value["config"]),
+            classes=tuple(str(name) for name in value["classes"]),
+            standardisation=Standardisation(*moments),
+            data=dict(value["data"]),
+            versions=dict(value["versions"]),
+            progress=Progress(**value["progress"]),
+        )
+    except (KeyError, TypeError, ValueError, ConfigError) as error:
+        raise CheckpointError(
+            f"{where}: the checkpoint's description is damaged or of another version ({error}); use another checkpoint"
+        ) from None
