@@ -271,7 +271,8 @@ PRESETS: dict[str, Config] = {
             weight_decay=1e-2,
             clip_norm=1.0,
         ),
-        epochs=8,
+        batch_size=16,
+        epochs=10,
         patience=0,
     ),
     "fast": Config(
