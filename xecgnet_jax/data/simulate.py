@@ -118,7 +118,7 @@ def _write_recordings(folder: Path, recordings: int, seed: int, progress: bool, 
 
     width = max(5, len(str(recordings)))  # Of the numbers in the names.
     tasks = [(folder, seed, index, f"S{index:0{width}d}") for index in range(1, recordings + 1)]
-    bar = tqdm(total=recordings, desc="simulating", unit="recording", disable=not progress)
+    bar = tqdm(total=recordings, desc="simulating", unit="recording", disable=None if progress else True)
     with bar:
         if workers == 1:
             for task in tasks:
