@@ -73,8 +73,8 @@ def summarise(counts: Counts, classes: tuple[str, ...]) -> dict[str, Any]:
     """All figures as JSON values; undefined ones are None.
 
     Precision is undefined where a class is never predicted; recall and F1 where it is never true. Macro averages
-    are over the classes for which the figure is defined; `macro_f1_undefined_as_0` counts the others as 0, as
-    scikit-learn does unless told otherwise.
+    are over the classes that are true somewhere and for which the figure is defined; `macro_f1_undefined_as_0` is over
+    all classes, undefined ones as 0, as scikit-learn does unless told otherwise.
     """
     support = counts.true_positives + counts.false_negatives
     precision = ratio(counts.true_positives, counts.true_positives + counts.false_positives)

@@ -94,9 +94,10 @@ def _fit(
     )
     predict = make_predict(model.apply)
 
+    about = (config, parts.pack.classes, parts.standardisation, parts.description(), versions())
+
     def describe(standing: Progress) -> dict[str, Any]:
-        about = (config, parts.pack.classes, parts.standardisation, parts.description(), versions(), standing)
-        return Description(*about).to_json()
+        return Description(*about, standing).to_json()
 
     first = int(state.step)
     log = Log(workdir, step=first, total=total, epochs=config.epochs, progress=progress)
