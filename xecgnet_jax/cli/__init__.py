@@ -1,0 +1,21 @@
+"""The commands: read the command line, call the package, say what went wrong in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xecgnet_jax.cli.common import guarded
+
+
+def train(arguments: Sequence[str] | None = None) -> int:
+    """Trains a model."""
+    from xecgnet_jax.cli.training import run
+
+    return guarded(run, arguments)
+
+
+def evaluate(arguments: Sequence[str] | None = None) -> int:
+    """Scores a trained model."""
+    from xecgnet_jax.cli.scoring import run
+
+    return guarded(run, arguments)
