@@ -6,7 +6,9 @@ import csv
 import hashlib
 import io
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +25,9 @@ from xecgnet_jax.data.records import LEADS
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.metrics import THRESHOLD, count, predicted, summarise
-from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
+from xecgnet_jax.evaluation.predict import Predict, Predictions, make_predict, predict_recordings
 from xecgnet_jax.evaluation.table import format_table
+from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
 from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.model import BIN, XECGNet
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
@@ -47,6 +50,7 @@ class Run:
       model: the module.
       variables: its variables.
       data: what the run was trained on, as `Parts.description`.
+      chosen: thresholds by name, see `thresholds`.
     """
 
     workdir: Path
@@ -57,24 +61,72 @@ class Run:
     model: XECGNet
     variables: dict[str, Any]
     data: dict[str, Any]
+    chosen: dict[str, Thresholds] | None
 
     def predict(self, pack: Pack, rows: np.ndarray, *, batch_size: int = 32, progress: bool = False) -> np.ndarray:
         """Class probabilities [n, C] of whole recordings, with the window that the run was trained with."""
+        signal = partial(_of_rows, pack.signal, rows)
+        return self.predict_signals(signal, pack.lengths[rows], batch_size=batch_size, progress=progress).probabilities
+
+    def predict_signals(
+        self,
+        signal: Callable[[int], np.ndarray],
+        lengths: np.ndarray,
+        *,
+        maps: bool = False,
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> Predictions:
+        """What the network says of signals, with the window that the run was trained with.
+
+        Args:
+          signal: position → [T, 12] float32, mV at 500 Hz, leads in the standard order.
+          lengths: [R] samples of each.
+          maps: give the maps, too.
+          batch_size: windows in a step.
+          progress: show a progress bar.
+        """
         window, length = self.config.data.window, window_length(self.config.data)
-        lengths = pack.lengths[rows]
         windows = len(evaluation_windows(lengths, window=window, length=length)[0])
         with tqdm(total=windows, unit="window", desc="predict", disable=None if progress else True) as bar:
             return predict_recordings(
-                make_predict(self.model.apply),
+                self._inference,
                 self.variables,
-                lambda position: pack.signal(int(rows[position])),
+                signal,
                 lengths,
                 window=window,
                 length=length,
                 standardisation=self.standardisation,
                 batch_size=batch_size,
+                maps=maps,
                 progress=bar.update,
             )
+
+    def thresholds(self, name: ThresholdName) -> Thresholds:
+        """The thresholds of that name; all but "0.5" were chosen on the validation part while training.
+
+        Raises:
+          CheckpointError: this checkpoint has none, or of no such name.
+        """
+        if name == "0.5":
+            return half(len(self.classes))
+        if self.chosen is None:
+            raise CheckpointError(
+                f"{self.workdir}: checkpoint {self.step} has no thresholds but 0.5: it was saved in the middle of an "
+                "epoch, without looking at the validation part; use the best one"
+            )
+        if name not in self.chosen:
+            raise CheckpointError(f"{self.workdir}: there are no thresholds {name!r}; possible: {', '.join(NAMES)}")
+        return self.chosen[name]
+
+    @cached_property
+    def _inference(self) -> Predict:
+        """Compiled once a run, however often it predicts."""
+        return make_predict(self.model.apply)
+
+
+def _of_rows(signal: Callable[[int], np.ndarray], rows: np.ndarray, position: int) -> np.ndarray:
+    return signal(int(rows[position]))
 
 
 def load_run(path: Path) -> Run:
@@ -103,6 +155,7 @@ def load_run(path: Path) -> Run:
             model=model,
             variables=checkpoints.model(step, dict(like)),
             data=description.data,
+            chosen=description.thresholds,
         )
     finally:
         checkpoints.close()

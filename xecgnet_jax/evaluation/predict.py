@@ -1,28 +1,56 @@
-"""Whole recordings → class probabilities."""
+"""Whole recordings → class probabilities, and the maps on each recording's own time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.data.batches import Standardisation, Window, evaluation_windows, gather, whole_bins
-from xecgnet_jax.model import BIN, Outputs, probabilities
+from xecgnet_jax.model import BIN, Outputs, bin_edges, probabilities
 
-#: (variables, signal [B, T, 12], bins [B] or None) → probabilities [B, C]
-Predict = Callable[[Any, jax.Array, jax.Array | np.ndarray | None], jax.Array]
+#: (variables, signal [B, T, 12], bins [B] or None) → (probabilities [B, C], the network's outputs)
+Predict = Callable[[Any, jax.Array, jax.Array | np.ndarray | None], tuple[jax.Array, Outputs]]
+
+
+class Maps(NamedTuple):
+    """The maps of one recording on its own time. S attention bins.
+
+    Attributes:
+      edges: [S + 1] int64, ascending: bin s stands for the samples edges[s] to edges[s + 1] of the recording. Samples
+        before the first and after the last edge were not seen (pad: the beginning of a recording longer than the
+        window; crop: the rest after the last whole window).
+      attention: [S] float32 in (0, 1), or None for the plain network.
+      responses: [S, C] float32, ≥ 0, or None for the plain network.
+    """
+
+    edges: np.ndarray
+    attention: np.ndarray | None
+    responses: np.ndarray | None
+
+
+class Predictions(NamedTuple):
+    """What the network says of R recordings.
+
+    Attributes:
+      probabilities: [R, C] float32.
+      maps: of each recording, or None where they were not asked for.
+    """
+
+    probabilities: np.ndarray
+    maps: list[Maps] | None
 
 
 def make_predict(apply: Callable[..., Any]) -> Predict:
     """The jitted inference step of a model's `apply`."""
 
     @jax.jit
-    def predict(variables: Any, signal: jax.Array, bins: jax.Array | None) -> jax.Array:
+    def predict(variables: Any, signal: jax.Array, bins: jax.Array | None) -> tuple[jax.Array, Outputs]:
         outputs: Outputs = apply(variables, signal, train=False, bins=bins)
-        return probabilities(outputs)
+        return probabilities(outputs), outputs
 
     return predict
 
@@ -37,9 +65,10 @@ def predict_recordings(
     length: int,
     standardisation: Standardisation,
     batch_size: int = 32,
+    maps: bool = False,
     progress: Callable[[int], Any] | None = None,
-) -> np.ndarray:
-    """Class probabilities of whole recordings.
+) -> Predictions:
+    """Class probabilities of whole recordings, and their maps.
 
     Args:
       predict: from `make_predict`.
@@ -52,14 +81,16 @@ def predict_recordings(
       standardisation: of the training part.
       batch_size: windows in a step. A smaller last batch is filled with zeros and cut off again: exact, because in
         inference no recording touches another.
+      maps: give the maps, too.
       progress: called with the number of windows after each step.
 
-    Returns:
-      [R, C] float32.
+    Raises:
+      ValueError: there is no recording.
     """
     lengths = np.asarray(lengths)
     recordings, starts = evaluation_windows(lengths, window=window, length=length)
     total: np.ndarray | None = None
+    of_windows: list[Maps | None] = [None] * len(recordings)
     for rows, samples in _batches(lengths, recordings, window, length, batch_size):
         batch, _ = gather(signal, recordings[rows], starts[rows], samples, standardisation)
         bins = None
@@ -67,16 +98,59 @@ def predict_recordings(
             bins = np.ones(batch_size, np.int32)
             bins[: len(rows)] = whole_bins(lengths[recordings[rows]])
         padded = np.pad(batch, ((0, batch_size - len(rows)), (0, 0), (0, 0)))
-        result = np.asarray(predict(variables, jnp.asarray(padded), bins))[: len(rows)]
+        found, outputs = predict(variables, jnp.asarray(padded), bins)
+        result = np.asarray(found)[: len(rows)]
         if total is None:
             total = np.zeros((len(lengths), result.shape[1]), np.float64)
         np.add.at(total, recordings[rows], result)
+        if maps:
+            edges = bin_edges(samples)
+            # One transfer for the batch, not one for every recording.
+            attention, responses = (
+                None if a is None else np.asarray(a) for a in (outputs.attention, outputs.responses)
+            )
+            for place, row in enumerate(rows):
+                of_windows[row] = _on_own_time(
+                    edges if bins is None else edges[: bins[place] + 1],
+                    None if attention is None else attention[place],
+                    None if responses is None else responses[place],
+                    start=int(starts[row]),
+                    length=int(lengths[recordings[row]]),
+                )
         if progress is not None:
             progress(len(rows))
     if total is None:
         raise ValueError("no recordings to predict")
     windows = np.bincount(recordings, minlength=len(lengths))
-    return (total / windows[:, None]).astype(np.float32)
+    mean = (total / windows[:, None]).astype(np.float32)
+    if not maps:
+        return Predictions(mean, None)
+    first = np.cumsum(windows) - windows
+    made = [one for one in of_windows if one is not None]
+    return Predictions(mean, [_joined(made[at : at + n]) for at, n in zip(first, windows, strict=True)])
+
+
+def _on_own_time(
+    edges: np.ndarray, attention: np.ndarray | None, responses: np.ndarray | None, *, start: int, length: int
+) -> Maps:
+    """The maps of a window that begins at sample `start` of a recording of `length` samples; padding cut off."""
+    edges = np.clip(edges + start, 0, length)
+    inside = np.flatnonzero(np.diff(edges) > 0)
+    return Maps(
+        edges[inside[0] : inside[-1] + 2],
+        None if attention is None else attention[inside],
+        None if responses is None else responses[inside],
+    )
+
+
+def _joined(windows: list[Maps]) -> Maps:
+    """The maps of consecutive windows of one recording."""
+    edges = np.concatenate([windows[0].edges, *(one.edges[1:] for one in windows[1:])])
+    attention = [one.attention for one in windows if one.attention is not None]
+    responses = [one.responses for one in windows if one.responses is not None]
+    return Maps(
+        edges, np.concatenate(attention) if attention else None, np.concatenate(responses) if responses else None
+    )
 
 
 def _batches(

@@ -1,5 +1,5 @@
 """The network: pure functions from signal to logits and maps."""
 
-from xecgnet_jax.model.xecgnet import BIN, Outputs, XECGNet, probabilities
+from xecgnet_jax.model.xecgnet import BIN, Outputs, XECGNet, bin_edges, probabilities
 
-__all__ = ["BIN", "Outputs", "XECGNet", "probabilities"]
+__all__ = ["BIN", "Outputs", "XECGNet", "bin_edges", "probabilities"]

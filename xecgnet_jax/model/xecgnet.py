@@ -10,6 +10,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 
 from xecgnet_jax.model.layers import Bottleneck, Norm, average, conv, keep, kernel_init, max_pool3
@@ -24,6 +25,22 @@ BACKBONE: tuple[tuple[int, ...], ...] = (
 )
 #: Samples per bin of the maps: five pools of stride 3 (0.486 s at 500 Hz).
 BIN: int = 3 ** len(BACKBONE)
+
+
+def bin_edges(samples: int) -> np.ndarray:
+    """The samples at which the attention bins of a window begin, and its end: [S + 1] int64, 0 to `samples`.
+
+    Bin s stands for the samples edges[s] to edges[s + 1]: those that its five poolings take in (the convolutions look
+    further to each side). Multiples of `BIN` where `samples` is one; elsewhere "same" padding shares
+    what is missing between both ends, as TensorFlow does: https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
+    """
+    sizes = [samples]
+    for _ in BACKBONE:
+        sizes.append(-(-sizes[-1] // 3))
+    edges = np.arange(sizes[-1] + 1, dtype=np.int64)
+    for fine, coarse in zip(sizes[-2::-1], sizes[:0:-1], strict=True):
+        edges = np.clip(3 * edges - (3 * coarse - fine) // 2, 0, fine)
+    return edges
 
 
 class Outputs(NamedTuple):

@@ -13,6 +13,7 @@ from xecgnet_jax.config import Config, from_dict, to_dict
 from xecgnet_jax.data.batches import Standardisation
 from xecgnet_jax.data.records import LEADS, RATE
 from xecgnet_jax.errors import CheckpointError, ConfigError
+from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds
 
 UNITS = "mV"
 
@@ -47,6 +48,8 @@ class Description:
       data: what the run is trained on, see `Parts.description`.
       versions: of the libraries that wrote it.
       progress: of the run.
+      thresholds: of the classes, chosen on the validation part; by name, 0.5 not among them. None in the middle of an
+        epoch.
     """
 
     config: Config
@@ -55,6 +58,7 @@ class Description:
     data: dict[str, Any]
     versions: dict[str, str]
     progress: Progress
+    thresholds: dict[str, Thresholds] | None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -71,6 +75,9 @@ class Description:
             "seed": self.config.seed,
             "versions": self.versions,
             "progress": dataclasses.asdict(self.progress),
+            "thresholds": None
+            if self.thresholds is None
+            else {name: [float(value) for value in chosen.values] for name, chosen in self.thresholds.items()},
         }
 
 
@@ -87,15 +94,27 @@ def from_json(value: Any, where: Path) -> Description:
         found = [value[name] for name in ("leads", "rate", "units")]
         if found != [list(LEADS), RATE, UNITS]:
             raise ValueError(f"it is for leads, rate and units {found}")
+        classes = tuple(str(name) for name in value["classes"])
         return Description(
             config=from_dict(value["config"]),
-            classes=tuple(str(name) for name in value["classes"]),
+            classes=classes,
             standardisation=Standardisation(*moments),
             data=dict(value["data"]),
             versions=dict(value["versions"]),
             progress=Progress(**value["progress"]),
+            thresholds=_thresholds(value.get("thresholds"), len(classes)),
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(
             f"{where}: the checkpoint's description is damaged or of another version ({error}); use another checkpoint"
         ) from None
+
+
+def _thresholds(value: Any, classes: int) -> dict[str, Thresholds] | None:
+    """By name; None where there are none."""
+    if value is None:
+        return None
+    chosen: dict[str, Thresholds] = {name: Thresholds(name, np.asarray(value[name], np.float64)) for name in NAMES[1:]}
+    if any(one.values.shape != (classes,) or not np.isfinite(one.values).all() for one in chosen.values()):
+        raise ValueError("a threshold is missing")
+    return chosen

@@ -19,6 +19,7 @@ from xecgnet_jax.data.parts import Parts
 from xecgnet_jax.errors import StoppedError
 from xecgnet_jax.evaluation.metrics import count, predicted, summarise
 from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
+from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import BIN
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import Description, Progress
@@ -96,8 +97,8 @@ def _fit(
 
     about = (config, parts.pack.classes, parts.standardisation, parts.description(), versions())
 
-    def describe(standing: Progress) -> dict[str, Any]:
-        return Description(*about, standing).to_json()
+    def describe(standing: Progress, thresholds: dict[str, Thresholds] | None = None) -> dict[str, Any]:
+        return Description(*about, standing, thresholds).to_json()
 
     first = int(state.step)
     log = Log(workdir, step=first, total=total, epochs=config.epochs, progress=progress)
@@ -116,7 +117,7 @@ def _fit(
                 if ended:
                     means = losses.take(per_epoch)
                     seconds, begun = time.monotonic() - begun, time.monotonic()
-                    summary = _validate(predict, state, parts, config)
+                    summary, thresholds = _validate(predict, state, parts, config)
                     record = {
                         "epoch": epoch + 1,
                         "step": step,
@@ -129,7 +130,7 @@ def _fit(
                     begun = time.monotonic()
                     standing = _progressed(standing, record, config)
                     log.epoch(record)
-                    checkpoints.save(state, describe(standing), record["validation_micro_f1"])
+                    checkpoints.save(state, describe(standing, thresholds), record["validation_micro_f1"])
                 elif stop.requested or (save_every and step % save_every == 0):
                     standing = dataclasses.replace(standing, losses=losses.sums())
                     checkpoints.save(state, describe(standing), None)
@@ -162,8 +163,11 @@ def _progressed(standing: Progress, record: dict[str, Any], config: Config) -> P
     return dataclasses.replace(standing, losses={}, finished=epoch >= config.epochs or patience_lost)
 
 
-def _validate(predict: Any, state: TrainState, parts: Parts, config: Config) -> dict[str, float | None]:
-    probabilities = predict_recordings(
+def _validate(
+    predict: Any, state: TrainState, parts: Parts, config: Config
+) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
+    """The figures of the validation part, and the thresholds that do best on it."""
+    probabilities, _ = predict_recordings(
         predict,
         state.best,
         lambda position: parts.pack.signal(int(parts.validation[position])),
@@ -175,9 +179,11 @@ def _validate(predict: Any, state: TrainState, parts: Parts, config: Config) -> 
     )
     labels = parts.pack.labels[parts.validation]
     summary = summarise(count(labels, predicted(probabilities)), parts.pack.classes)
-    return {
+    figures = {
         "validation_micro_f1": summary["micro"]["f1"] or 0.0,
         "validation_macro_f1": summary["macro"]["f1"],
         "validation_subset_accuracy": summary["subset_accuracy"]["all"]["accuracy"],
         "validation_multi_label_subset_accuracy": summary["subset_accuracy"]["multi_label"]["accuracy"],
     }
+    chosen = (best_f1(labels, probabilities), best_subset(labels, probabilities))
+    return figures, {one.name: one for one in chosen}
