@@ -31,9 +31,18 @@ class Counts(NamedTuple):
     recordings: np.ndarray
 
 
-def predicted(probabilities: np.ndarray, threshold: float = THRESHOLD) -> np.ndarray:
-    """[.., C] probabilities → [.., C] uint8. No class is forced where none reaches the threshold."""
+def predicted(probabilities: np.ndarray, threshold: float | np.ndarray = THRESHOLD) -> np.ndarray:
+    """[.., C] probabilities → [.., C] uint8. No class is forced where none reaches the threshold.
+
+    `threshold` is one for all classes, or [C].
+    """
     return (np.asarray(probabilities) >= threshold).astype(np.uint8)
+
+
+def groups_of(labels: np.ndarray) -> np.ndarray:
+    """[R, C] labels → [4, R] bool, which recordings belong to each of `GROUPS`."""
+    number = np.asarray(labels, bool).sum(axis=1)
+    return np.stack([np.ones(len(number), bool), number == 1, number > 1, number == 0])
 
 
 def count(labels: np.ndarray, predictions: np.ndarray) -> Counts:
@@ -42,8 +51,7 @@ def count(labels: np.ndarray, predictions: np.ndarray) -> Counts:
     if labels.shape != predictions.shape or labels.ndim != 2:
         raise ValueError(f"labels {labels.shape} and predictions {predictions.shape} must both be [R, C]")
     exact = np.all(labels == predictions, axis=1)
-    number = labels.sum(axis=1)
-    groups = np.stack([np.ones(len(labels), bool), number == 1, number > 1, number == 0])
+    groups = groups_of(labels)
     return Counts(
         (labels & predictions).sum(axis=0),
         (~labels & predictions).sum(axis=0),

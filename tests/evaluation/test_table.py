@@ -1,0 +1,155 @@
+"""The tables of evaluations and comparisons: their figures, their dashes, their width."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.evaluation.comparison import Side, compare
+from xecgnet_jax.evaluation.comparison_table import format_comparison
+from xecgnet_jax.evaluation.label_sets import label_sets
+from xecgnet_jax.evaluation.metrics import count, predicted, summarise
+from xecgnet_jax.evaluation.scores import evaluate
+from xecgnet_jax.evaluation.table import format_label_sets, format_table
+
+TABLE = """\
+a small case
+thresholds best-f1: AF 0.400, Normal 0.500, STE 0.612
+
+class        precision         recall            F1                AUROC             AP              support
+AF           0.500 0.09-0.91   0.500 0.09-0.91   0.500 0.00-1.00   0.750 –           0.833 0.33-1.00       2
+Normal       1.000 0.34-1.00   1.000 0.34-1.00   1.000 –           1.000 –           1.000 –               2
+STE              –             0.000 0.00-0.79   0.000 –           0.333 –           0.250 –               1
+micro        0.750 0.50-1.00   0.600 0.25-1.00   0.667 0.33-0.89                                           5
+macro        0.750 –           0.500 –           0.500 –           0.694 –           0.694 –          3 of 3
+
+subset accuracy                    exact      of   Wilson
+  all recordings           0.250       1       4   0.046-0.699
+  one class                0.333       1       3   0.061-0.792
+  several classes          0.000       0       1   0.000-0.793
+  none of the classes          –       0       0
+"""
+
+
+def small():
+    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]], np.uint8)
+    predictions = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]], np.uint8)
+    probabilities = np.array([[0.9, 0.2, 0.1], [0.3, 0.8, 0.2], [0.6, 0.9, 0.1], [0.1, 0.1, 0.1]])
+    return labels, probabilities, predictions
+
+
+def test_the_table_shows_figures_intervals_and_thresholds():
+    metrics = evaluate(*small(), ("AF", "Normal", "STE"), resamples=1000)
+    values = {"AF": 0.4, "Normal": 0.5, "STE": 0.6123}
+    table = format_table(metrics | {"thresholds": {"name": "best-f1", "values": values}}, "a small case")
+    assert table.startswith(TABLE)
+    rest = table.removeprefix(TABLE)
+    for name in ("hamming_loss", "samples_f1"):
+        low, high = metrics["intervals"][name]
+        assert f"{metrics[name]:.3f}   {low:.3f}-{high:.3f}" in rest
+    calibration = metrics["calibration"]
+    assert f"calibration error          {calibration['calibration_error']:.3f}" in rest
+    assert f"{calibration['calibration_error_by_chance']:.3f} were the probabilities right; 10 bins" in rest
+    assert "1,000 resamples of 4 recordings (seed 0)." in rest
+    assert "–: undefined" in rest and "An interval is undefined (–) where" in rest
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "line"),
+    [("0.5", 0.5, "threshold 0.5"), ("best-f1", 0.5, "thresholds best-f1: 0.5 for every class")],
+)
+def test_one_threshold_for_all_classes_is_said_once(name, value, line):
+    metrics = summarise(count(*small()[::2]), ("AF", "Normal", "STE"))
+    metrics["thresholds"] = {"name": name, "values": dict.fromkeys(("AF", "Normal", "STE"), value)}
+    assert format_table(metrics, "title").splitlines()[1] == line
+
+
+def sides(recordings, runs=(1, 1), classes=9, seed=0):
+    """Labels and two sides that are wrong here and there."""
+    rng = np.random.default_rng(seed)
+    labels = (rng.uniform(size=(recordings, classes)) < 0.2).astype(np.uint8)
+    made = []
+    for name, number in zip(("gamma 0.01, a long name of a side", "B"), runs, strict=True):
+        probabilities = np.clip(
+            np.where(labels, 0.8, 0.1) + rng.normal(0, 0.25, (number, recordings, classes)), 0, 1
+        ).astype(np.float32)
+        names = tuple(f"runs/of a rather long working directory/{name}/seed-{run}" for run in range(number))
+        made.append(Side(name, names, tuple(range(number)), labels, probabilities, predicted(probabilities)))
+    return made
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(1, 40), st.booleans(), st.integers(0, 99))
+def test_no_table_is_wider_than_120_columns(recordings, grouped, seed):
+    """Whatever is undefined; with long names of classes and many label sets."""
+    classes = tuple(f"{name} of a rather long name" for name in CLASSES)
+    one, other = sides(recordings, runs=(1, 2), seed=seed)
+    patients = [str(index // 3) for index in range(recordings)] if grouped else None
+    metrics = evaluate(one.labels, one.probabilities[0], one.predictions[0], classes, patients=patients, resamples=20)
+    metrics["thresholds"] = {"name": "best-subset", "values": dict(zip(classes, np.linspace(0.1, 0.9, 9), strict=True))}
+    comparison = compare(one, other, patients=patients, resamples=20)
+    texts = (
+        format_table(metrics, "title"),
+        format_label_sets(metrics["label_sets"]),
+        format_comparison(comparison, "title"),
+    )
+    for text in texts:
+        assert max(map(len, text.splitlines())) <= 120
+        assert "None" not in text and "nan" not in text
+        assert text.splitlines() == [line.rstrip() for line in text.splitlines()]
+
+
+def test_where_patients_repeat_both_intervals_of_subset_accuracy_are_shown():
+    one, _ = sides(60)
+    patients = [str(index // 2) for index in range(60)]
+    metrics = evaluate(one.labels, one.probabilities[0], one.predictions[0], CLASSES, patients=patients, resamples=100)
+    row = metrics["subset_accuracy"]["all"]["intervals"]
+    limits = [f"{low:.3f}-{high:.3f}" for low, high in (row["accuracy"], row["accuracy_by_patient"])]
+    table = format_table(metrics, "title")
+    assert "   ".join(limits) in table
+    assert "resamples of 30 patients" in table
+
+
+LABEL_SETS = """\
+several classes: 4 recordings; predicted exactly 1, all and more 1, a part 2, none 0
+
+true                    n  exact  missed                  extra                 predicted, most frequent first
+AF+RBBB                 3      1  AF 1                    STD 1                 AF+RBBB+STD 1, AF+RBBB 1, RBBB 1
+PAC+STD                 1      0  STD 1                                         PAC 1"""
+
+
+def test_the_label_set_table():
+    classes = ("AF", "PAC", "RBBB", "STD")
+    labels = np.array([[1, 0, 1, 0]] * 3 + [[0, 1, 0, 1], [1, 0, 0, 0]])
+    predictions = np.array([[1, 0, 1, 0], [0, 0, 1, 0], [1, 0, 1, 1], [0, 1, 0, 0], [0, 0, 0, 0]])
+    assert format_label_sets(label_sets(labels, predictions, classes)) == LABEL_SETS
+    assert format_label_sets(label_sets(labels[4:], predictions[4:], classes)) == "no recording has several classes"
+
+
+def test_a_long_label_set_table_is_cut_and_says_so():
+    one, _ = sides(300)
+    found = label_sets(one.labels, one.predictions[0], CLASSES)
+    text = format_label_sets(found)
+    shown = sum(entry["recordings"] for entry in found["sets"][:15])
+    assert text.splitlines()[-1] == (
+        f"… and {len(found['sets']) - 15} more sets with {found['recordings'] - shown} recordings"
+    )
+
+
+def test_a_comparison_shows_every_figure_test_and_sentence():
+    one, other = sides(60, runs=(2, 2))
+    result = compare(one, other, resamples=100)
+    text = format_comparison(result, "one against another")
+    assert text.startswith("one against another\n")
+    flat = " ".join(text.split())
+    for entry in result["figures"].values():
+        assert f"{entry['one']['mean']:.3f} ± {entry['one']['sd']:.3f}" in text
+        assert f"{abs(entry['interval'][0]):.3f} to" in text
+    for sentence in [*result["words"], *result["notes"]]:
+        assert sentence in flat
+    assert text.count("exact McNemar") == 2
+    for pair in result["mcnemar"]:
+        for test in pair["groups"].values():
+            counts = f"{test['both']:>8}{test['only_one']:>10}{test['only_other']:>10}{test['neither']:>9}"
+            assert f"{counts}{test['recordings']:>7}" in text

@@ -1,0 +1,96 @@
+"""How far probabilities are from shares: Brier score, expected calibration error, reliability by bins."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from xecgnet_jax.evaluation.metrics import ratio
+
+#: Bins of probability, equally wide: [0, 0.1), [0.1, 0.2) … [0.9, 1].
+BINS = 10
+#: Draws of labels from the probabilities, for what chance alone does to the calibration error.
+_DRAWS = 500
+
+
+def calibration_figures(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Figures of weighted recordings, see `figures`.
+
+    The Brier score of a class is the mean of (probability − label)². Its calibration error (expected calibration error,
+    Naeini et al., AAAI 2015, for the probability of the class) is the mean over recordings, bin by bin (`BINS`), of the
+    distance between mean probability and share of recordings that have the class. Overall figures take all pairs of
+    recording and class together, so that there too high for one class can make up for too low for another.
+
+    Args:
+      labels: [R, C], 0 or 1.
+      probabilities: [R, C] in 0 … 1.
+      weights: [B, R].
+
+    Returns:
+      "brier" and "calibration_error" [B, C], NaN where no recording has the class; "overall_brier" and
+      "overall_calibration_error" [B].
+    """
+    labels, weights = np.asarray(labels, bool), np.asarray(weights, np.float64)
+    excess = np.asarray(probabilities, np.float64) - labels
+    recordings, classes = labels.shape
+    binned = np.zeros((recordings, classes, BINS))
+    np.put_along_axis(binned, bins_of(probabilities)[:, :, None], excess[:, :, None], axis=2)
+    total = weights.sum(axis=1)
+    defined = np.where(weights @ labels > 0, 1.0, np.nan)
+    error = np.abs((weights @ binned.reshape(recordings, -1)).reshape(-1, classes, BINS)).sum(axis=2)
+    squares = weights @ excess**2
+    return {
+        "brier": ratio(squares, total[:, None]) * defined,
+        "calibration_error": ratio(error, total[:, None]) * defined,
+        "overall_brier": ratio(squares.mean(axis=1), total),
+        "overall_calibration_error": ratio(np.abs(weights @ binned.sum(axis=1)).sum(axis=1) / classes, total),
+    }
+
+
+def bins_of(probabilities: np.ndarray) -> np.ndarray:
+    """The bin, 0 … BINS − 1, of each probability; an edge belongs to the bin above it, 1 to the last."""
+    return np.digitize(probabilities, np.arange(1, BINS) / BINS)
+
+
+def chance_errors(probabilities: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Calibration errors of labels drawn from the probabilities, which are then right: what chance alone does.
+
+    Consistency resampling of J. Bröcker and L. A. Smith, Increasing the reliability of reliability diagrams, Weather
+    and Forecasting 22 (2007) 651–661. Classes and recordings are drawn independently of each other.
+
+    Args:
+      probabilities: [R, C].
+      seed: of the draws.
+
+    Returns:
+      Errors of the draws by class [draws, C] and overall [draws].
+    """
+    probabilities = np.asarray(probabilities, np.float64)
+    recordings, classes = probabilities.shape
+    slot = (bins_of(probabilities) + BINS * np.arange(classes)).ravel()
+    rng = np.random.default_rng(seed)
+    excess = np.empty((_DRAWS, classes, BINS))
+    for row in excess:
+        difference = probabilities - (rng.random(probabilities.shape) < probabilities)
+        row[:] = np.bincount(slot, difference.ravel(), minlength=classes * BINS).reshape(classes, BINS)
+    by_class = np.abs(excess).sum(axis=2) / recordings
+    return by_class, np.abs(excess.sum(axis=1)).sum(axis=1) / (recordings * classes)
+
+
+def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str, Any]]:
+    """Per bin, over all pairs of recording and class: "from", "to", "pairs", mean "probability", "true" share."""
+    bins, rows = bins_of(probabilities), []
+    for index in range(BINS):
+        members = bins == index
+        some = bool(members.any())
+        rows.append(
+            {
+                "from": index / BINS,
+                "to": (index + 1) / BINS,
+                "pairs": int(members.sum()),
+                "probability": float(np.mean(probabilities[members], dtype=np.float64)) if some else None,
+                "true": float(np.mean(labels[members])) if some else None,
+            }
+        )
+    return rows
