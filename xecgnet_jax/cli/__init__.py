@@ -19,3 +19,17 @@ def evaluate(arguments: Sequence[str] | None = None) -> int:
     from xecgnet_jax.cli.scoring import run
 
     return guarded(run, arguments)
+
+
+def export(arguments: Sequence[str] | None = None) -> int:
+    """Writes a trained model as one file."""
+    from xecgnet_jax.cli.exporting import run
+
+    return guarded(run, arguments)
+
+
+def predict(arguments: Sequence[str] | None = None) -> int:
+    """Predicts recordings with a trained model."""
+    from xecgnet_jax.cli.prediction import run
+
+    return guarded(run, arguments)

@@ -6,7 +6,7 @@ import sys
 
 from xecgnet_jax import cli
 
-_COMMANDS = {"train": cli.train, "eval": cli.evaluate}
+_COMMANDS = {"train": cli.train, "eval": cli.evaluate, "export": cli.export, "predict": cli.predict}
 
 if __name__ == "__main__":
     if len(sys.argv) < 2 or sys.argv[1] not in _COMMANDS:

@@ -66,7 +66,7 @@ def format_label_sets(found: dict[str, Any]) -> str:
             )
         )
     if rest := found["sets"][_SETS:]:
-        lines.append(f"… and {len(rest)} more sets with {sum(row['recordings'] for row in rest)} recordings")
+        lines.append(f"… and {sum(row['recordings'] for row in rest)} recordings with other sets")
     return "\n".join(lines)
 
 

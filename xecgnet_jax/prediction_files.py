@@ -1,0 +1,106 @@
+"""Predictions → a table for the screen, a CSV table, JSON lines."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from xecgnet_jax.evaluation.thresholds import Thresholds
+from xecgnet_jax.prediction import Predicted, Refused
+from xecgnet_jax.runs import Run
+
+#: Recordings on screen where a file has them all.
+SHOWN: int = 50
+
+
+def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Refused]) -> str:
+    """A row for each recording. Lists are separated by `;`, and by `; ` between warnings."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    names = [f"probability {name}" for name in run.classes]
+    rows.writerow(["path", "id", "seconds", "rate", *names, "predicted", "thresholds", "warnings", "error", "step"])
+    for one in outcomes:
+        if isinstance(one, Refused):
+            empty = [""] * (2 + len(names))
+            rows.writerow([shown(one.path), _name(one), *empty, "", thresholds.name, "", plain(one.reason), run.step])
+            continue
+        figures = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.6f}" for value in one.probabilities)]
+        warnings = "; ".join(f"{found.kind}: {found.text}" for found in one.suspicions)
+        rest = [";".join(one.labels), thresholds.name, plain(warnings), "", run.step]
+        rows.writerow([shown(one.path), _name(one), *figures, *rest])
+    return text.getvalue()
+
+
+def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Refused]) -> str:
+    """An object for each recording on a line of its own; what is undefined is null."""
+    lines = []
+    for one in outcomes:
+        values = _read_values(run, one) if isinstance(one, Predicted) else _refused_values(one)
+        values = {"path": shown(one.path), "id": _name(one), **values, "thresholds": thresholds.name, "step": run.step}
+        lines.append(json.dumps(values, ensure_ascii=False, allow_nan=False))
+    return "\n".join(lines) + "\n"
+
+
+def _read_values(run: Run, one: Predicted) -> dict[str, Any]:
+    return {
+        "seconds": round(one.seconds, 3),
+        "rate": one.rate,
+        "probabilities": {
+            name: round(float(value), 6) for name, value in zip(run.classes, one.probabilities, strict=True)
+        },
+        "predicted": list(one.labels),
+        "warnings": [{"kind": found.kind, "text": found.text} for found in one.suspicions],
+        "error": None,
+    }
+
+
+def _refused_values(one: Refused) -> dict[str, Any]:
+    nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
+    return {**nothing, "warnings": [], "error": plain(one.reason)}
+
+
+def screen_text(run: Run, outcomes: Sequence[Predicted], *, most: int | None = None) -> str:
+    """A line for each recording, of which `most` are shown: id, predicted classes, kinds of warnings.
+
+    Recordings of one id are told apart by their paths.
+    """
+    ids = Counter(one.id for one in outcomes)
+    rows = [("recording", "predicted", "warnings")]
+    for one in outcomes[:most]:
+        name = shown(one.path) if ids[one.id] > 1 else _name(one)
+        rows.append((name, _labels(run, one), ", ".join(sorted({found.kind for found in one.suspicions})) or "–"))
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    lines = [f"{name:<{widths[0]}}  {labels:<{widths[1]}}  {warnings}" for name, labels, warnings in rows]
+    if most is not None and len(outcomes) > most:
+        lines.append(f"… and {len(outcomes) - most} more")
+    return "\n".join(lines)
+
+
+def shown(path: Path) -> str:
+    """A path as text that every encoding has: names that are no UTF-8 lose what is not, line breaks become spaces."""
+    return plain(os.fsdecode(path))
+
+
+def plain(text: str) -> str:
+    """Text without what cannot be printed or encoded."""
+    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    return "".join(character if character.isprintable() else " " for character in readable)
+
+
+def _name(one: Predicted | Refused) -> str:
+    return plain(one.path.stem)
+
+
+def _labels(run: Run, one: Predicted) -> str:
+    """Predicted classes and their probabilities, or the nearest one where there is none."""
+    values = dict(zip(run.classes, one.probabilities.tolist(), strict=True))
+    if one.labels:
+        return ", ".join(f"{name} {values[name]:.2f}" for name in one.labels)
+    likeliest = max(values, key=lambda name: values[name])
+    return f"none (most likely {likeliest} {values[likeliest]:.2f})"
