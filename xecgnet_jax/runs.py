@@ -1,40 +1,28 @@
-"""Trained runs: a working directory or checkpoint → a model that predicts, and its scores on a corpus."""
+"""Trained runs: a working directory or checkpoint → a model that predicts."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from xecgnet_jax.config import Config, to_dict, window_length
+from xecgnet_jax.config import Config, window_length
 from xecgnet_jax.data.batches import Standardisation, evaluation_windows
 from xecgnet_jax.data.pack import Pack
-from xecgnet_jax.data.parts import choose_split, split_fingerprint
 from xecgnet_jax.data.records import LEADS
-from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.evaluation.metrics import THRESHOLD, count, predicted, summarise
 from xecgnet_jax.evaluation.predict import Predict, Predictions, make_predict, predict_recordings
-from xecgnet_jax.evaluation.table import format_table
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
-from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.model import BIN, XECGNet
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
 from xecgnet_jax.training.state import build_model
-from xecgnet_jax.training.workdir import SPLIT
-
-Part = Literal["auto", "train", "validation", "test", "all"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +107,10 @@ class Run:
             raise CheckpointError(f"{self.workdir}: there are no thresholds {name!r}; possible: {', '.join(NAMES)}")
         return self.chosen[name]
 
+    def all_thresholds(self) -> list[Thresholds]:
+        """0.5, and those of the checkpoint."""
+        return [half(len(self.classes)), *(self.chosen or {}).values()]
+
     @cached_property
     def _inference(self) -> Predict:
         """Compiled once a run, however often it predicts."""
@@ -159,120 +151,3 @@ def load_run(path: Path) -> Run:
         )
     finally:
         checkpoints.close()
-
-
-def evaluate_run(
-    path: Path,
-    pack: Pack,
-    *,
-    corpus_name: str,
-    part: Part = "auto",
-    batch_size: int = 32,
-    progress: bool = True,
-) -> str:
-    """Scores a run on a corpus, and gives back what to print.
-
-    Writes metrics.json and predictions.csv to WORKDIR/evaluation/CORPUS-PART. Where they are there already, made from
-    the same checkpoint, recordings and settings, they are read, not made again.
-
-    Args:
-      path: working directory or checkpoint.
-      pack: the corpus.
-      corpus_name: names the folder of the results.
-      part: "auto" is the test part of the run's own corpus, all recordings of any other; the other parts but "all"
-        exist for the run's own corpus only.
-      batch_size: windows in a step.
-      progress: show a progress bar.
-
-    Raises:
-      CheckpointError: no such checkpoint, or a part of a corpus that the run was not trained on.
-    """
-    run = load_run(path)
-    if pack.classes != run.classes:
-        raise CheckpointError(
-            f"{path}: its classes are {', '.join(run.classes)}; the corpus has {', '.join(pack.classes)}"
-        )
-    part, rows = _rows(run, pack, part)
-    if not len(rows):
-        raise CheckpointError(f"the {part} part of this corpus has no recording to score; give another --part")
-    folder = run.workdir / "evaluation" / f"{corpus_name}-{part}"
-    made_from = {
-        "step": run.step,
-        "config": to_dict(run.config),
-        "weights": _digest(run.variables),
-        "trained_on": run.data,
-        "fingerprint": pack.fingerprint,
-        "part": part,
-        "recordings": len(rows),
-        "threshold": THRESHOLD,
-        "window": run.config.data.window,
-    }
-    metrics = _made_before(folder, made_from)
-    if metrics is None:
-        probabilities = run.predict(pack, rows, batch_size=batch_size, progress=progress)
-        labels = pack.labels[rows]
-        metrics = summarise(count(labels, predicted(probabilities)), run.classes) | {"made_from": made_from}
-        ids = [pack.ids[row] for row in rows]
-        (folder / "metrics.json").unlink(missing_ok=True)  # the two files belong together
-        write_text(folder / "predictions.csv", _predictions_csv(run.classes, ids, probabilities, labels))
-        write_json(folder / "metrics.json", metrics)
-    title = f"{corpus_name}, {part} part: {len(rows)} recordings, checkpoint {run.step} of {run.workdir}"
-    return format_table(metrics, title) + f"\n\nwritten: {folder}/metrics.json, predictions.csv"
-
-
-def _rows(run: Run, pack: Pack, part: Part) -> tuple[Part, np.ndarray]:
-    """The part that is meant, and its rows of the pack."""
-    own = pack.fingerprint == run.data.get("fingerprint")
-    split_file = run.workdir / SPLIT
-    split = read_split(split_file) if split_file.exists() else choose_split(pack, run.config.data) if own else None
-    if part == "auto":
-        if not own and split is not None and (known := set(split.train) & set(pack.ids)):
-            raise CheckpointError(
-                f"{len(known)} recordings of this corpus have names of the run's training part, but the corpus is not "
-                "the one it was trained on, or has changed since; give --part all to score all of it nevertheless"
-            )
-        part = "test" if own else "all"
-    if part == "all":
-        rows = np.arange(len(pack))
-    else:
-        if not own:
-            raise CheckpointError(
-                f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give "
-                "--part all"
-            )
-        if split is None or split_fingerprint(split) != run.data["split"]:
-            raise CheckpointError(f"{split_file} has changed since the training; restore it, or give --part all")
-        rows = pack.select(getattr(split, part))
-    if run.config.data.unlabelled == "drop":
-        rows = rows[pack.labels[rows].any(axis=1)]
-    return part, rows
-
-
-def _made_before(folder: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
-    path = folder / "metrics.json"
-    if not path.exists() or not (folder / "predictions.csv").exists():
-        return None
-    try:
-        metrics = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return None
-    return metrics if isinstance(metrics, dict) and metrics.get("made_from") == made_from else None
-
-
-def _digest(variables: dict[str, Any]) -> str:
-    """sha256 of all weights, in the order of their names."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(variables):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
-
-
-def _predictions_csv(classes: tuple[str, ...], ids: list[str], probabilities: np.ndarray, labels: np.ndarray) -> str:
-    """id, one probability per class, predicted and true classes (separated by ;)."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["id", *(f"probability {name}" for name in classes), "predicted", "true"])
-    for name, row, found, true in zip(ids, probabilities, predicted(probabilities), labels, strict=True):
-        sets = [";".join(c for c, is_in in zip(classes, member, strict=True) if is_in) for member in (found, true)]
-        rows.writerow([name, *(f"{value:.6f}" for value in row), *sets])
-    return text.getvalue()

@@ -17,7 +17,9 @@ from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig,
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.parts import Parts, make_parts
 from xecgnet_jax.errors import CheckpointError, DivergedError
-from xecgnet_jax.runs import evaluate_run, load_run
+from xecgnet_jax.evaluation.thresholds import best_f1, best_subset
+from xecgnet_jax.runs import load_run
+from xecgnet_jax.scoring import evaluate_run
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import from_json
 from xecgnet_jax.training.log import read_metrics
@@ -203,11 +205,29 @@ def test_the_kept_weights_are_the_best_epochs(finished, parts):
     """What a checkpoint restores predicts what training said of it."""
     run = load_run(finished)
     best = max(read_metrics(finished), key=lambda record: record["validation_micro_f1"])
-    evaluate_run(finished, parts.pack, corpus_name="small", part="validation", progress=False)
+    evaluate_run(finished, parts.pack, corpus_name="small", part="validation", report=False, progress=False)
     metrics = json.loads((finished / "evaluation" / "small-validation" / "metrics.json").read_text())
     assert metrics["micro"]["f1"] == best["validation_micro_f1"]
     assert metrics["subset_accuracy"]["all"]["accuracy"] == best["validation_subset_accuracy"]
     assert run.step == best["step"]
+
+
+def test_thresholds_are_those_of_the_validation_part(finished, parts):
+    """Chosen anew from the predictions of the validation part alone."""
+    run = load_run(finished)
+    labels = parts.pack.labels[parts.validation]
+    probabilities = run.predict(parts.pack, parts.validation)
+    for choose in (best_f1, best_subset):
+        expected = choose(labels, probabilities)
+        np.testing.assert_allclose(run.thresholds(expected.name).values, expected.values, rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(run.thresholds("0.5").values, np.full(9, 0.5))
+
+
+def test_a_checkpoint_within_an_epoch_has_no_thresholds(finished):
+    run = dataclasses.replace(load_run(finished), chosen=None)
+    assert run.thresholds("0.5").name == "0.5"
+    with pytest.raises(CheckpointError, match="saved in the middle of an epoch"):
+        run.thresholds("best-f1")
 
 
 def test_batches_do_not_depend_on_what_came_before(parts):
@@ -257,7 +277,7 @@ def test_scores_of_other_weights_are_not_taken_for_these(parts, finished, tmp_pa
     """Another run in the same folder, with its best checkpoint at the same step."""
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)
-    evaluate_run(workdir, parts.pack, corpus_name="small", progress=False)
+    evaluate_run(workdir, parts.pack, corpus_name="small", report=False, progress=False)
     before = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
     shutil.rmtree(workdir / "checkpoints")
     run = load_run(finished)
@@ -267,7 +287,7 @@ def test_scores_of_other_weights_are_not_taken_for_these(parts, finished, tmp_pa
     checkpoints.save(state, source.description(run.step).to_json(), 1.0)
     source.close()
     checkpoints.close()
-    evaluate_run(workdir, parts.pack, corpus_name="small", progress=False)
+    evaluate_run(workdir, parts.pack, corpus_name="small", report=False, progress=False)
     after = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
     assert before["made_from"]["weights"] != after["made_from"]["weights"]
 
