@@ -32,6 +32,10 @@ class CheckpointError(XECGNetError):
     """A working directory or checkpoint that is missing, damaged, or of another configuration."""
 
 
+class ExportError(XECGNetError):
+    """A file that cannot be exported as asked, or that does not give what the checkpoint gives."""
+
+
 class DivergedError(XECGNetError):
     """A run whose loss is no longer a finite number."""
 
