@@ -1,0 +1,140 @@
+"""Which recordings a report lists, in which order, and of which it holds pictures."""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Callable
+from itertools import zip_longest
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from xecgnet_jax.explanation.picture import ecg_picture
+from xecgnet_jax.report.contents import Contents
+
+#: Pictures drawn in vain, because the space that is left is too small for them, before no more are tried.
+_TRIES = 3
+
+
+class Gallery(NamedTuple):
+    """What the page's script shows.
+
+    Attributes:
+      data: as JSON that may stand inside a <script>.
+      listed: recordings in it.
+      pictured: of these, with a picture.
+    """
+
+    data: str
+    listed: int
+    pictured: int
+
+
+def gallery(contents: Contents, size: int, progress: Callable[[int], Any] | None = None) -> Gallery:
+    """All recordings, or as many as fit, with as many pictures as fit.
+
+    Args:
+      contents: of the report.
+      size: bytes that the data may take.
+      progress: called with the number of recordings that were dealt with; the numbers sum up to R.
+    """
+    wanted = picture_order(contents.truths, contents.predictions)
+    rows = [script_json(_row(contents, position)) for position in range(len(contents.ids))]
+    # At least half of the space is for pictures.
+    ends = np.cumsum([len(rows[position]) + 1 for position in wanted])
+    listed = wanted[: int(np.searchsorted(ends, size // 2, side="right"))]
+    shown = display_order(contents, listed)
+    head = {"classes": list(contents.classes), "thresholds": _thresholds(contents), "total": len(contents.ids)}
+    text = script_json(head)[:-1] + ',"recordings":[' + ",".join(rows[position] for position in shown) + "]"
+    end = "}}"
+    text += ',"pictures":{'
+    place = {position: at for at, position in enumerate(shown)}
+    pictures: list[str] = []
+    left, tries, waiting = size - len(text) - len(end), _TRIES, len(contents.ids)
+    for position in listed:
+        picture = f'"{place[position]}":"{_packed_picture(contents, position)}"'
+        if progress is not None:
+            progress(1)
+            waiting -= 1
+        if len(picture) + 1 <= left:
+            pictures.append(picture)
+            left -= len(picture) + 1
+        elif (tries := tries - 1) == 0:
+            break
+    if progress is not None:
+        progress(waiting)
+    return Gallery(text + ",".join(pictures) + end, len(listed), len(pictures))
+
+
+def display_order(contents: Contents, positions: list[int]) -> list[int]:
+    """Wrong ones first; of each kind, those with more true labels first; of these, by name."""
+    wrong = (contents.truths != contents.predictions).any(axis=1)
+    labels = contents.truths.sum(axis=1)
+    return sorted(positions, key=lambda at: (not wrong[at], -labels[at], str(contents.ids[at]), at))
+
+
+def picture_order(truths: np.ndarray, predictions: np.ndarray) -> list[int]:
+    """All recordings, those first whose pictures are wanted most.
+
+    Wrong ones with several true classes; right ones with several; other wrong ones; other right ones. Within each of
+    the four, one from each class in turn. A recording counts for the rarest of its true classes; without one, for the
+    rarest predicted; without any, for a class of its own.
+
+    Args:
+      truths, predictions: [R, C] bool.
+    """
+    wrong, several = (truths != predictions).any(axis=1), truths.sum(axis=1) > 1
+    group = np.where(several, np.where(wrong, 0, 1), np.where(wrong, 2, 3))
+    kind = _rarest_class(truths, predictions)
+    order: list[int] = []
+    for one in range(4):
+        queues = [np.flatnonzero((group == one) & (kind == name)).tolist() for name in np.unique(kind)]
+        order += [at for turn in zip_longest(*queues) for at in turn if at is not None]
+    return order
+
+
+def _rarest_class(truths: np.ndarray, predictions: np.ndarray) -> np.ndarray:
+    """[R] column of the class, C for none."""
+    members = np.where(truths.any(axis=1, keepdims=True), truths, predictions)
+    rarity = np.where(members, truths.sum(axis=0), len(truths) + 1)
+    return np.where(members.any(axis=1), rarity.argmin(axis=1), truths.shape[1])
+
+
+def _row(contents: Contents, position: int) -> list[Any]:
+    """id, true classes, predicted classes, probabilities, and the note if there is one."""
+    true, found = (np.flatnonzero(array[position]).tolist() for array in (contents.truths, contents.predictions))
+    pairs = zip(contents.probabilities[position], contents.thresholds.values, strict=True)
+    row = [str(contents.ids[position]), true, found, [_told_apart(float(p), float(t)) for p, t in pairs]]
+    return row if contents.notes is None else [*row, str(contents.notes[position])]
+
+
+def _told_apart(probability: float, threshold: float) -> float:
+    """With 3 decimals, or 6 where 3 would not tell it from the threshold."""
+    return round(probability, 6 if round(probability, 3) == round(threshold, 3) else 3)
+
+
+def _thresholds(contents: Contents) -> list[float]:
+    return [round(float(value), 6) for value in contents.thresholds.values]
+
+
+def _packed_picture(contents: Contents, position: int) -> str:
+    """The picture's SVG, deflated (zlib) and in base64."""
+    classes = list(contents.classes)
+    svg = ecg_picture(
+        contents.signal(position),
+        maps=None if contents.maps is None else contents.maps[position],
+        classes=classes,
+        probabilities=contents.probabilities[position],
+        thresholds=contents.thresholds.values,
+        truth=[name for name, true in zip(classes, contents.truths[position], strict=True) if true],
+        title=str(contents.ids[position]),
+    )
+    return base64.b64encode(zlib.compress(svg.encode("utf-8", "replace"))).decode("ascii")
+
+
+def script_json(value: Any) -> str:
+    """ASCII JSON in which nothing can end a script or begin a tag."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
