@@ -27,12 +27,14 @@ from xecgnet_jax import cli, prediction
 from xecgnet_jax.data.batches import Standardisation
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.pack import pack_of
+from xecgnet_jax.data.plausibility import suspicions_of
 from xecgnet_jax.data.records import LEADS, read_recording
 from xecgnet_jax.data.simulate import simulate_recording
 from xecgnet_jax.data.sources import Source
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds, half
-from xecgnet_jax.prediction import picture_name, predict_sources
-from xecgnet_jax.runs import load_run
+from xecgnet_jax.prediction import Predicted, Refused, picture_name, predict_sources
+from xecgnet_jax.prediction_files import csv_text, jsonl_text, screen_text
+from xecgnet_jax.runs import Run, load_run
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import Description, Progress
 from xecgnet_jax.training.state import TrainState, build_model
@@ -116,7 +118,7 @@ def test_predictions_are_those_of_the_pack(corpus, workdir, predict, tmp_path):
     assert [row["id"] for row in rows] == list(pack.ids)
     found = np.array([[float(row[f"probability {name}"]) for name in run.classes] for row in rows])
     np.testing.assert_allclose(found, expected, atol=2e-6)
-    assert f"18 recordings, thresholds 0.5, checkpoint {run.step} of {workdir}" in printed
+    assert f"18 recordings, checkpoint {run.step} of {workdir}\nthreshold 0.5\n" in printed
     for row, values in zip(rows, expected, strict=True):
         assert row["predicted"] == ";".join(np.array(run.classes)[values >= 0.5])
         assert (row["step"], row["rate"], row["error"]) == (str(run.step), "500", "")
@@ -134,15 +136,15 @@ def test_both_formats_say_the_same(recordings, predict, tmp_path):
     values = [json.loads(line) for line in (tmp_path / "new/o.jsonl").read_text().splitlines()]
     assert len(rows) == len(values) == 4
     for row, value in zip(rows, values, strict=True):
-        for key in ("path", "id", "thresholds"):
-            assert row[key] == value[key]
-        assert row["thresholds"] == "best-subset"
+        assert (row["path"], row["id"]) == (value["path"], value["id"])
+        assert row["thresholds"] == value["thresholds"]["name"] == "best-subset"
+        assert row["picture"] == "" and value["picture"] is None
         assert row["error"] == (value["error"] or "") and int(row["step"]) == value["step"]
         if value["error"]:
             assert value["probabilities"] is value["predicted"] is value["seconds"] is None
             assert row["predicted"] == row["probability AF"] == ""
             continue
-        assert {f"probability {name}": f"{p:.6f}" for name, p in value["probabilities"].items()}.items() <= row.items()
+        assert {f"probability {name}": f"{p:.9g}" for name, p in value["probabilities"].items()}.items() <= row.items()
         assert row["predicted"] == ";".join(value["predicted"])
         assert row["warnings"] == "; ".join(f"{one['kind']}: {one['text']}" for one in value["warnings"])
 
@@ -150,12 +152,106 @@ def test_both_formats_say_the_same(recordings, predict, tmp_path):
 def test_thresholds_are_those_of_the_checkpoint(recordings, workdir, predict, tmp_path):
     run = load_run(workdir)
     for name in ("best-f1", "best-subset"):
-        assert predict(recordings, "--output", tmp_path / "o.csv", "--thresholds", name)[0] == 0
+        needed = run.thresholds(name).values
+        status, printed, _ = predict(recordings, "--output", tmp_path / "o.csv", "--thresholds", name)
+        assert status == 0
+        listed = ", ".join(f"{one} {value:.3f}" for one, value in zip(run.classes, needed, strict=True))
+        assert f"thresholds {name}: {listed}" in " ".join(printed.split())
         for row in rows_of(tmp_path / "o.csv"):
-            values = np.array([float(row[f"probability {one}"]) for one in run.classes])
-            clear = np.abs(values - run.thresholds(name).values) > 1e-5
+            values = np.array([row[f"probability {one}"] for one in run.classes], np.float32)
             is_in = np.isin(run.classes, row["predicted"].split(";"))
-            np.testing.assert_array_equal(is_in[clear], (values >= run.thresholds(name).values)[clear])
+            np.testing.assert_array_equal(is_in, values >= needed)
+    assert predict(recordings, "--output", tmp_path / "o.jsonl", "--thresholds", "best-subset")[0] == 0
+    for line in (tmp_path / "o.jsonl").read_text().splitlines():
+        values = json.loads(line)["thresholds"]["values"]
+        assert values == dict(zip(run.classes, run.thresholds("best-subset").values, strict=True))
+
+
+def outcome(run: Run, probabilities: list[float], thresholds: Thresholds, **values) -> Predicted:
+    found = np.array(probabilities, np.float32)
+    labels = tuple(np.array(run.classes)[found >= thresholds.values])
+    return Predicted(Path("a.hea"), "a", 10.0, 500.0, found, labels, **{"suspicions": (), "notes": ()} | values)
+
+
+def test_written_probabilities_agree_with_the_label_set_next_to_a_threshold(workdir):
+    run = load_run(workdir)
+    thresholds = half(len(run.classes))
+    below = float(np.nextafter(np.float32(0.5), np.float32(0)))
+    one = outcome(run, [below, 0.5, *[0.1] * 7], thresholds)
+    (row,) = csv.DictReader(csv_text(run, thresholds, [one]).splitlines())
+    value = json.loads(jsonl_text(run, thresholds, [one]))
+    assert row["predicted"] == run.classes[1] and value["predicted"] == [run.classes[1]]
+    for found in (
+        [float(row[f"probability {name}"]) for name in run.classes],
+        list(value["probabilities"].values()),
+    ):
+        np.testing.assert_array_equal(np.array(found) >= 0.5, np.arange(9) == 1)
+
+
+def test_the_nearest_class_goes_by_its_threshold(workdir):
+    run = load_run(workdir)
+    thresholds = Thresholds("best-f1", np.array([0.9, 0.2, *[0.95] * 7]))
+    printed = screen_text(run, thresholds, [outcome(run, [0.6, 0.18, *[0.05] * 7], thresholds)])
+    assert f"none (nearest {run.classes[1]} 0.18 of 0.20)" in printed
+
+
+def test_warnings_in_a_cell_can_be_told_apart(workdir):
+    run = load_run(workdir)
+    thresholds = half(len(run.classes))
+    signal = simulate_recording(3, 0, frozenset({"Normal"}), duration_s=8).signal.astype(np.float32)
+    signal[:, 6] = 0
+    for units in (None, "mV"):
+        said = suspicions_of(1000 * signal, units=units)
+        assert len(said) > 1
+        (row,) = csv.DictReader(
+            csv_text(run, thresholds, [outcome(run, [0.1] * 9, thresholds, suspicions=said)]).splitlines()
+        )
+        assert row["warnings"].split("; ") == [f"{one.kind}: {one.text}" for one in said]
+
+
+def test_a_cell_that_is_no_voltage_costs_no_other_recording(recordings, predict, tmp_path):
+    path = table_of(recordings / "table.csv", read_recording(recordings / "R000.hea").signal / 1000)
+    lines = path.read_text().splitlines()
+    lines[4] = ",".join(["1e36", *lines[4].split(",")[1:]])
+    path.write_text("\n".join(lines))
+    options = ("--rate", 500, "--units", "V", "--output", tmp_path / "o.csv", "--plot", tmp_path / "pictures")
+    status, _, said = predict(recordings, *options)
+    assert status == 2
+    assert f"refused: {path}: line 5, column I: '1e36' V is no voltage" in said
+    assert sum(bool(row["predicted"] or row["probability AF"]) for row in rows_of(tmp_path / "o.csv")) == 3
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_largest_voltage_is_predicted_and_drawn(tmp_path, predict):
+    signal = np.random.default_rng(0).choice([-1e9, 1e9], (1500, 12))
+    path = table_of(tmp_path / "table.csv", signal)
+    options = ("--rate", 500, "--units", "mV", "--output", tmp_path / "o.csv", "--plot", tmp_path / "pictures")
+    status, _, said = predict(path, *options)
+    assert status == 0 and "units look wrong" in said
+    (row,) = rows_of(tmp_path / "o.csv")
+    assert row["picture"] == "table.svg" and (tmp_path / "pictures" / "table.svg").is_file()
+
+
+def test_a_picture_that_cannot_be_drawn_takes_no_prediction_with_it(recordings, workdir, tmp_path):
+    """Nothing can be drawn with thresholds that are no numbers."""
+    run = load_run(workdir)
+    sources = [Source(path) for path in sorted(recordings.glob("*.hea"))]
+    broken = Thresholds("best-f1", np.full(len(run.classes), np.nan))
+    found = predict_sources(run, sources, thresholds=broken, plots=tmp_path / "pictures")
+    assert len(found) == 3
+    for one in found:
+        assert isinstance(one, Predicted) and np.isfinite(one.probabilities).all() and one.picture is None
+        assert "no picture can be drawn of it: thresholds must be" in one.notes[-1]
+
+
+def test_an_answer_that_is_no_number_is_a_refusal(recordings, workdir, tmp_path):
+    run = load_run(workdir)
+    params = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), run.variables)
+    lost = dataclasses.replace(run, variables=params)
+    sources = [Source(path) for path in sorted(recordings.glob("*.hea"))]
+    found = predict_sources(lost, sources, thresholds=half(len(run.classes)), plots=tmp_path / "pictures")
+    for one, source in zip(found, sources, strict=True):
+        assert isinstance(one, Refused) and one.reason.startswith(f"{source.path}: the network has no probabilities")
 
 
 def test_a_table_is_predicted_like_the_record(recordings, predict, tmp_path):
@@ -180,6 +276,7 @@ def test_one_broken_file_stops_no_other(recordings, predict, tmp_path):
     assert [row["id"] for row in rows if row["error"]] == ["R003"]
     assert [row["id"] for row in rows if row["predicted"] or row["probability AF"]] == ["R000", "R005"]
     assert sorted(path.name for path in (tmp_path / "pictures").iterdir()) == ["R000.svg", "R005.svg"]
+    assert [row["picture"] for row in rows] == ["R000.svg", "", "R005.svg"]
 
 
 def test_nothing_is_written_where_nothing_can_be_read(recordings, predict, tmp_path):
@@ -202,7 +299,11 @@ def test_recordings_of_one_name_stay_apart(recordings, predict, tmp_path):
     rows = rows_of(tmp_path / "o.csv")
     assert len({row["path"] for row in rows}) == 6 and len({row["id"] for row in rows}) == 3
     assert all(row["path"] in printed for row in rows)
-    pictures = {path.name for path in (tmp_path / "pictures").iterdir()}
+    pictures = {row["picture"] for row in rows}
+    for row in rows:
+        drawn = ElementTree.fromstring((tmp_path / "pictures" / row["picture"]).read_text(encoding="utf-8"))
+        assert "".join(row["path"].split()) in "".join("".join(drawn.itertext()).split())
+    assert pictures == {path.name for path in (tmp_path / "pictures").iterdir()}
     assert pictures == {f"{name}{number}.svg" for name in ("R000", "R003", "R005") for number in ("", "-2")}
 
 

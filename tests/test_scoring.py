@@ -2,6 +2,8 @@
 
 import csv
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from sklearn.metrics import f1_score
 from tests import learnable_corpus
 from tests.training.test_loop import WORDS
 from xecgnet_jax import cli
+from xecgnet_jax.comparing import _sides
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.evaluation.metrics import predicted
@@ -107,14 +110,65 @@ def test_what_is_there_is_not_made_again(words, runs, capsys):
     assert after["metrics.json"] > before["metrics.json"] and after["report.html"] > before["report.html"]
 
 
-@pytest.mark.parametrize("damage", ["", "id,true\n", "nonsense"])
+@pytest.mark.parametrize("damage", [lambda text: "", lambda text: "nonsense", lambda text: text.replace(",0.", ",1.")])
 def test_damaged_predictions_are_made_again(words, runs, capsys, damage):
+    """Rounded or edited ones, too: their sha256 is kept."""
     first = printed(capsys, cli.evaluate, runs["a1"], *words, "--no-report")
     file = runs["a1"] / "evaluation/corpus-test/predictions.csv"
     whole = file.read_bytes()
-    file.write_text(damage)
+    file.write_text(damage(whole.decode()))
     assert printed(capsys, cli.evaluate, runs["a1"], *words, "--no-report") == first
     assert file.read_bytes() == whole
+
+
+def test_a_checkpoint_by_its_step_has_a_folder_of_its_own(words, runs, capsys):
+    """Comparing two checkpoints of one run leaves the figures of the best one where they are, and says what it is."""
+    printed(capsys, cli.evaluate, runs["b1"], *words, "--no-report")
+    folder = runs["b1"] / "evaluation"
+    before = (folder / "corpus-test" / "metrics.json").read_bytes()
+    step = max((runs["b1"] / "checkpoints").iterdir(), key=lambda path: int(path.name))
+    if step.name == str(load_run(runs["b1"]).step):
+        assert "given twice" in refused(capsys, "compare", runs["b1"], step, *words)
+    else:
+        out = printed(capsys, cli.evaluate, "compare", runs["b1"], step, *words)
+        assert "checkpoints of one training" in out
+    printed(capsys, cli.evaluate, step, *words, "--no-report")
+    assert (folder / f"corpus-test-{step.name}" / "metrics.json").exists()
+    assert (folder / "corpus-test" / "metrics.json").read_bytes() == before
+
+
+def test_other_patients_or_labels_make_all_of_a_folder_anew(corpus, runs, tmp_path, capsys):
+    """Two corpora of one name: no figure of the first stays beside predictions of the second."""
+    first = learnable_corpus.write(tmp_path / "one" / "same", recordings=8, seed=5, prefix="X")
+    second = tmp_path / "two" / "same"
+    shutil.copytree(first, second)
+    table = (second / "labels.csv").read_text().replace("P1", "P0")
+    (second / "labels.csv").write_text(table)
+    run = tmp_path / "run"
+    shutil.copytree(runs["a0"], run, ignore=shutil.ignore_patterns("evaluation"))
+    words = ["--cache", str(tmp_path / "cache"), "--no-progress", "--resamples", "100"]
+    out = printed(capsys, cli.evaluate, run, "--data", first, *words)
+    assert "100 resamples of 4 patients" in out
+    assert (run / "evaluation/same-all/report.html").exists()
+    out = printed(capsys, cli.evaluate, run, "--data", second, *words, "--thresholds", "best-f1", "--no-report")
+    assert "100 resamples of 3 patients" in out
+    left = sorted(path.name for path in (run / "evaluation/same-all").iterdir())
+    assert left == ["metrics-best-f1.json", "predictions.csv", "predictions.json"]
+
+
+def test_recordings_of_the_training_part_are_told(words, runs, capsys):
+    out = printed(capsys, cli.evaluate, runs["a0"], *words, "--part", "all", "--no-report")
+    assert "12 of these recordings have names of the run's training part" in out
+    out = printed(capsys, cli.evaluate, "compare", runs["a0"], runs["c0"], *words, "--part", "all")
+    assert "a0 was trained on 12 of these recordings" in out and "c0 was trained on 12" in out
+
+
+def test_runs_trained_on_other_data_are_not_seeds_of_one_side(runs):
+    run = load_run(runs["a1"])
+    elsewhere = replace(run, data=run.data | {"fingerprint": "0"})
+    assert _sides([load_run(runs["a0"]), run]) == [[0], [1]]
+    assert _sides([load_run(runs["a0"]), run, load_run(runs["b0"])]) == [[0, 1], [2]]
+    assert _sides([load_run(runs["a0"]), elsewhere, load_run(runs["b0"])]) == [[0], [1], [2]]
 
 
 def test_the_report_shows_the_recordings_of_the_part(words, runs, capsys):
@@ -153,8 +207,8 @@ def test_what_cannot_be_compared_is_refused(words, runs, capsys):
     said = refused(capsys, *compare, runs["c0"], *words)
     assert "a0" in said and "c0" in said and "different recordings" in said and "R004" in said
     assert "no checkpoints there" in refused(capsys, *compare, runs["a0"].parent, *words)
-    three = [runs["a0"], runs["a1"], runs["a0"] / "checkpoints"]
-    assert "error" in refused(capsys, "compare", *three, *words)
+    assert "compare comes first" in refused(capsys, *words, "compare", runs["a0"], runs["a1"])
+    assert "is a folder" in refused(capsys, *compare, runs["a1"], *words, "--output", runs["a0"])
     assert "resamples is 5; possible: 100 or more" in refused(capsys, *compare, runs["a1"], *words, "--resamples", "5")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from xecgnet_jax.evaluation.comparison import Side, check_same_recordings, compa
 from xecgnet_jax.evaluation.intervals import RESAMPLES
 from xecgnet_jax.evaluation.metrics import predicted
 from xecgnet_jax.evaluation.thresholds import ThresholdName
-from xecgnet_jax.runs import load_run
+from xecgnet_jax.runs import Run, load_run
 from xecgnet_jax.scored import Part, Scored, score
 
 #: A side is named by at most this many settings; by its runs where more differ.
@@ -67,22 +68,28 @@ def compare_runs(
     """
     if len(paths) < 2:
         raise CheckpointError("comparing needs two runs or more")
-    scored: list[Scored] = []
+    runs: list[Run] = []
     for path in paths:
         run = load_run(path)
-        if any(run.workdir.resolve() == one.run.workdir.resolve() and run.step == one.run.step for one in scored):
+        if any(run.workdir.resolve() == one.workdir.resolve() and run.step == one.step for one in runs):
             raise CheckpointError(f"{path}: given twice; a run cannot be compared with itself")
+        run.thresholds(thresholds)  # what cannot be compared is said before anything is predicted
+        runs.append(run)
+    members_of = _sides(runs)
+    scored: list[Scored] = []
+    for run in runs:
         one = score(run, pack, corpus_name=corpus_name, part=part, batch_size=batch_size, progress=progress)
         if scored:
             _check_comparable(scored[0], one)
         scored.append(one)
-    sides = _sides(scored)
+    sides = [[scored[position] for position in members] for members in members_of]
     run_names = _run_names(scored)
     names = _names(sides, run_names)
     made = [_side(name, side, run_names, thresholds) for name, side in zip(names, sides, strict=True)]
     results = []
     for side, members in zip(made[1:], sides[1:], strict=True):
         result = compare(made[0], side, patients=scored[0].patients, resamples=resamples)
+        result["notes"] += _notes([sides[0], members], run_names)
         result["thresholds"] = {
             "name": thresholds,
             "values": {
@@ -104,27 +111,44 @@ def _check_comparable(one: Scored, other: Scored) -> None:
         raise CheckpointError(f"{one.run.workdir} and {other.run.workdir} cannot be compared: {error}") from None
 
 
-def _sides(scored: list[Scored]) -> list[list[Scored]]:
-    """Runs of one config but for the seed, in the order of their first."""
-    sides: dict[Config, list[Scored]] = {}
-    for one in scored:
-        sides.setdefault(replace(one.run.config, seed=0), []).append(one)
-    if len(sides) == 1 and len(scored) == 2:
-        return [[one] for one in scored]
+def _sides(runs: list[Run]) -> list[list[int]]:
+    """Positions of the runs of one config but for the seed, trained on the same data, in the order of their first."""
+    sides: dict[tuple[Config, str], list[int]] = {}
+    for position, run in enumerate(runs):
+        sides.setdefault((replace(run.config, seed=0), json.dumps(run.data, sort_keys=True)), []).append(position)
+    if len(sides) == 1 and len(runs) == 2:
+        return [[0], [1]]
     if len(sides) == 1:
         raise CheckpointError(
-            f"the {len(scored)} runs differ in nothing but the seed, so they are one side; give a run of another "
+            f"the {len(runs)} runs differ in nothing but the seed, so they are one side; give a run of another "
             "config to compare them with, or two runs only"
         )
     for side in sides.values():
-        seeds = [one.run.config.seed for one in side]
+        seeds = [runs[position].config.seed for position in side]
         if doubled := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
-            twice = [str(one.run.workdir) for one in side if one.run.config.seed == doubled[0]]
+            twice = [str(runs[position].workdir) for position in side if runs[position].config.seed == doubled[0]]
             raise CheckpointError(
                 f"{' and '.join(twice)} have one config and one seed, {doubled[0]}: they are not independent "
                 "runs; leave one out"
             )
     return list(sides.values())
+
+
+def _notes(sides: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]:
+    """What the comparison itself cannot know of the runs."""
+    scored = [one for side in sides for one in side]
+    notes = [
+        f"{run_names[one]} was trained on {one.trained_on} of these recordings, by their names: its figures are not "
+        "those of new ones."
+        for one in scored
+        if one.trained_on
+    ]
+    if len({one.run.workdir.resolve() for one in scored}) < len(scored):
+        notes.append(
+            "Some are checkpoints of one training: to choose between them by these figures is to choose on these "
+            "recordings."
+        )
+    return notes
 
 
 def _run_names(scored: list[Scored]) -> dict[Scored, str]:
@@ -146,7 +170,8 @@ def _names(sides: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]
     for side in sides[1:]:
         for line in differences(first, replace(side[0].run.config, seed=first.seed)):
             settings[line.partition(":")[0]] = None
-    if not 0 < len(settings) <= _NAMED_SETTINGS:
+    data = {json.dumps(side[0].run.data, sort_keys=True) for side in sides}
+    if not 0 < len(settings) <= _NAMED_SETTINGS or len(data) > 1:
         return [", ".join(run_names[one] for one in side) for side in sides]
     return [", ".join(_setting(side[0].run.config, name) for name in settings) for side in sides]
 

@@ -39,8 +39,9 @@ ABOUT, NETWORK = "about.json", "network.bin"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 #: Largest difference from the checkpoint's own predictions.
 TOLERANCE = 1e-5
-#: Samples of the made-up recordings that a file is checked with (10 s), where it takes any number.
-_CHECKED = 10 * RATE
+#: Samples of the made-up recordings that a file is checked with where it takes any number: two bins, 10 s, and an odd
+#: number of several crop windows and a rest.
+_CHECKED = (2 * BIN, 10 * RATE, 7001)
 
 
 def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int | None = None) -> str:
@@ -65,7 +66,8 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
     made = jax_archive if format == "jax" else _onnx_file
     output.parent.mkdir(parents=True, exist_ok=True)
     content, function = made(run, samples)
-    error = largest_difference(run, function, samples or _CHECKED)
+    lengths = _CHECKED if samples is None else (samples,)
+    error = max(largest_difference(run, function, length) for length in lengths)
     if not error <= TOLERANCE:
         raise ExportError(
             f"{output}: not written, because it would differ from checkpoint {run.step} of {run.workdir} by "

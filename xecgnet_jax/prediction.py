@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,8 @@ class Predicted:
       probabilities: [C] float32.
       labels: predicted classes, possibly none.
       suspicions: what looks wrong.
-      notes: what of the file was not used.
+      notes: what of the file was not used, and why there is no picture where one was wanted.
+      picture: its file's name, or None.
     """
 
     path: Path
@@ -58,11 +60,12 @@ class Predicted:
     labels: tuple[str, ...]
     suspicions: tuple[Suspicion, ...]
     notes: tuple[str, ...]
+    picture: str | None = None
 
 
 @dataclass(frozen=True)
 class Refused:
-    """A recording that cannot be read, and why."""
+    """A recording that cannot be read or predicted, and why."""
 
     path: Path
     reason: str
@@ -106,10 +109,9 @@ def predict_sources(
                     found.append(Refused(source.path, str(one)))
                     continue
                 outcome, maps = next(made)
+                if plots is not None and isinstance(outcome, Predicted):
+                    outcome = _with_picture(run, outcome, one.signal, maps, thresholds, plots, taken)
                 found.append(outcome)
-                if plots is not None:
-                    name = picture_name(outcome.id, taken)
-                    write_text(plots / name, _picture(run, outcome, one.signal, maps, thresholds))
             bar.update(len(group))
     return found
 
@@ -157,7 +159,7 @@ def _predicted(
     batch_size: int,
     *,
     want_maps: bool,
-) -> Iterator[tuple[Predicted, Maps | None]]:
+) -> Iterator[tuple[Predicted | Refused, Maps | None]]:
     """What the run says of recordings that have been read, in their order."""
     lengths = np.array([len(one.signal) for _, one in recordings], np.int64)
     probabilities = np.zeros((len(recordings), len(run.classes)), np.float32)
@@ -171,6 +173,10 @@ def _predicted(
                 maps[row] = its_maps
     is_in = predicted(probabilities, thresholds.values)
     for row, (source, one) in enumerate(recordings):
+        if not np.isfinite(probabilities[row]).all():
+            reason = "the network has no probabilities for it that are numbers. Check its units, and the run."
+            yield Refused(source.path, f"{source.path}: {reason}"), None
+            continue
         labels = tuple(name for name, member in zip(run.classes, is_in[row], strict=True) if member)
         unseen = _unseen(run, len(one.signal))
         yield (
@@ -205,6 +211,25 @@ def _unseen(run: Run, samples: int) -> tuple[Suspicion, ...]:
     return (Suspicion("long", f"the run looks at the last {seen:.0f} of its {samples / RATE:.0f} s only"),)
 
 
+def _with_picture(
+    run: Run,
+    outcome: Predicted,
+    signal: np.ndarray,
+    maps: Maps | None,
+    thresholds: Thresholds,
+    folder: Path,
+    taken: set[str],
+) -> Predicted:
+    """The same with its picture in the folder. One that cannot be drawn takes no prediction with it."""
+    try:
+        svg = _picture(run, outcome, signal, maps, thresholds)
+    except ValueError as error:
+        return dataclasses.replace(outcome, notes=(*outcome.notes, f"no picture can be drawn of it: {error}"))
+    name = picture_name(outcome.id, taken)
+    write_text(folder / name, svg)
+    return dataclasses.replace(outcome, picture=name)
+
+
 def _picture(run: Run, outcome: Predicted, signal: np.ndarray, maps: Maps | None, thresholds: Thresholds) -> str:
     return ecg_picture(
         signal,
@@ -213,6 +238,6 @@ def _picture(run: Run, outcome: Predicted, signal: np.ndarray, maps: Maps | None
         probabilities=outcome.probabilities,
         thresholds=thresholds.values,
         title=outcome.id,
-        notes=[f"warning: {one.text}" for one in outcome.suspicions],
+        notes=[str(outcome.path), *(f"warning: {one.text}" for one in outcome.suspicions)],
         rate=RATE,
     )

@@ -15,6 +15,9 @@ from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.prediction import Predicted, Refused
 from xecgnet_jax.runs import Run
 
+#: Columns behind the probabilities.
+REST = ("predicted", "thresholds", "warnings", "error", "step", "picture")
+
 #: Recordings on screen where a file has them all.
 SHOWN: int = 50
 
@@ -24,15 +27,15 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Re
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     names = [f"probability {name}" for name in run.classes]
-    rows.writerow(["path", "id", "seconds", "rate", *names, "predicted", "thresholds", "warnings", "error", "step"])
+    rows.writerow(["path", "id", "seconds", "rate", *names, *REST])
     for one in outcomes:
         if isinstance(one, Refused):
-            empty = [""] * (2 + len(names))
-            rows.writerow([shown(one.path), _name(one), *empty, "", thresholds.name, "", plain(one.reason), run.step])
+            empty = [""] * (3 + len(names))
+            rows.writerow([shown(one.path), _name(one), *empty, thresholds.name, "", plain(one.reason), run.step, ""])
             continue
-        figures = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.6f}" for value in one.probabilities)]
+        figures = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
         warnings = "; ".join(f"{found.kind}: {found.text}" for found in one.suspicions)
-        rest = [";".join(one.labels), thresholds.name, plain(warnings), "", run.step]
+        rest = [";".join(one.labels), thresholds.name, plain(warnings), "", run.step, one.picture or ""]
         rows.writerow([shown(one.path), _name(one), *figures, *rest])
     return text.getvalue()
 
@@ -40,9 +43,10 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Re
 def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Refused]) -> str:
     """An object for each recording on a line of its own; what is undefined is null."""
     lines = []
+    threshold = {"name": thresholds.name, "values": by_class(run, thresholds)}
     for one in outcomes:
         values = _read_values(run, one) if isinstance(one, Predicted) else _refused_values(one)
-        values = {"path": shown(one.path), "id": _name(one), **values, "thresholds": thresholds.name, "step": run.step}
+        values = {"path": shown(one.path), "id": _name(one), **values, "thresholds": threshold, "step": run.step}
         lines.append(json.dumps(values, ensure_ascii=False, allow_nan=False))
     return "\n".join(lines) + "\n"
 
@@ -52,20 +56,25 @@ def _read_values(run: Run, one: Predicted) -> dict[str, Any]:
         "seconds": round(one.seconds, 3),
         "rate": one.rate,
         "probabilities": {
-            name: round(float(value), 6) for name, value in zip(run.classes, one.probabilities, strict=True)
+            name: float(f"{value:.9g}") for name, value in zip(run.classes, one.probabilities, strict=True)
         },
         "predicted": list(one.labels),
         "warnings": [{"kind": found.kind, "text": found.text} for found in one.suspicions],
         "error": None,
+        "picture": one.picture,
     }
 
 
 def _refused_values(one: Refused) -> dict[str, Any]:
     nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
-    return {**nothing, "warnings": [], "error": plain(one.reason)}
+    return {**nothing, "warnings": [], "error": plain(one.reason), "picture": None}
 
 
-def screen_text(run: Run, outcomes: Sequence[Predicted], *, most: int | None = None) -> str:
+def by_class(run: Run, thresholds: Thresholds) -> dict[str, float]:
+    return dict(zip(run.classes, thresholds.values.tolist(), strict=True))
+
+
+def screen_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted], *, most: int | None = None) -> str:
     """A line for each recording, of which `most` are shown: id, predicted classes, kinds of warnings.
 
     Recordings of one id are told apart by their paths.
@@ -74,7 +83,8 @@ def screen_text(run: Run, outcomes: Sequence[Predicted], *, most: int | None = N
     rows = [("recording", "predicted", "warnings")]
     for one in outcomes[:most]:
         name = shown(one.path) if ids[one.id] > 1 else _name(one)
-        rows.append((name, _labels(run, one), ", ".join(sorted({found.kind for found in one.suspicions})) or "–"))
+        kinds = sorted({found.kind for found in one.suspicions})
+        rows.append((name, _labels(run, thresholds, one), ", ".join(kinds) or "–"))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     lines = [f"{name:<{widths[0]}}  {labels:<{widths[1]}}  {warnings}" for name, labels, warnings in rows]
     if most is not None and len(outcomes) > most:
@@ -97,10 +107,11 @@ def _name(one: Predicted | Refused) -> str:
     return plain(one.path.stem)
 
 
-def _labels(run: Run, one: Predicted) -> str:
-    """Predicted classes and their probabilities, or the nearest one where there is none."""
+def _labels(run: Run, thresholds: Thresholds, one: Predicted) -> str:
+    """Predicted classes and their probabilities, or the one nearest to its threshold where there is none."""
     values = dict(zip(run.classes, one.probabilities.tolist(), strict=True))
     if one.labels:
         return ", ".join(f"{name} {values[name]:.2f}" for name in one.labels)
-    likeliest = max(values, key=lambda name: values[name])
-    return f"none (most likely {likeliest} {values[likeliest]:.2f})"
+    needed = by_class(run, thresholds)  # above 0, since no probability reaches its own
+    nearest = max(values, key=lambda name: values[name] / needed[name])
+    return f"none (nearest {nearest} {values[nearest]:.2f} of {needed[nearest]:.2f})"

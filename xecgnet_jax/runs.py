@@ -39,6 +39,7 @@ class Run:
       variables: its variables.
       data: what the run was trained on, as `Parts.description`.
       chosen: thresholds by name, see `thresholds`.
+      named: the checkpoint was asked for by its step, not as the best one.
     """
 
     workdir: Path
@@ -50,6 +51,7 @@ class Run:
     variables: dict[str, Any]
     data: dict[str, Any]
     chosen: dict[str, Thresholds] | None
+    named: bool = False
 
     def predict(self, pack: Pack, rows: np.ndarray, *, batch_size: int = 32, progress: bool = False) -> np.ndarray:
         """Class probabilities [n, C] of whole recordings, with the window that the run was trained with."""
@@ -101,7 +103,7 @@ class Run:
         if self.chosen is None:
             raise CheckpointError(
                 f"{self.workdir}: checkpoint {self.step} has no thresholds but 0.5: it was saved in the middle of an "
-                "epoch, without looking at the validation part; use the best one"
+                "epoch, without looking at the validation part, or by an older version; use another checkpoint, or 0.5"
             )
         if name not in self.chosen:
             raise CheckpointError(f"{self.workdir}: there are no thresholds {name!r}; possible: {', '.join(NAMES)}")
@@ -148,6 +150,7 @@ def load_run(path: Path) -> Run:
             variables=checkpoints.model(step, dict(like)),
             data=description.data,
             chosen=description.thresholds,
+            named=named,
         )
     finally:
         checkpoints.close()

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import jax
 import numpy as np
 
+from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.parts import choose_split, split_fingerprint
@@ -46,6 +47,7 @@ class Scored:
       maps: of each recording, or None where they were not asked for or the predictions were there already.
       folder: where the predictions are kept.
       made_from: what decides them: checkpoint, weights, corpus, part.
+      trained_on: how many of them have names of the run's training part.
     """
 
     run: Run
@@ -58,6 +60,7 @@ class Scored:
     maps: list[Maps] | None
     folder: Path
     made_from: dict[str, Any]
+    trained_on: int
 
 
 def score(
@@ -72,8 +75,9 @@ def score(
 ) -> Scored:
     """Predicts a part of a corpus.
 
-    Writes predictions.csv and predictions.json to WORKDIR/evaluation/CORPUS-PART. Where they are there already, made
-    from the same checkpoint and recordings, they are read.
+    Writes predictions.csv and predictions.json to WORKDIR/evaluation/CORPUS-PART, with the step behind it where the
+    checkpoint was asked for by its step. Where they are there already, made from the same checkpoint and recordings,
+    they are read; where they are of others, all that was made from those is removed.
 
     Args:
       run: the checkpoint.
@@ -95,7 +99,7 @@ def score(
     part, rows = _rows(run, pack, part)
     if not len(rows):
         raise CheckpointError(f"the {part} part of this corpus has no recording to score; give another --part")
-    folder = run.workdir / "evaluation" / f"{corpus_name}-{part}"
+    folder = run.workdir / "evaluation" / "-".join([corpus_name, part, *([str(run.step)] if run.named else [])])
     ids, labels = tuple(pack.ids[row] for row in rows), pack.labels[rows]
     made_from = {
         "step": run.step,
@@ -105,8 +109,10 @@ def score(
         "fingerprint": pack.fingerprint,
         "part": part,
         "recordings": len(rows),
+        "people": _people(pack, rows),
+        "version": __version__,
     }
-    probabilities = _kept(folder, made_from, ids, run.classes)
+    probabilities = _kept(folder, made_from, run.classes)
     found = None
     if probabilities is None:
         probabilities, found = run.predict_signals(
@@ -116,9 +122,11 @@ def score(
             batch_size=batch_size,
             progress=progress,
         )
-        (folder / MADE_FROM).unlink(missing_ok=True)  # the two files belong together
-        write_text(folder / PREDICTIONS, _csv(run, ids, probabilities, labels))
-        write_json(folder / MADE_FROM, made_from)
+        for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
+            old.unlink(missing_ok=True)  # all that is in the folder belongs together
+        text = _csv(run, ids, probabilities, labels)
+        write_text(folder / PREDICTIONS, text)
+        write_json(folder / MADE_FROM, made_from | {"sha256": _sha256(text.encode())})
     return Scored(
         run=run,
         part=part,
@@ -130,6 +138,7 @@ def score(
         maps=found,
         folder=folder,
         made_from=made_from,
+        trained_on=_trained_on(run, ids),
     )
 
 
@@ -176,17 +185,32 @@ def _rows(run: Run, pack: Pack, part: Part) -> tuple[Part, np.ndarray]:
     return part, rows
 
 
-def _kept(folder: Path, made_from: dict[str, Any], ids: tuple[str, ...], classes: tuple[str, ...]) -> np.ndarray | None:
+def _kept(folder: Path, made_from: dict[str, Any], classes: tuple[str, ...]) -> np.ndarray | None:
     """The probabilities that are there already, [R, C] float32."""
     try:
-        if json.loads((folder / MADE_FROM).read_text(encoding="utf-8")) != made_from:
+        content = (folder / PREDICTIONS).read_bytes()
+        expected = made_from | {"sha256": _sha256(content)}
+        if json.loads((folder / MADE_FROM).read_text(encoding="utf-8")) != expected:
             return None
-        with (folder / PREDICTIONS).open(encoding="utf-8", newline="") as file:
-            lines = list(csv.DictReader(file))
-        found = np.array([[line[f"probability {name}"] for name in classes] for line in lines], np.float32)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError):
         return None  # missing or damaged: they are made again
-    return found if tuple(line["id"] for line in lines) == ids and np.isfinite(found).all() else None
+    lines = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    return np.array([[line[f"probability {name}"] for name in classes] for line in lines], np.float32)
+
+
+def _trained_on(run: Run, ids: tuple[str, ...]) -> int:
+    split_file = run.workdir / SPLIT
+    return len(set(ids) & set(read_split(split_file).train)) if split_file.exists() else 0
+
+
+def _people(pack: Pack, rows: np.ndarray) -> str:
+    """sha256 of what the pack's fingerprint leaves out: patients, ages, sexes, codes."""
+    of_rows = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
+    return _sha256(json.dumps(of_rows).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _digest(variables: dict[str, Any]) -> str:

@@ -57,11 +57,14 @@ def evaluate_run(
     run = load_run(path)
     chosen = run.thresholds(thresholds)
     found = score(run, pack, corpus_name=corpus_name, part=part, maps=report, batch_size=batch_size, progress=progress)
+    training = read_metrics(run.workdir)
     suffix = "" if thresholds == "0.5" else f"-{thresholds}"
     metrics_file, report_file = found.folder / f"metrics{suffix}.json", found.folder / f"report{suffix}.html"
-    of = {
+    of: dict[str, Any] = {
         "thresholds": {"name": chosen.name, "values": dict(zip(run.classes, chosen.values.tolist(), strict=True))},
         "made_from": found.made_from,
+        "trained_on": found.trained_on,
+        "epochs": len(training),
     }
     metrics = _made_before(metrics_file, of, resamples)
     if metrics is None:
@@ -74,10 +77,14 @@ def evaluate_run(
     title = f"{corpus_name}, {found.part} part: {len(found.rows)} recordings, checkpoint {run.step} of {run.workdir}"
     if report and not report_file.exists():
         maps = maps_of(found, pack, batch_size=batch_size, progress=progress)
-        write_text(report_file, _report(found, pack, maps, chosen, metrics, corpus_name, progress=progress))
+        write_text(report_file, _report(found, pack, maps, chosen, metrics, training, corpus_name, progress=progress))
     written = [metrics_file.name, PREDICTIONS, *([report_file.name] if report else [])]
+    warning = (
+        [f"{found.trained_on} of these recordings have names of the run's training part."] if found.trained_on else []
+    )
     return "\n\n".join(
         [
+            *warning,
             format_table(metrics, title),
             format_label_sets(metrics["label_sets"]),
             f"written: {found.folder}/{', '.join(written)}",
@@ -101,6 +108,7 @@ def _report(
     maps: list[Maps],
     thresholds: Thresholds,
     metrics: dict[str, Any],
+    training: list[dict[str, Any]],
     corpus_name: str,
     *,
     progress: bool,
@@ -120,7 +128,7 @@ def _report(
         thresholds=thresholds,
         signal=lambda position: pack.signal(int(rows[position])),
         maps=maps,
-        training=read_metrics(run.workdir),
+        training=training,
         step=run.step,
         notes=[_note(pack, int(row)) for row in rows],
     )
@@ -134,7 +142,7 @@ def _about(found: Scored, pack: Pack, corpus_name: str) -> dict[str, str]:
     changed = "; ".join(differences(PRESETS["fast"], run.config))
     return {
         "Corpus": f"{corpus_name} ({pack.kind}), {len(pack)} recordings, fingerprint {pack.fingerprint[:12]}",
-        "Part": f"{found.part}, {len(found.rows)} recordings",
+        "Part": f"{found.part}, {len(found.rows)} recordings, {found.trained_on} named as in the training part",
         "Trained on": "this corpus" if own else f"another corpus ({run.data.get('kind', 'unknown')})",
         "Checkpoint": f"step {run.step}, weights {found.made_from['weights'][:12]}",
         "Window": f"{run.config.data.window}, standardised on: {run.config.data.standardise_on}",

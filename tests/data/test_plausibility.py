@@ -24,7 +24,9 @@ def signals() -> list[np.ndarray]:
 
 
 def found(signal: np.ndarray, **options) -> dict[str, str]:
-    return {one.kind: one.text for one in suspicions_of(np.ascontiguousarray(signal, np.float32), **options)}
+    said = suspicions_of(np.ascontiguousarray(signal, np.float32), **options)
+    assert not any("; " in one.text for one in said)  # which stands between several of them
+    return {one.kind: one.text for one in said}
 
 
 def lead(name: str) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
@@ -109,6 +111,68 @@ def test_a_column_of_time_contradicts_a_wrong_rate(tmp_path, rate, name, is_wron
     read = read_source(Source(path, True), rate=rate, units="mV")
     assert any("column of time" in one.text for one in read.suspicions) == is_wrong
     assert read.notes == (f"columns that are no leads are ignored: {name}",)
+
+
+@pytest.mark.parametrize(("rate", "scale", "digits"), [(300, 1, 3), (360, 1000, 0), (1000, 1, 2), (500, 1, 0)])
+@pytest.mark.parametrize("rows", [4, 700])
+def test_a_rounded_column_of_time_contradicts_no_true_rate(tmp_path, rate, scale, digits, rows):
+    signal = np.random.default_rng(0).normal(size=(rows, 12))
+    lines = [f"time,{','.join(LEADS)}"]
+    lines += [f"{scale * at / rate:.{digits}f},{','.join(f'{v:.4f}' for v in row)}" for at, row in enumerate(signal)]
+    path = tmp_path / "t.csv"
+    path.write_text("\n".join(lines))
+    read = read_source(Source(path, True), rate=rate, units="mV")
+    assert not any("column of time" in one.text for one in read.suspicions)
+    if rows > 4 and digits + np.log10(scale) > 0:  # Whole seconds tell too little.
+        read = read_source(Source(path, True), rate=2 * rate, units="mV")
+        assert any("column of time" in one.text for one in read.suspicions)
+
+
+def test_suffixes_in_capitals_are_refused_with_what_to_do(folder):
+    for name in ("a.HEA", "loud.MAT", "loud.Dat", "labels.CSV"):
+        (folder / name).write_text(f"{','.join(LEADS)}\n" if name == "labels.CSV" else "x")
+    sources = find_sources([folder])
+    assert Source(folder / "labels.CSV", is_table=True) in sources.recordings
+    said = {path.name: why for path, why in sources.ignored}
+    for name, suffix in (("a.HEA", ".hea"), ("loud.MAT", ".mat"), ("loud.Dat", ".dat")):
+        assert said[name].startswith(f"the suffix must be lower case ({suffix}): rename it")
+        with pytest.raises(RecordError, match=rf"{name}: the suffix must be lower case \({suffix}\): rename it"):
+            find_sources([folder / name])
+
+
+def test_linked_folders_are_listed_not_entered(folder):
+    (folder / "again").symlink_to(folder / "below")
+    sources = find_sources([folder])
+    assert [path.name for path in (source.path for source in sources.recordings)] == ["a.hea", "c.csv", "b.hea"]
+    assert dict(sources.ignored)[folder / "again"].startswith("a link to a folder")
+    assert find_sources([folder / "again"]).recordings == (Source(folder / "again" / "b.hea"),)
+
+
+def test_folders_that_cannot_be_read_are_listed(folder):
+    """Longer than a path may be, which binds root as well as anybody."""
+    at = os.open(folder, os.O_RDONLY)
+    for _ in range(20):
+        os.mkdir("x" * 250, dir_fd=at)
+        below = os.open("x" * 250, os.O_RDONLY, dir_fd=at)
+        os.close(at)
+        at = below
+    os.close(at)
+    sources = find_sources([folder])
+    assert len(sources.recordings) == 3
+    (why,) = [why for path, why in sources.ignored if path.name.startswith("x")]
+    assert why.startswith("the folder cannot be read (")
+
+
+def test_samples_that_are_no_voltages_are_refused(folder):
+    header = folder / "a.hea"
+    header.write_text(header.read_text().replace("/mV", "/V"))
+    assert np.isfinite(read_source(Source(header)).signal).all()
+    lines = header.read_text().splitlines()
+    cells = lines[1].split()
+    cells[2] = "1e-12/mV"
+    header.write_text("\n".join([lines[0], " ".join(cells), *lines[2:]]) + "\n")
+    with pytest.raises(RecordError, match=r"a\.hea: samples of \w+ are no voltages, they are beyond 1e\+09 mV"):
+        read_source(Source(header))
 
 
 def test_hours_are_refused_before_they_fill_the_memory(folder):

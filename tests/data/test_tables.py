@@ -108,8 +108,23 @@ def test_many_rows_are_read_in_order(tmp_path):
 def test_a_column_of_time_tells_its_step(tmp_path, values, name, times, step):
     rows = [[time, *row] for time, row in zip(times, texts(values[:3]), strict=True)]
     table = read_table(write(tmp_path / "t.csv", rows, (name, *LEADS)), units="mV", longest=50)
-    assert table.step == (None if step is None else pytest.approx(step))
+    assert (table.step and table.step.size) == (None if step is None else pytest.approx(step))
     assert table.ignored == (name,)
+
+
+def test_numbers_are_no_voltages_in_their_units(tmp_path, values):
+    path = write(tmp_path / "t.csv", changed(values, 3, 3, "-2e7"))
+    for units in ("mV", "uV"):
+        assert read_table(path, units=units, longest=50).signal.min() < -1e4
+    assert "line 5, column aVR: '-2e7' V is no voltage" in refusal(path, units="V")
+    enormous = write(tmp_path / "u.csv", changed(values, 3, 3, "1e308"))
+    assert "line 5, column aVR: '1e308' V is no voltage" in refusal(enormous, units="V")
+
+
+@pytest.mark.parametrize("cell", ["1", "-1", "+1.", ".5", "1e-2", "1E+02", " 0.25 "])
+def test_plain_decimals_are_numbers(tmp_path, values, cell):
+    table = read_table(write(tmp_path / "t.csv", changed(values, 3, 3, cell)), units="mV", longest=50)
+    assert table.signal[3, 3] == float(cell)
 
 
 def changed(values: np.ndarray, row: int, column: int, cell: str) -> list[list[str]]:
@@ -125,7 +140,9 @@ def changed(values: np.ndarray, row: int, column: int, cell: str) -> list[list[s
         ("n/a", "line 5, column aVR: 'n/a' is no number"),
         ("nan", "line 5, column aVR: 'nan' is no number"),
         ("inf", "line 5, column aVR: 'inf' is no number"),
-        ("1e300", "line 5, column aVR: '1e300' is no number"),
+        ("0_1", "line 5, column aVR: '0_1' is no number"),
+        ("٣.٥", "line 5, column aVR: '٣.٥' is no number"),
+        ("1e300", "line 5, column aVR: '1e300' mV is no voltage, it is beyond 1e+09 mV. Correct the cell"),
         ('"a\nb"', "line 6, column aVR: 'a\\nb' is no number"),
     ],
 )

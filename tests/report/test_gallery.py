@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
 import json
+import zlib
+from xml.etree.ElementTree import fromstring
 
 import numpy as np
 import pytest
@@ -52,11 +55,18 @@ def test_a_recording_counts_for_its_rarest_class():
 
 def test_they_are_listed_with_the_wrong_ones_first():
     contents = example(40)
-    order = display_order(contents, list(range(40)))
+    pictured = {1, 2, 3, 5, 8, 13, 21, 34}
+    order = display_order(contents, range(40), pictured)
     wrong = (contents.truths != contents.predictions).any(axis=1)
-    keys = [(not wrong[at], -int(contents.labels[at].sum()), contents.ids[at]) for at in order]
+    keys = [(not wrong[at], at not in pictured, -int(contents.labels[at].sum()), contents.ids[at]) for at in order]
     assert keys == sorted(keys)
-    assert display_order(contents, [3, 1]) == [at for at in order if at in (1, 3)]
+    assert display_order(contents, [3, 1], pictured) == [at for at in order if at in (1, 3)]
+
+
+def title_of(picture: str) -> str:
+    title = fromstring(zlib.decompress(base64.b64decode(picture))).findtext("{http://www.w3.org/2000/svg}title")
+    assert title is not None
+    return title
 
 
 @pytest.mark.parametrize("size", [20_000, 60_000, 200_000])
@@ -67,7 +77,8 @@ def test_it_keeps_within_its_size(size, signal):
     data = json.loads(found.data)
     assert len(found.data) <= size
     assert (found.listed, found.pictured) == (len(data["recordings"]), len(data["pictures"]))
-    assert data["total"] == 80
+    titles = {at: title_of(picture) for at, picture in data["pictures"].items()}
+    assert titles == {at: data["recordings"][int(at)][0] for at in titles}
     if signal is beats:
         typical = len(next(iter(data["pictures"].values())))
         assert found.pictured == 80 or len(found.data) > size - 2 * typical

@@ -53,6 +53,8 @@ class CompareArguments:
 def run(words: list[str]) -> None:
     if words[:1] == ["compare"]:
         _compare(words[1:])
+    elif "compare" in words:
+        raise ConfigError("compare comes first: xecgnet-eval compare RUN RUN [RUN …]")
     else:
         _evaluate(words)
 
@@ -97,6 +99,8 @@ def _compare(words: list[str]) -> None:
     from xecgnet_jax.evaluation.comparison_table import format_comparison
     from xecgnet_jax.files import write_json
 
+    if arguments.output is not None and arguments.output.is_dir():
+        raise ConfigError(f"output {arguments.output} is a folder; name a file in it")
     scoring = arguments.scoring
     corpus, name = _corpus(scoring, arguments.runs)
     comparison = compare_runs(

@@ -42,7 +42,7 @@ class Suspicion(NamedTuple):
     Attributes:
       kind: a word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical,
         flat, clipped, short, long; readers of files add more.
-      text: what was seen, and what to do.
+      text: what was seen, and what to do. It has no "; ", which stands between several of them.
     """
 
     kind: str
@@ -98,10 +98,10 @@ def _units_text(size: float, units: str | None) -> str:
     """Which units would make the size that of an ECG, 1 mV or so."""
     seen = f"units look wrong: leads have {size:.3g} mV from peak to peak, an ECG has 0.5 to 3"
     if units is None:
-        return f"{seen}; correct the gain or units in its header"
+        return f"{seen}: correct the gain or units in its header"
     numbers = size / MILLIVOLTS[units.lower()]
     fitting = [other for other in ("mV", "uV", "V") if 0.2 <= numbers * MILLIVOLTS[other.lower()] <= 5]
-    return f"{seen}; " + (f"if the file is in {fitting[0]}, give --units {fitting[0]}" if fitting else "check --units")
+    return f"{seen}: " + (f"if the file is in {fitting[0]}, give --units {fitting[0]}" if fitting else "check --units")
 
 
 def _of_amplitudes(signal: np.ndarray, absurd: tuple[str, ...], clipped: tuple[str, ...]) -> list[Suspicion]:

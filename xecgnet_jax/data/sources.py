@@ -10,14 +10,18 @@ from typing import Literal
 
 import numpy as np
 
+from xecgnet_jax.data.clock import Step
 from xecgnet_jax.data.headers import parse_header
 from xecgnet_jax.data.plausibility import Suspicion, suspicions_of
-from xecgnet_jax.data.records import RATE, Recording, read_header, read_recording, resampled
-from xecgnet_jax.data.tables import names_leads, read_table
+from xecgnet_jax.data.records import LEADS, RATE, Recording, read_header, read_recording, resampled
+from xecgnet_jax.data.tables import LARGEST, names_leads, read_table
 from xecgnet_jax.errors import RecordError
 
 #: Suffixes of WFDB's signal files, which their header describes.
 SIGNAL_FILES = (".mat", ".dat")
+
+#: WFDB takes names as they are written: what reads `.hea` does not find `.HEA`.
+UPPER_CASE = "the suffix must be lower case ({}): rename it, and correct it in the header where that names the file"
 
 #: Suffixes of what may be a table of leads; the first line decides.
 TABLES = (".csv", ".tsv", ".txt")
@@ -47,7 +51,7 @@ class Sources:
 
     Attributes:
       recordings: in the order of the paths, in folders by name; each once.
-      ignored: (file, why) of other files in folders; hidden ones are not mentioned.
+      ignored: (path, why) of what else is in folders; hidden files and folders are not mentioned.
     """
 
     recordings: tuple[Source, ...]
@@ -108,7 +112,7 @@ def read_source(source: Source, *, rate: float | None = None, units: Units | Non
         recording = read_recording(source.path, rate=None)
     except OSError as error:
         raise RecordError(f"{source.path}: cannot be read ({error.strerror or error}). Check the file.") from error
-    signal = _at_rate(recording)
+    signal = _at_rate(source.path, recording)
     return Read(signal, recording.rate, suspicions_of(signal), ())
 
 
@@ -116,29 +120,35 @@ def _read_table(path: Path, rate: float | None, units: Units | None) -> Read:
     if rate is None or units is None:
         raise RecordError(f"{path}: a table says neither its sampling rate nor its units. Give --rate and --units.")
     table = read_table(path, units=units, longest=round(LONGEST * rate))
-    signal = _at_rate(Recording(path.stem, table.signal, rate))
+    signal = _at_rate(path, Recording(path.stem, table.signal, rate))
     suspicions = suspicions_of(signal, units=units) + _of_clock(table.step, rate)
     notes = (f"columns that are no leads are ignored: {', '.join(table.ignored)}",) if table.ignored else ()
     return Read(signal, rate, suspicions, notes)
 
 
-def _at_rate(recording: Recording) -> np.ndarray:
-    """[T, 12] float32 at 500 Hz."""
+def _at_rate(path: Path, recording: Recording) -> np.ndarray:
+    """[T, 12] float32 at 500 Hz, where all samples may be voltages."""
     signal = recording.signal
+    largest = np.abs(signal).max(axis=0)
+    if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= LARGEST]:
+        raise RecordError(
+            f"{path}: samples of {', '.join(wrong)} are no voltages, they are beyond {LARGEST:g} mV. "
+            "Correct the gain or units in the header, or the samples."
+        )
     if recording.rate != RATE:
         signal = resampled(signal.astype(np.float64), recording.rate, RATE)
     return np.ascontiguousarray(signal, dtype=np.float32)
 
 
-def _of_clock(step: float | None, rate: float) -> tuple[Suspicion, ...]:
+def _of_clock(step: Step | None, rate: float) -> tuple[Suspicion, ...]:
     """What a column of time says about the rate, in seconds or milliseconds; a step of 1 may count the rows."""
-    if step is None or step == 1:
+    if step is None or step.size == 1:
         return ()
-    rates = (1 / step, 1000 / step)
-    if any(abs(one / rate - 1) < 0.02 for one in rates):
+    if any(abs(step.size - expected) <= step.error + 0.02 * expected for expected in (1 / rate, 1000 / rate)):
         return ()
-    text = f"its column of time rises by {step:.4g}: {rates[0]:.4g} Hz if seconds, {rates[1]:.4g} Hz if milliseconds"
-    return (Suspicion("rate", f"{text}, not --rate {rate:g}"),)
+    rates = (1 / step.size, 1000 / step.size)
+    text = f"{rates[0]:.4g} Hz if seconds, {rates[1]:.4g} Hz if milliseconds, not --rate {rate:g}"
+    return (Suspicion("rate", f"its column of time rises by {step.size:.4g}: {text}"),)
 
 
 def _check_length(path: Path) -> None:
@@ -159,6 +169,8 @@ def _of_file(path: Path) -> Source:
         if path.name and named.is_file():
             return Source(named)
         raise RecordError(f"{path}: no such file or folder. Check the path.")
+    if _is_upper_case(path):
+        raise RecordError(f"{path}: {UPPER_CASE.format(path.suffix.lower())}.")
     if path.suffix == ".mat":
         return Source(path)
     if path.suffix == ".dat":
@@ -175,18 +187,26 @@ def _in_folder(folder: Path) -> tuple[list[Source], list[tuple[Path, str]]]:
     """(recordings, what else there is) of a folder and those below it."""
     sources: list[Source] = []
     ignored: list[tuple[Path, str]] = []
-    for parent, below, names in os.walk(folder):
+
+    def note(error: OSError) -> None:
+        ignored.append((Path(error.filename), f"the folder cannot be read ({error.strerror})"))
+
+    for parent, below, names in os.walk(folder, onerror=note):
         below[:] = sorted(name for name in below if not name.startswith("."))
+        linked = [path for path in (Path(parent, name) for name in below) if _is_link(path)]
+        ignored += [(path, "a link to a folder; name it where its recordings are wanted") for path in linked]
         paths = [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
         headers = [path for path in paths if path.suffix == ".hea"]
         described = {path.stem for path in headers}
-        loose = [path for path in paths if path.suffix in SIGNAL_FILES and path.stem not in described]
+        loose = [path for path in paths if path.suffix.lower() in SIGNAL_FILES and path.stem not in described]
         named = _signal_files(headers) if loose else set()
         for path in paths:
             if path.suffix == ".hea":
                 sources.append(Source(path))
-            elif path.suffix in SIGNAL_FILES and (path.stem in described or path.name in named):
+            elif path.name in named or (path.suffix in SIGNAL_FILES and path.stem in described):
                 continue
+            elif _is_upper_case(path):
+                ignored.append((path, UPPER_CASE.format(path.suffix.lower())))
             elif path.suffix == ".mat":
                 sources.append(Source(path))
             elif path.suffix == ".dat":
@@ -198,6 +218,19 @@ def _in_folder(folder: Path) -> tuple[list[Source], list[tuple[Path, str]]]:
             else:
                 ignored.append((path, "its first line names no leads"))
     return sources, ignored
+
+
+def _is_link(path: Path) -> bool:
+    try:
+        return path.is_symlink()
+    except OSError:  # Walking there fails with the same, and is noted.
+        return False
+
+
+def _is_upper_case(path: Path) -> bool:
+    """Whether it would be WFDB's or CPSC2018's, were its suffix in lower case."""
+    known = (".hea", *SIGNAL_FILES)
+    return path.suffix not in known and path.suffix.lower() in known
 
 
 def _signal_files(headers: Sequence[Path]) -> set[str]:

@@ -17,6 +17,7 @@ from typing import TextIO
 
 import numpy as np
 
+from xecgnet_jax.data.clock import NUMBER, Clock, Step
 from xecgnet_jax.data.headers import MILLIVOLTS
 from xecgnet_jax.data.records import LEADS
 from xecgnet_jax.errors import RecordError
@@ -29,6 +30,9 @@ BLOCK: int = 10_000
 
 #: A table is one of leads if its first line names so many of them.
 FEWEST_LEADS: int = 3
+
+#: mV, beyond which a number is no voltage, whatever the recorder.
+LARGEST: float = 1e9
 
 #: The first line of a table of leads is shorter than this, in bytes.
 LONGEST_LINE: int = 65_536
@@ -50,12 +54,12 @@ class Table:
     Attributes:
       signal: [T, 12] float64, mV, leads in the order of `LEADS`.
       ignored: names of the columns that are no leads.
-      step: by how much its column of time rises from row to row, in whatever that counts; None where there is none.
+      step: by how much its column of time rises from row to row; None where there is none that rises evenly.
     """
 
     signal: np.ndarray
     ignored: tuple[str, ...]
-    step: float | None
+    step: Step | None
 
 
 def names_leads(path: Path) -> bool:
@@ -83,7 +87,7 @@ def read_table(path: Path, *, units: str, longest: int) -> Table:
 
     Raises:
       RecordError: the file cannot be read without guessing: a lead is missing or doubled, a cell is missing or no
-        number, a row has more or fewer cells than the first line, its units are others.
+        number or no voltage, a row has more or fewer cells than the first line, its units are others.
     """
     try:
         with path.open("rb") as file:
@@ -101,23 +105,24 @@ def _table(path: Path, text: TextIO, units: str, longest: int) -> Table:
     delimiter, _ = _first_row(header)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     columns = _lead_columns(path, names, units)
-    clock = next((at for at, name in enumerate(names) if CLOCK.fullmatch(name)), None)
+    clock_at = next((at for at, name in enumerate(names) if CLOCK.fullmatch(name)), None)
     rows = _rows(path, text, delimiter, len(names))
     blocks: list[np.ndarray] = []
-    step, comma = None, False
+    clock, comma = Clock(), False
     while block := list(islice(rows, BLOCK)):
         if not blocks:
             comma = delimiter != "," and _has_decimal_comma(path, block, columns)
-            step = None if clock is None else _step([row[clock] for _, row in block[:2]])
-        blocks.append(_numbers(path, block, columns, names, comma))
+        if clock_at is not None:
+            clock.add([row[clock_at] for _, row in block])
+        blocks.append(_millivolts(path, block, columns, names, comma, units))
         if sum(map(len, blocks)) > longest:
             raise RecordError(f"{path}: more than {longest} rows, too long for one ECG. Cut it into pieces.")
     if not blocks:
         raise RecordError(f"{path}: names leads, but has no row of samples. Write one row per sample.")
     return Table(
-        signal=np.concatenate(blocks) * MILLIVOLTS[units.lower()],
+        signal=np.concatenate(blocks),
         ignored=tuple(name or "(unnamed)" for at, name in enumerate(names) if at not in columns),
-        step=step,
+        step=clock.step(),
     )
 
 
@@ -203,46 +208,42 @@ def _has_decimal_comma(path: Path, rows: list[tuple[int, list[str]]], columns: l
     return True
 
 
-def _numbers(
-    path: Path, rows: list[tuple[int, list[str]]], columns: list[int], names: list[str], comma: bool
+def _millivolts(
+    path: Path, rows: list[tuple[int, list[str]]], columns: list[int], names: list[str], comma: bool, units: str
 ) -> np.ndarray:
-    """[rows, 12] float64 of the leads' cells."""
-    cells = [[row[at] for at in columns] for _, row in rows]
+    """[rows, 12] float64 mV of the leads' cells."""
+    cells = [[row[at].strip() for at in columns] for _, row in rows]
     if comma:
         cells = [[_pointed(cell) for cell in row] for row in cells]
-    try:
-        values = np.array([[float(cell) for cell in row] for row in cells])
-        with np.errstate(over="ignore"):  # What float32 cannot hold is no voltage either.
-            wrong = ~np.isfinite(values.astype(np.float32))
-    except ValueError:
-        wrong = np.array([[not _is_number(cell) for cell in row] for row in cells])
+    wrong = np.array([[NUMBER.fullmatch(cell) is None for cell in row] for row in cells])
     if wrong.any():
-        row, lead = np.argwhere(wrong)[0]
-        line, written = rows[row]
-        cell = written[columns[lead]]
+        place, cell = _first(wrong, rows, columns, names)
         what = f"{cell[:30]!r} is no number" if cell.strip() else "an empty cell"
         raise RecordError(
-            f"{path}: line {line}, column {names[columns[lead]]}: {what}. "
+            f"{path}: {place}: {what}. "
             "Cut such rows off or fill them in; a value made up here would pass for a measurement."
         )
+    with np.errstate(over="ignore"):
+        values = np.array([[float(cell) for cell in row] for row in cells]) * MILLIVOLTS[units.lower()]
+    wrong = np.abs(values) > LARGEST
+    if wrong.any():
+        place, cell = _first(wrong, rows, columns, names)
+        raise RecordError(
+            f"{path}: {place}: {cell[:30]!r} {units} is no voltage, it is beyond {LARGEST:g} mV. "
+            "Correct the cell, cut such rows off, or give other --units."
+        )
     return values
+
+
+def _first(
+    wrong: np.ndarray, rows: list[tuple[int, list[str]]], columns: list[int], names: list[str]
+) -> tuple[str, str]:
+    """(line and column, text) of the first cell that is wrong."""
+    row, lead = np.argwhere(wrong)[0]
+    line, written = rows[row]
+    return f"line {line}, column {names[columns[lead]]}", written[columns[lead]]
 
 
 def _pointed(cell: str) -> str:
     """0,12 → 0.12; a point among commas makes it no number."""
     return "" if "." in cell else cell.replace(",", ".")
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return bool(np.isfinite(np.float32(float(cell))))
-    except ValueError:
-        return False
-
-
-def _step(times: list[str]) -> float | None:
-    try:
-        start, then = (float(time.strip().replace(",", ".")) for time in times)
-    except ValueError:
-        return None
-    return then - start if then > start else None

@@ -69,8 +69,9 @@ def check_same_recordings(
     Raises:
       CheckpointError: says how many recordings differ and names the first.
     """
-    only_one = [name for name in ids_one if name not in set(ids_other)]
-    only_other = [name for name in ids_other if name not in set(ids_one)]
+    known_one, known_other = set(ids_one), set(ids_other)
+    only_one = [name for name in ids_one if name not in known_other]
+    only_other = [name for name in ids_other if name not in known_one]
     if only_one or only_other:
         raise CheckpointError(
             f"the sides were scored on different recordings: {_some(only_one)} on the first side only, "

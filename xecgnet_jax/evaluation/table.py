@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 WIDTH = 120
@@ -33,7 +34,8 @@ def format_table(metrics: dict[str, Any], title: str) -> str:
       title: the first line.
     """
     complete = "resampling" in metrics
-    lines = [*_thresholds(metrics), "", *_classes(metrics), "", *_subset_accuracy(metrics)]
+    thresholds = thresholds_lines(**metrics["thresholds"]) if "thresholds" in metrics else []
+    lines = [*thresholds, "", *_classes(metrics), "", *_subset_accuracy(metrics)]
     if complete:
         lines += ["", *_whole(metrics), "", *_resampling(metrics["resampling"])]
     if any("–" in line for line in lines):
@@ -84,10 +86,8 @@ def wrapped(text: str, indent: str = "") -> list[str]:
     return [line.replace("\N{NO-BREAK SPACE}", " ") for line in lines]
 
 
-def _thresholds(metrics: dict[str, Any]) -> list[str]:
-    if "thresholds" not in metrics:
-        return []
-    name, values = metrics["thresholds"]["name"], metrics["thresholds"]["values"]
+def thresholds_lines(name: str, values: Mapping[str, float]) -> list[str]:
+    """The thresholds by class, or the one that all have."""
     if len(set(values.values())) == 1:
         value = f"{next(iter(values.values())):g}"
         return [f"threshold {value}" if name == value else f"thresholds {name}: {value} for every class"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from itertools import zip_longest
 from typing import Any, NamedTuple
 
@@ -45,34 +45,43 @@ def gallery(contents: Contents, size: int, progress: Callable[[int], Any] | None
     # At least half of the space is for pictures.
     ends = np.cumsum([len(rows[position]) + 1 for position in wanted])
     listed = wanted[: int(np.searchsorted(ends, size // 2, side="right"))]
-    shown = display_order(contents, listed)
-    head = {"classes": list(contents.classes), "thresholds": _thresholds(contents), "total": len(contents.ids)}
-    text = script_json(head)[:-1] + ',"recordings":[' + ",".join(rows[position] for position in shown) + "]"
-    end = "}}"
-    text += ',"pictures":{'
-    place = {position: at for at, position in enumerate(shown)}
-    pictures: list[str] = []
-    left, tries, waiting = size - len(text) - len(end), _TRIES, len(contents.ids)
-    for position in listed:
-        picture = f'"{place[position]}":"{_packed_picture(contents, position)}"'
+    head = {"classes": list(contents.classes), "thresholds": _thresholds(contents)}
+    start, middle, end = script_json(head)[:-1] + ',"recordings":[', '],"pictures":{', "}}"
+    left = size - len(start) - len(middle) - len(end) - sum(len(rows[position]) + 1 for position in listed)
+    pictures = _pictures(contents, listed, left, progress)
+    shown = display_order(contents, listed, pictures)
+    parts = [f'"{at}":"{pictures[position]}"' for at, position in enumerate(shown) if position in pictures]
+    data = start + ",".join(rows[position] for position in shown) + middle + ",".join(parts) + end
+    return Gallery(data, len(listed), len(pictures))
+
+
+def _pictures(
+    contents: Contents, wanted: list[int], size: int, progress: Callable[[int], Any] | None
+) -> dict[int, str]:
+    """Position → packed picture, of the first of `wanted` that fit into `size` bytes with their keys and commas."""
+    around = len(f'"{len(wanted)}":"",')
+    pictures: dict[int, str] = {}
+    tries, waiting = _TRIES, len(contents.ids)
+    for position in wanted:
+        picture = _packed_picture(contents, position)
+        waiting -= 1
         if progress is not None:
             progress(1)
-            waiting -= 1
-        if len(picture) + 1 <= left:
-            pictures.append(picture)
-            left -= len(picture) + 1
+        if len(picture) + around <= size:
+            pictures[position] = picture
+            size -= len(picture) + around
         elif (tries := tries - 1) == 0:
             break
     if progress is not None:
         progress(waiting)
-    return Gallery(text + ",".join(pictures) + end, len(listed), len(pictures))
+    return pictures
 
 
-def display_order(contents: Contents, positions: list[int]) -> list[int]:
-    """Wrong ones first; of each kind, those with more true labels first; of these, by name."""
+def display_order(contents: Contents, listed: Collection[int], pictured: Collection[int]) -> list[int]:
+    """Wrong ones first; of each kind, those with a picture, of these, those with more true classes, then by name."""
     wrong = (contents.truths != contents.predictions).any(axis=1)
     labels = contents.truths.sum(axis=1)
-    return sorted(positions, key=lambda at: (not wrong[at], -labels[at], str(contents.ids[at]), at))
+    return sorted(listed, key=lambda at: (not wrong[at], at not in pictured, -labels[at], str(contents.ids[at]), at))
 
 
 def picture_order(truths: np.ndarray, predictions: np.ndarray) -> list[int]:
