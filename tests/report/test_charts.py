@@ -66,6 +66,7 @@ def test_precision_recall_curves():
         for recall, precision in expected:
             distance = [to_segment((recall, precision), a, b) for a, b in pairwise(curve)]
             assert min(distance) < 0.004, (panel.name, recall, precision)
+        assert (np.abs(np.diff(curve, axis=0)).min(axis=1) < 0.004).all()  # steps, no slopes
         steps = curve[::-1]
         area = np.sum(np.diff(steps[:, 0]) * np.maximum(steps[1:, 1], steps[:-1, 1]))
         assert area == pytest.approx(average_precision_score(truth, probabilities), abs=0.01)
