@@ -101,7 +101,8 @@ def compare_runs(
             run_names[one]: {"workdir": str(one.run.workdir)} | one.made_from for one in (*sides[0], *members)
         }
         results.append(result)
-    return Comparison(f"{corpus_name}, {scored[0].part} part: {len(scored[0].rows)} recordings", results)
+    used = "threshold 0.5" if thresholds == "0.5" else f"thresholds {thresholds} of each run's validation part"
+    return Comparison(f"{corpus_name}, {scored[0].part} part: {len(scored[0].rows)} recordings, {used}", results)
 
 
 def _check_comparable(one: Scored, other: Scored) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
 from xecgnet_jax.evaluation.metrics import predicted
-from xecgnet_jax.evaluation.thresholds import best_f1, best_subset, half
+from xecgnet_jax.evaluation.thresholds import LEAST_POSITIVES, best_f1, best_subset, half
 
 #: Few values, so that many probabilities are equal, 0 and 1 among them.
 LEVELS = [0.0, 0.1, 0.3, 0.5, 0.5000001, 0.7, 1.0]
@@ -17,7 +17,7 @@ LEVELS = [0.0, 0.1, 0.3, 0.5, 0.5000001, 0.7, 1.0]
 
 @st.composite
 def scored(draw, classes=3):
-    recordings = draw(st.integers(1, 12))
+    recordings = draw(st.integers(1, 20))
     size = recordings * classes
     labels = draw(st.lists(st.integers(0, 1), min_size=size, max_size=size))
     found = draw(st.lists(st.sampled_from(LEVELS), min_size=size, max_size=size))
@@ -38,7 +38,7 @@ def test_no_threshold_of_a_class_has_a_better_f1(both):
     assert chosen.name == "best-f1"
     for column, value in enumerate(chosen.values):
         truth = labels[:, column]
-        if not truth.any():
+        if truth.sum() < LEAST_POSITIVES:
             assert value == 0.5
             continue
         scores = [
@@ -60,6 +60,9 @@ def test_no_change_of_one_class_makes_more_recordings_exact(both):
     assert reached >= exact(labels, found, half(3).values)
     assert reached >= exact(labels, found, best_f1(labels, found).values)
     for column in range(3):
+        if labels[:, column].sum() < LEAST_POSITIVES:
+            assert chosen.values[column] == 0.5
+            continue
         for other in every_threshold(found[:, column]):
             values = chosen.values.copy()
             values[column] = other
@@ -76,15 +79,26 @@ def test_the_search_finds_the_best_of_all_sets():
     assert exact(labels, found, best_subset(labels, found).values) == max(exact(labels, found, v) for v in every)
 
 
+def of_one_class(negatives, positives):
+    """[10, 1] labels and probabilities: five of each."""
+    return np.repeat([[0], [1]], 5, axis=0), np.repeat([[negatives], [positives]], 5, axis=0)
+
+
 def test_of_equals_the_one_nearest_to_a_half():
-    labels = np.array([[0], [1]])
-    assert best_f1(labels, np.array([[0.2], [0.9]])).values == [0.5]
-    assert best_f1(labels, np.array([[0.6], [0.9]])).values == [0.75]
-    assert best_subset(labels, np.array([[0.2], [0.9]])).values == [0.5]
+    assert best_f1(*of_one_class(0.2, 0.9)).values == [0.5]
+    assert best_f1(*of_one_class(0.6, 0.9)).values == [0.75]
+    assert best_subset(*of_one_class(0.2, 0.9)).values == [0.5]
+    assert best_subset(*of_one_class(0.6, 0.9)).values == [0.75]
 
 
-def test_a_class_without_positives_keeps_a_half():
-    assert best_f1(np.array([[0], [0]]), np.array([[0.6], [0.9]])).values == [0.5]
+def test_a_class_with_few_positives_keeps_a_half():
+    """One recording with the class, whose probability is no higher than that of a hundred others."""
+    labels, found = np.zeros((101, 1), int), np.full((101, 1), 0.25)
+    labels[50] = 1
+    for choose in (best_f1, best_subset):
+        assert choose(labels, found).values == [0.5]
+        labels_of_four, four = of_one_class(0.6, 0.9)
+        assert choose(labels_of_four[1:9], four[1:9]).values == [0.5]
 
 
 @pytest.mark.parametrize("choose", [best_f1, best_subset])

@@ -16,6 +16,8 @@ from xecgnet_jax.evaluation.metrics import THRESHOLD
 ThresholdName = Literal["0.5", "best-f1", "best-subset"]
 NAMES: tuple[ThresholdName, ...] = get_args(ThresholdName)
 
+#: A class with fewer positives keeps 0.5: what does best on one recording would be predicted for half of all others.
+LEAST_POSITIVES = 5
 #: Passes over the classes after which the search for the best subset accuracy ends at the latest.
 _PASSES = 10
 
@@ -41,7 +43,7 @@ def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
     """Per class, the threshold with the highest F1 on these recordings.
 
     Candidates lie halfway between neighbouring probabilities, and at 0.5; of equals the one nearest to 0.5. A class
-    without positives keeps 0.5: nothing can be learnt of it.
+    with fewer than `LEAST_POSITIVES` keeps 0.5.
 
     Args:
       labels: [R, C], 0 or 1.
@@ -50,7 +52,7 @@ def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
     labels, probabilities = _checked(labels, probabilities)
     values = np.full(labels.shape[1], THRESHOLD)
     for column, truth in enumerate(labels.T):
-        if truth.any():
+        if truth.sum() >= LEAST_POSITIVES:
             found = probabilities[:, column]
             tried = _candidates(found)
             hits, rejected = _hits_and_rejected(found, truth, tried)
@@ -64,7 +66,7 @@ def best_subset(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
 
     Starts at 0.5 for all and at the thresholds of the best F1, changes one class at a time to where most recordings are
     exact, until no class can be bettered; of the two ends the better one, 0.5's of equals. No other set that differs in
-    one class is better; one that differs in several may be.
+    one class is better; one that differs in several may be. Classes with fewer than `LEAST_POSITIVES` keep 0.5.
 
     Args:
       labels: [R, C], 0 or 1.
@@ -82,7 +84,7 @@ def _climbed(labels: np.ndarray, probabilities: np.ndarray, start: np.ndarray) -
     right = (probabilities >= values) == labels
     for _ in range(_PASSES):
         before = values.copy()
-        for column in range(labels.shape[1]):
+        for column in np.flatnonzero(labels.sum(axis=0) >= LEAST_POSITIVES):
             others = np.delete(right, column, axis=1).all(axis=1)  # exact but for this class
             found, truth = probabilities[others, column], labels[others, column]
             tried = _candidates(found)
