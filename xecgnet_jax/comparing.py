@@ -93,7 +93,7 @@ def compare_runs(
         result["thresholds"] = {
             "name": thresholds,
             "values": {
-                run_names[one]: dict(zip(one.run.classes, one.run.thresholds(thresholds).values.tolist(), strict=True))
+                run_names[one]: one.run.thresholds(thresholds).by_class(one.run.classes)
                 for one in (*sides[0], *members)
             },
         }

@@ -22,7 +22,6 @@ from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict, window_length
 from xecgnet_jax.data.records import LEADS, RATE
 from xecgnet_jax.errors import ExportError
-from xecgnet_jax.evaluation.thresholds import half
 from xecgnet_jax.export_function import Function, recording_function
 from xecgnet_jax.files import write_bytes
 from xecgnet_jax.model import BIN
@@ -103,10 +102,9 @@ def jax_archive(run: Run, samples: int | None = None) -> tuple[bytes, Function]:
 def about(run: Run, samples: int | None) -> str:
     """What a file says of itself, as JSON: how to feed it, how to read it, where it comes from."""
     window = run.config.data.window
-    thresholds = {"0.5": half(len(run.classes))} | (run.chosen or {})
     value = {
         "classes": list(run.classes),
-        "thresholds": {name: [float(one) for one in chosen.values] for name, chosen in thresholds.items()},
+        "thresholds": {one.name: one.values.tolist() for one in run.all_thresholds()},
         "leads": list(LEADS),
         "rate": RATE,
         "units": UNITS,

@@ -43,7 +43,7 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Re
 def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Refused]) -> str:
     """An object for each recording on a line of its own; what is undefined is null."""
     lines = []
-    threshold = {"name": thresholds.name, "values": by_class(run, thresholds)}
+    threshold = {"name": thresholds.name, "values": thresholds.by_class(run.classes)}
     for one in outcomes:
         values = _read_values(run, one) if isinstance(one, Predicted) else _refused_values(one)
         values = {"path": shown(one.path), "id": _name(one), **values, "thresholds": threshold, "step": run.step}
@@ -68,10 +68,6 @@ def _read_values(run: Run, one: Predicted) -> dict[str, Any]:
 def _refused_values(one: Refused) -> dict[str, Any]:
     nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
     return {**nothing, "warnings": [], "error": plain(one.reason), "picture": None}
-
-
-def by_class(run: Run, thresholds: Thresholds) -> dict[str, float]:
-    return dict(zip(run.classes, thresholds.values.tolist(), strict=True))
 
 
 def screen_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted], *, most: int | None = None) -> str:
@@ -112,6 +108,6 @@ def _labels(run: Run, thresholds: Thresholds, one: Predicted) -> str:
     values = dict(zip(run.classes, one.probabilities.tolist(), strict=True))
     if one.labels:
         return ", ".join(f"{name} {values[name]:.2f}" for name in one.labels)
-    needed = by_class(run, thresholds)  # above 0, since no probability reaches its own
+    needed = thresholds.by_class(run.classes)  # above 0, since no probability reaches its own
     nearest = max(values, key=lambda name: values[name] / needed[name])
     return f"none (nearest {nearest} {values[nearest]:.2f} of {needed[nearest]:.2f})"

@@ -61,7 +61,7 @@ def evaluate_run(
     suffix = "" if thresholds == "0.5" else f"-{thresholds}"
     metrics_file, report_file = found.folder / f"metrics{suffix}.json", found.folder / f"report{suffix}.html"
     of: dict[str, Any] = {
-        "thresholds": {"name": chosen.name, "values": dict(zip(run.classes, chosen.values.tolist(), strict=True))},
+        "thresholds": {"name": chosen.name, "values": chosen.by_class(run.classes)},
         "made_from": found.made_from,
         "trained_on": found.trained_on,
         "epochs": len(training),

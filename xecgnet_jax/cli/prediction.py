@@ -62,7 +62,7 @@ def run(words: list[str]) -> None:
     from xecgnet_jax.evaluation.table import thresholds_lines
     from xecgnet_jax.files import write_text
     from xecgnet_jax.prediction import Predicted, Refused, predict_sources
-    from xecgnet_jax.prediction_files import SHOWN, by_class, csv_text, jsonl_text, screen_text
+    from xecgnet_jax.prediction_files import SHOWN, csv_text, jsonl_text, screen_text
     from xecgnet_jax.runs import load_run
 
     run = load_run(arguments.run)
@@ -91,7 +91,7 @@ def run(words: list[str]) -> None:
     print(screen_text(run, thresholds, found, most=None if arguments.output is None else SHOWN))
     count = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
     print(f"\n{count}, checkpoint {run.step} of {run.workdir}")
-    print("\n".join(thresholds_lines(thresholds.name, by_class(run, thresholds))))
+    print("\n".join(thresholds_lines(thresholds.name, thresholds.by_class(run.classes))))
     if arguments.output is not None:
         print(f"written: {arguments.output}")
     if arguments.plot is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from xecgnet_jax.evaluation.table import GROUP_NAMES, clipped, figure, wrapped
+from xecgnet_jax.evaluation.wording import signed
 
 #: The longest name of a side that a heading shows whole.
 _NAME = 15
@@ -40,7 +41,7 @@ def _differences(result: dict[str, Any]) -> list[str]:
         verdict = {"better": f"{names[0]} better", "worse": f"{names[1]} better"}.get(
             entry["verdict"], entry["verdict"]
         )
-        difference = _signed(entry["difference"])
+        difference = "–" if entry["difference"] is None else signed(entry["difference"])
         lines.append(
             f"{entry['label']:<33}{sides}{difference:>12}   {_interval(entry['interval']):<18}{verdict}".rstrip()
         )
@@ -74,11 +75,4 @@ def _side(spread: dict[str, Any]) -> str:
 
 
 def _interval(interval: list[float] | None) -> str:
-    return "–" if interval is None else f"{_signed(interval[0])} to {_signed(interval[1])}"
-
-
-def _signed(value: float | None) -> str:
-    if value is None:
-        return "–"
-    text = f"{abs(value):.3f}"
-    return text if not float(text) else f"{'+' if value > 0 else '−'}{text}"
+    return "–" if interval is None else f"{signed(interval[0])} to {signed(interval[1])}"

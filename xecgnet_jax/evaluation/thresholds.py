@@ -6,6 +6,7 @@ checkpoint, and everything else reads them there. So none can be chosen on recor
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
@@ -32,6 +33,10 @@ class Thresholds(NamedTuple):
 
     name: ThresholdName
     values: np.ndarray
+
+    def by_class(self, classes: Sequence[str]) -> dict[str, float]:
+        """The value of each of the C classes."""
+        return dict(zip(classes, self.values.tolist(), strict=True))
 
 
 def half(classes: int) -> Thresholds:

@@ -101,10 +101,10 @@ def _of_group(entry: dict[str, Any], what: str, tests: list[dict[str, Any]], one
 def _conclusion(entry: dict[str, Any], tests: list[dict[str, Any]], one: str, other: str) -> str:
     """The difference, its interval, the exact test of a single pair of runs, and what they say."""
     interval, verdict = entry["interval"], entry["verdict"]
-    known = "no interval" if interval is None else f"95 % interval {_signed(interval[0])} to {_signed(interval[1])}"
+    known = "no interval" if interval is None else f"95 % interval {signed(interval[0])} to {signed(interval[1])}"
     p = tests[0]["p"] if tests and entry["method"] == "bootstrap" else None
     known += "" if p is None else f"; exact McNemar p {_probability(p)}"
-    difference = f"the difference of {_signed(entry['difference'])} ({known})"
+    difference = f"the difference of {signed(entry['difference'])} ({known})"
     if verdict in ("better", "worse"):
         return f"{difference} is more than chance explains: {_better(entry, one, other)}."
     if verdict == "undefined":
@@ -139,7 +139,7 @@ def _shown(side: dict[str, Any]) -> str:
     return f"{side['mean']:.3f}" + ("" if side["sd"] is None else f" ± {side['sd']:.3f}")
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     """+0.034, −0.069; what rounds to nothing has no sign."""
     text = f"{abs(value):.3f}"
     return text if not float(text) else f"{'+' if value > 0 else '−'}{text}"

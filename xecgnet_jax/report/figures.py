@@ -5,14 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from xecgnet_jax.evaluation.table import GROUP_NAMES
+from xecgnet_jax.evaluation.table import figure as number
 from xecgnet_jax.report.contents import Contents
 
-_GROUPS = {
-    "all": "all recordings",
-    "single_label": "one class",
-    "multi_label": "several classes",
-    "no_label": "none of the classes",
-}
 _COLUMNS = ("precision", "recall", "f1", "auroc", "average_precision", "brier", "calibration_error")
 
 
@@ -67,10 +63,6 @@ class LabelSet(NamedTuple):
     instead: list[str]
 
 
-def number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
-
-
 def figure(row: Mapping[str, Any], name: str) -> Figure:
     """A figure with its interval."""
     value = row[name]
@@ -86,7 +78,7 @@ def figure(row: Mapping[str, Any], name: str) -> Figure:
 def exact_figures(metrics: Mapping[str, Any]) -> list[Headline]:
     """Subset accuracy of all recordings and of each group that has some."""
     return [
-        Headline(_GROUPS[group], figure(row, "accuracy"), f"{row['exact']:,} of {row['recordings']:,}")
+        Headline(GROUP_NAMES[group], figure(row, "accuracy"), f"{row['exact']:,} of {row['recordings']:,}")
         for group, row in metrics["subset_accuracy"].items()
         if row["recordings"] or group in ("all", "multi_label")
     ]
