@@ -22,7 +22,7 @@ from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict, window_length
 from xecgnet_jax.data.records import LEADS, RATE
 from xecgnet_jax.errors import ExportError
-from xecgnet_jax.export_function import Function, recording_function
+from xecgnet_jax.export_function import ABOUT, Function, recording_function
 from xecgnet_jax.files import write_bytes
 from xecgnet_jax.model import BIN
 from xecgnet_jax.runs import Run, load_run
@@ -32,8 +32,8 @@ Format = Literal["jax", "onnx"]
 
 #: Ending of the file of each format.
 SUFFIXES: dict[Format, str] = {"jax": ".zip", "onnx": ".onnx"}
-#: Of the archive: what the file says of itself, and the serialised network.
-ABOUT, NETWORK = "about.json", "network.bin"
+#: Of the archive: the serialised network, beside `ABOUT`.
+NETWORK = "network.bin"
 #: The program is lowered for all of them, wherever it is exported.
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 #: Largest difference from the checkpoint's own predictions.

@@ -20,6 +20,9 @@ from xecgnet_jax.runs import Run
 
 Function = Callable[[Any], dict[str, Any]]
 
+#: Where a file, of either format, says what it is.
+ABOUT = "about.json"
+
 
 def recording_function(run: Run) -> Function:
     """Recordings in mV [B, T, 12] → what a file gives, by name.

@@ -16,12 +16,10 @@ import numpy as np
 
 from xecgnet_jax.data.records import LEADS
 from xecgnet_jax.errors import ExportError
-from xecgnet_jax.export_function import Function, network_function, recording_function
+from xecgnet_jax.export_function import ABOUT, Function, network_function, recording_function
 from xecgnet_jax.model import BIN
 from xecgnet_jax.runs import Run
 
-#: Name of the metadata that holds what the file says of itself.
-ABOUT = "about.json"
 #: Version of ONNX's operators: the oldest with all that is used here, for the sake of older runtimes.
 OPSET = 18
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +55,19 @@ class Run:
 
     def predict(self, pack: Pack, rows: np.ndarray, *, batch_size: int = 32, progress: bool = False) -> np.ndarray:
         """Class probabilities [n, C] of whole recordings, with the window that the run was trained with."""
-        signal = partial(_of_rows, pack.signal, rows)
-        return self.predict_signals(signal, pack.lengths[rows], batch_size=batch_size, progress=progress).probabilities
+        return self.predict_rows(pack, rows, batch_size=batch_size, progress=progress).probabilities
+
+    def predict_rows(
+        self, pack: Pack, rows: np.ndarray, *, maps: bool = False, batch_size: int = 32, progress: bool = False
+    ) -> Predictions:
+        """What the network says of recordings of a pack; see `predict_signals`."""
+        return self.predict_signals(
+            lambda position: pack.signal(int(rows[position])),
+            pack.lengths[rows],
+            maps=maps,
+            batch_size=batch_size,
+            progress=progress,
+        )
 
     def predict_signals(
         self,
@@ -117,10 +128,6 @@ class Run:
     def _inference(self) -> Predict:
         """Compiled once a run, however often it predicts."""
         return make_predict(self.model.apply)
-
-
-def _of_rows(signal: Callable[[int], np.ndarray], rows: np.ndarray, position: int) -> np.ndarray:
-    return signal(int(rows[position]))
 
 
 def load_run(path: Path) -> Run:

@@ -115,13 +115,7 @@ def score(
     probabilities = _kept(folder, made_from, run.classes)
     found = None
     if probabilities is None:
-        probabilities, found = run.predict_signals(
-            lambda position: pack.signal(int(rows[position])),
-            pack.lengths[rows],
-            maps=maps,
-            batch_size=batch_size,
-            progress=progress,
-        )
+        probabilities, found = run.predict_rows(pack, rows, maps=maps, batch_size=batch_size, progress=progress)
         for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
             old.unlink(missing_ok=True)  # all that is in the folder belongs together
         text = _csv(run, ids, probabilities, labels)
@@ -146,14 +140,7 @@ def maps_of(scored: Scored, pack: Pack, *, batch_size: int = 32, progress: bool 
     """The maps of each recording; the network runs again where they are not at hand."""
     if scored.maps is not None:
         return scored.maps
-    rows = scored.rows
-    found = scored.run.predict_signals(
-        lambda position: pack.signal(int(rows[position])),
-        pack.lengths[rows],
-        maps=True,
-        batch_size=batch_size,
-        progress=progress,
-    )
+    found = scored.run.predict_rows(pack, scored.rows, maps=True, batch_size=batch_size, progress=progress)
     return found.maps or []
 
 
