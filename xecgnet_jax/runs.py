@@ -20,7 +20,7 @@ from xecgnet_jax.data.records import LEADS
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.predict import Predict, Predictions, make_predict, predict_recordings
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
-from xecgnet_jax.model import BIN, XECGNet
+from xecgnet_jax.model import BIN, Collapsed, XECGNet, collapse
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
 from xecgnet_jax.training.state import build_model
 
@@ -91,8 +91,8 @@ class Run:
         windows = len(evaluation_windows(lengths, window=window, length=length)[0])
         with tqdm(total=windows, unit="window", desc="predict", disable=None if progress else True) as bar:
             return predict_recordings(
-                self._inference,
-                self.variables,
+                self._predict,
+                self._collapsed.variables,
                 signal,
                 lengths,
                 window=window,
@@ -125,9 +125,13 @@ class Run:
         return [half(len(self.classes)), *(self.chosen or {}).values()]
 
     @cached_property
-    def _inference(self) -> Predict:
+    def _collapsed(self) -> Collapsed:
+        return collapse(self.model, self.variables)
+
+    @cached_property
+    def _predict(self) -> Predict:
         """Compiled once a run, however often it predicts."""
-        return make_predict(self.model.apply)
+        return make_predict(self._collapsed.apply)
 
 
 def load_run(path: Path) -> Run:

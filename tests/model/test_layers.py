@@ -6,11 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve, pool
-from xecgnet_jax.model.layers import Bottleneck, Norm, average, conv, keep, max_pool3
+from xecgnet_jax.model.layers import Bottleneck, Conv, Filter, Norm, average, keep, max_pool3, normalised
+from xecgnet_jax.model.layers import convolve as convolve_ours
 
 
 def draw(seed, *shape):
@@ -26,19 +28,42 @@ def mask(lengths, time):
 def test_convolution_pads_with_zeros_on_both_sides(time, width, bias):
     x, kernel, offset = draw(0, 2, time, 5), draw(1, width, 5, 4), draw(2, 4)
     params = {"kernel": kernel, "bias": offset} if bias else {"kernel": kernel}
-    ours = conv(4, width, bias=bias, name=None).apply({"params": params}, x)
+    ours = convolve_ours(x, Conv(4, width, bias=bias).apply({"params": params}, 5))
     expected = [convolve(one.astype(np.float64), kernel, offset if bias else 0.0) for one in x]
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_kernels_begin_glorot_uniform_and_biases_at_zero():
-    params = conv(64, 3, bias=True, name=None).init(jax.random.key(3), jnp.zeros((1, 4, 32)))["params"]
+    params = Conv(64, 3, bias=True).init(jax.random.key(3), 32)["params"]
     limit = np.sqrt(6 / (3 * 32 + 3 * 64))
     kernel = np.asarray(params["kernel"])
     assert np.abs(kernel).max() <= limit
     assert np.abs(kernel).max() > 0.99 * limit
     assert kernel.std() == pytest.approx(limit / np.sqrt(3), rel=0.03)
     assert not np.any(params["bias"])
+
+
+def test_convolution_in_bfloat16_is_that_of_rounded_numbers():
+    x, kernel, offset = draw(0, 2, 9, 5), draw(1, 3, 5, 4), draw(2, 4)
+    ours = convolve_ours(x, Filter(kernel, offset), jnp.bfloat16)
+    assert ours.dtype == jnp.bfloat16
+    rounded = [np.asarray(jnp.asarray(one, jnp.bfloat16), np.float64) for one in (x, kernel, offset)]
+    expected = [convolve(one, rounded[1], rounded[2]) for one in rounded[0]]
+    np.testing.assert_allclose(np.asarray(ours, np.float64), expected, rtol=0, atol=0.05)
+
+
+def norm_of(variables, x, *, train, valid):
+    """The layer applied to a signal: its output and updated statistics."""
+    features = x.shape[-1]
+
+    class Layer(nn.Module):
+        @nn.compact
+        def __call__(self, x):
+            return normalised(x, Norm(features, name="norm"), train=train, valid=valid)
+
+    named = {collection: {"norm": values} for collection, values in variables.items()}
+    y, updated = Layer().apply(named, x, mutable=["batch_stats"])
+    return y, {"batch_stats": updated["batch_stats"]["norm"]}
 
 
 def norm_variables(features):
@@ -51,7 +76,7 @@ def norm_variables(features):
 
 def test_norm_in_training_uses_the_batch_and_moves_the_running_statistics():
     x, variables = 3 + 2 * draw(4, 3, 7, 5), norm_variables(5)
-    ours, updated = Norm().apply(variables, x, train=True, valid=None, mutable=["batch_stats"])
+    ours, updated = norm_of(variables, x, train=True, valid=None)
     flat = x.reshape(-1, 5).astype(np.float64)
     mean, variance = flat.mean(axis=0), np.mean((flat - flat.mean(axis=0)) ** 2, axis=0)
     params, running = variables["params"], variables["batch_stats"]
@@ -64,7 +89,7 @@ def test_norm_in_training_uses_the_batch_and_moves_the_running_statistics():
 
 def test_norm_in_inference_uses_the_running_statistics_and_leaves_them():
     x, variables = draw(6, 3, 7, 5), norm_variables(5)
-    ours, updated = Norm().apply(variables, x, train=False, valid=None, mutable=["batch_stats"])
+    ours, updated = norm_of(variables, x, train=False, valid=None)
     params, running = variables["params"], variables["batch_stats"]
     expected = (x - running["mean"]) / np.sqrt(running["var"] + 1.001e-5) * params["scale"] + params["bias"]
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
@@ -78,14 +103,14 @@ def test_norm_keeps_the_digits_of_a_small_spread_about_a_large_mean():
         "params": {"scale": np.ones(3, np.float32), "bias": np.zeros(3, np.float32)},
         "batch_stats": {"mean": np.zeros(3, np.float32), "var": np.zeros(3, np.float32)},
     }
-    _, updated = Norm().apply(variables, x, train=True, valid=None, mutable=["batch_stats"])
+    _, updated = norm_of(variables, x, train=True, valid=None)
     variance = x.reshape(-1, 3).astype(np.float64).var(axis=0)
     np.testing.assert_allclose(updated["batch_stats"]["var"], 0.01 * variance, rtol=1e-3)
 
 
 @jax.jit
 def masked_norm(variables, x, valid):
-    return Norm().apply(variables, x, train=True, valid=valid, mutable=["batch_stats"])
+    return norm_of(variables, x, train=True, valid=valid)
 
 
 @settings(max_examples=30, deadline=None)
@@ -138,9 +163,10 @@ def test_pooling_is_reduce_window_and_the_plain_rewrite(pools, time):
 
 
 def test_pooling_shares_the_gradient_between_ties():
-    """In a flat stretch every sample gets a third, and the gradients of a window still sum to the cotangent."""
-    gradient = jax.grad(lambda x: jnp.sum(max_pool3(x)))(jnp.zeros((1, 6, 1)))
-    np.testing.assert_allclose(gradient, np.full((1, 6, 1), 1 / 3), rtol=1e-6)
+    """In a flat stretch every sample gets some, and the gradients of a window still sum to the cotangent."""
+    gradient = np.asarray(jax.grad(lambda x: jnp.sum(max_pool3(x)))(jnp.zeros((1, 6, 1))))
+    assert gradient.min() > 0
+    np.testing.assert_allclose(gradient.reshape(2, 3).sum(axis=1), 1, rtol=1e-6)
 
 
 def test_average_and_keep_leave_the_padding_out():
@@ -148,6 +174,10 @@ def test_average_and_keep_leave_the_padding_out():
     expected = [x[0].mean(axis=0), x[1, :2].mean(axis=0), x[2, 0]]
     np.testing.assert_allclose(average(jnp.asarray(x), jnp.asarray(valid)), expected, rtol=1e-5)
     np.testing.assert_allclose(average(jnp.asarray(x), None), x.mean(axis=1), rtol=1e-5, atol=1e-7)
+    weights = np.array([1, 3, 0, 2, 1], np.float32)
+    expected = np.average(np.where(np.arange(5)[:, None] == 2, 0, x), axis=1, weights=weights)
+    hole = np.where(np.arange(5)[:, None] == 2, np.nan, x)  # what counts nothing may hold anything
+    np.testing.assert_allclose(average(jnp.asarray(hole), weights[None, :, None]), expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(keep(jnp.asarray(x), jnp.asarray(valid)), x * valid)
     assert keep(x, None) is x
 

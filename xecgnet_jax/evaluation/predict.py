@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from functools import partial
+from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.data.batches import Standardisation, Window, evaluation_windows, gather, whole_bins
-from xecgnet_jax.model import BIN, Outputs, bin_edges, probabilities
+from xecgnet_jax.model import BIN, Outputs, Repeat, bin_edges, probabilities, quarter_steps, without_zeros
 
-#: (variables, signal [B, T, 12], bins [B] or None) → (probabilities [B, C], the network's outputs)
-Predict = Callable[[Any, jax.Array, jax.Array | np.ndarray | None], tuple[jax.Array, Outputs]]
+
+class Predict(Protocol):
+    """(variables, signal [B, T, 12], bins [B] or None) → (probabilities [B, C], the network's outputs)."""
+
+    def __call__(
+        self, variables: Any, signal: jax.Array, bins: jax.Array | np.ndarray | None, repeat: Repeat | None = None
+    ) -> tuple[jax.Array, Outputs]: ...
 
 
 class Maps(NamedTuple):
@@ -47,9 +53,11 @@ class Predictions(NamedTuple):
 def make_predict(apply: Callable[..., Any]) -> Predict:
     """The jitted inference step of a model's `apply`."""
 
-    @jax.jit
-    def predict(variables: Any, signal: jax.Array, bins: jax.Array | None) -> tuple[jax.Array, Outputs]:
-        outputs: Outputs = apply(variables, signal, train=False, bins=bins)
+    @partial(jax.jit, static_argnames="repeat")
+    def predict(
+        variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: Repeat | None = None
+    ) -> tuple[jax.Array, Outputs]:
+        outputs: Outputs = apply(variables, signal, train=False, bins=bins, repeat=repeat)
         return probabilities(outputs), outputs
 
     return predict
@@ -91,20 +99,22 @@ def predict_recordings(
     recordings, starts = evaluation_windows(lengths, window=window, length=length)
     total: np.ndarray | None = None
     of_windows: list[Maps | None] = [None] * len(recordings)
-    for rows, samples in _batches(lengths, recordings, window, length, batch_size):
-        batch, _ = gather(signal, recordings[rows], starts[rows], samples, standardisation)
+    for rows, samples, repeat in _batches(lengths, recordings, window, length, batch_size):
+        # What a repeated bin stands for is left out at the beginning of the window.
+        left_out = 0 if repeat is None else repeat.more * BIN
+        batch, _ = gather(signal, recordings[rows], starts[rows] + left_out, samples, standardisation)
         bins = None
         if window == "whole" and np.any(whole_bins(lengths[recordings[rows]]) * BIN < samples):
             bins = np.ones(batch_size, np.int32)
             bins[: len(rows)] = whole_bins(lengths[recordings[rows]])
         padded = np.pad(batch, ((0, batch_size - len(rows)), (0, 0), (0, 0)))
-        found, outputs = predict(variables, jnp.asarray(padded), bins)
+        found, outputs = predict(variables, jnp.asarray(padded), bins, repeat)
         result = np.asarray(found)[: len(rows)]
         if total is None:
             total = np.zeros((len(lengths), result.shape[1]), np.float64)
         np.add.at(total, recordings[rows], result)
         if maps:
-            edges = bin_edges(samples)
+            edges = bin_edges(samples + left_out)
             # One transfer for the batch, not one for every recording.
             attention, responses = (
                 None if a is None else np.asarray(a) for a in (outputs.attention, outputs.responses)
@@ -155,21 +165,22 @@ def _joined(windows: list[Maps]) -> Maps:
 
 def _batches(
     lengths: np.ndarray, recordings: np.ndarray, window: Window, length: int, batch_size: int
-) -> Iterator[tuple[np.ndarray, int]]:
-    """(rows of the window list, samples of the batch). Whole recordings go by length, in few shapes."""
-    if window != "whole":
+) -> Iterator[tuple[np.ndarray, int, Repeat | None]]:
+    """(rows of the window list, samples of the batch, the bin that is repeated).
+
+    Recordings whose windows are not cut go by length, in few shapes.
+    """
+    if window == "crop":
         for first in range(0, len(recordings), batch_size):
-            yield np.arange(first, min(first + batch_size, len(recordings))), length
+            yield np.arange(first, min(first + batch_size, len(recordings))), length, None
         return
-    bins = whole_bins(lengths[recordings])
-    order = np.argsort(bins, kind="stable")
+    samples = lengths[recordings]
+    bins = whole_bins(samples)
+    order = np.argsort(samples if window == "pad" else bins, kind="stable")
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]
+        if window == "pad":
+            yield rows, *without_zeros(int(samples[rows[-1]]), length)
+            continue
         shortest, longest = int(bins[rows[0]]), int(bins[rows[-1]])
-        yield rows, BIN * (longest if shortest == longest else _rounded_up(longest))
-
-
-def _rounded_up(bins: int) -> int:
-    """`bins` in steps of at most a quarter, so that a long-tailed corpus compiles few shapes."""
-    step = max(1, 2 ** (bins.bit_length() - 3))
-    return -(-bins // step) * step
+        yield rows, BIN * (longest if shortest == longest else quarter_steps(longest)), None

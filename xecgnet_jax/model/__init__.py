@@ -1,5 +1,26 @@
 """The network: pure functions from signal to logits and maps."""
 
-from xecgnet_jax.model.xecgnet import BIN, Outputs, XECGNet, bin_edges, probabilities
+from xecgnet_jax.model.collapse import Collapsed, collapse
+from xecgnet_jax.model.xecgnet import (
+    BIN,
+    Outputs,
+    Repeat,
+    XECGNet,
+    bin_edges,
+    probabilities,
+    quarter_steps,
+    without_zeros,
+)
 
-__all__ = ["BIN", "Outputs", "XECGNet", "bin_edges", "probabilities"]
+__all__ = [
+    "BIN",
+    "Collapsed",
+    "Outputs",
+    "Repeat",
+    "XECGNet",
+    "bin_edges",
+    "collapse",
+    "probabilities",
+    "quarter_steps",
+    "without_zeros",
+]

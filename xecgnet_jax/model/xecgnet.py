@@ -12,8 +12,21 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jax.typing import DTypeLike
 
-from xecgnet_jax.model.layers import Bottleneck, Norm, average, conv, keep, kernel_init, max_pool3
+from xecgnet_jax.model.layers import (
+    Bottleneck,
+    Conv,
+    Norm,
+    average,
+    convolve,
+    keep,
+    kernel_init,
+    max_pool3,
+    normalised,
+    wide,
+)
+from xecgnet_jax.model.merging import LEAST, merged_pair, output_moments
 
 #: Features of the backbone's convolutions; a max pool follows each group.
 BACKBONE: tuple[tuple[int, ...], ...] = (
@@ -23,6 +36,8 @@ BACKBONE: tuple[tuple[int, ...], ...] = (
     (512, 512, 512),
     (512, 256, 128),
 )
+#: Groups of two that are merged in training, where it saves time (docs/performance.md): their outputs are the largest.
+MERGED = (0, 1)
 #: Samples per bin of the maps: five pools of stride 3 (0.486 s at 500 Hz).
 BIN: int = 3 ** len(BACKBONE)
 
@@ -41,6 +56,53 @@ def bin_edges(samples: int) -> np.ndarray:
     for fine, coarse in zip(sizes[-2::-1], sizes[:0:-1], strict=True):
         edges = np.clip(3 * edges - (3 * coarse - fine) // 2, 0, fine)
     return edges
+
+
+class Repeat(NamedTuple):
+    """One bin of a constant stretch that stands for all of them: what was left out is put into averages and maps.
+
+    Attributes:
+      bin: its place.
+      more: how many more like it there are.
+    """
+
+    bin: int
+    more: int
+
+    def counts(self, bins: int) -> np.ndarray:
+        """[bins] int64, how many each of `bins` bins stands for."""
+        return 1 + self.more * (np.arange(bins) == self.bin)
+
+
+def without_zeros(longest: int, length: int) -> tuple[int, Repeat | None]:
+    """A window of `length` samples that begins with zeros, without most of them: the same network at a lower cost.
+
+    Far from the window's beginning and from the first sample that is not zero, all bins are the same. What is left out
+    is whole bins, so that poolings and convolutions meet the rest as before.
+
+    Args:
+      longest: samples at the end of the window that may be other than zero.
+      length: of the window.
+
+    Returns:
+      (samples to compute: the window's last ones, what to give the network as `repeat`); (length, None) where nothing
+      can be left out. Few different numbers of samples come of many `longest`.
+    """
+    # The backbone looks this far beyond a bin: n convolutions reach n positions, which are 3^level samples apart.
+    reach = sum(len(group) * 3**level for level, group in enumerate(BACKBONE))
+    # Bins on each side that differ because of it, and because the two bottlenecks look one bin further.
+    before = -(-reach // BIN) + 2
+    needed = longest + (before + 3) * BIN + reach
+    more = (length - needed) // BIN
+    total = length // BIN
+    more = total - quarter_steps(total - more)
+    return (length, None) if more <= 0 else (length - more * BIN, Repeat(before, more))
+
+
+def quarter_steps(bins: int) -> int:
+    """`bins`, rounded up in steps of at most a quarter, so that many lengths make few shapes to compile."""
+    step = max(1, 2 ** (bins.bit_length() - 3))
+    return -(-bins // step) * step
 
 
 class Outputs(NamedTuple):
@@ -72,21 +134,38 @@ class Backbone(nn.Module):
 
     width: float
     activation: Literal["none", "relu"]
+    merge: bool
+    compute: DTypeLike | None
 
     @nn.compact
     def __call__(self, x: jax.Array, *, train: bool, bins: jax.Array | None) -> jax.Array:
         index = 0
         for level, group in enumerate(BACKBONE):
-            valid = _valid(bins, x.shape[1], BIN // 3**level)
+            valid = valid_bins(bins, x.shape[1], BIN // 3**level)
             x = keep(x, valid)
-            for features in group:
-                x = conv(_scaled(features, self.width), 3, bias=True, name=f"conv_{index}")(x)
-                x = Norm(name=f"norm_{index}")(x, train=train, valid=valid)
-                if self.activation == "relu":
-                    x = nn.relu(x)
-                index += 1
+            features = [scaled_features(one, self.width) for one in group]
+            convs = [Conv(one, 3, bias=True, name=f"conv_{index + i}") for i, one in enumerate(features)]
+            norms = [Norm(one, name=f"norm_{index + i}") for i, one in enumerate(features)]
+            index += len(group)
+            linear = self.merge and train and self.activation == "none" and bins is None
+            if linear and level in MERGED and x.shape[1] >= LEAST:
+                x = self._pair(x, convs, norms)
+            else:
+                for conv, norm in zip(convs, norms, strict=True):
+                    x = convolve(x, conv(x.shape[-1]), self.compute)
+                    x = normalised(x, norm, train=train, valid=valid)
+                    if self.activation == "relu":
+                        x = nn.relu(x)
             x = max_pool3(x)
         return x
+
+    def _pair(self, x: jax.Array, convs: list[Conv], norms: list[Norm]) -> jax.Array:
+        """A group of two layers in training, as one convolution."""
+        first = convs[0](x.shape[-1])
+        second = convs[1](first.kernel.shape[-1])
+        of_first, *ends = output_moments(x, first)
+        x = merged_pair(x, first, norms[0](of_first), second, (ends[0], ends[1]), self.compute)
+        return normalised(x, norms[1], train=True, valid=None)
 
 
 class AttentionBranch(nn.Module):
@@ -95,18 +174,22 @@ class AttentionBranch(nn.Module):
     classes: int
     width: float
     head: Literal["gap", "conv"]
+    compute: DTypeLike | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, valid: jax.Array | None) -> tuple[jax.Array, jax.Array, jax.Array]:
-        x = Bottleneck(_scaled(256, self.width), name="bottleneck")(x, train=train, valid=valid)
-        x = Norm(name="norm")(x, train=train, valid=valid)
-        responses = keep(nn.relu(conv(self.classes, 1, bias=False, name="responses")(x)), valid)
+    def __call__(
+        self, x: jax.Array, *, train: bool, valid: jax.Array | None, weights: jax.Array | None
+    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        x = Bottleneck(scaled_features(256, self.width), self.compute, name="bottleneck")(x, train=train, valid=valid)
+        x = normalised(x, Norm(x.shape[-1], name="norm"), train=train, valid=valid)
+        responses = convolve(x, Conv(self.classes, 1, name="responses")(x.shape[-1]), self.compute)
+        responses = wide(keep(nn.relu(responses), valid))
         evidence = responses
         if self.head == "conv":
-            evidence = conv(self.classes, 1, bias=False, name="head")(responses)
-        attention = conv(1, 1, bias=False, name="attention")(responses)
-        attention = nn.sigmoid(Norm(name="attention_norm")(attention, train=train, valid=valid))
-        return average(evidence, valid), keep(attention, valid)[..., 0], responses
+            evidence = convolve(responses, Conv(self.classes, 1, name="head")(self.classes))
+        attention = convolve(responses, Conv(1, 1, name="attention")(self.classes))
+        attention = nn.sigmoid(normalised(attention, Norm(1, name="attention_norm"), train=train, valid=valid))
+        return average(evidence, weights), keep(attention, valid)[..., 0], responses
 
 
 class PerceptionBranch(nn.Module):
@@ -114,12 +197,13 @@ class PerceptionBranch(nn.Module):
 
     classes: int
     width: float
+    compute: DTypeLike | None
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, valid: jax.Array | None) -> jax.Array:
-        x = Bottleneck(_scaled(256, self.width), name="bottleneck")(x, train=train, valid=valid)
-        x = average(x, valid)
-        x = nn.Dense(_scaled(512, self.width), kernel_init=kernel_init, name="dense_0")(x)
+    def __call__(self, x: jax.Array, *, train: bool, valid: jax.Array | None, weights: jax.Array | None) -> jax.Array:
+        x = Bottleneck(scaled_features(256, self.width), self.compute, name="bottleneck")(x, train=train, valid=valid)
+        x = average(x, weights)
+        x = nn.Dense(scaled_features(512, self.width), kernel_init=kernel_init, name="dense_0")(x)
         return nn.Dense(self.classes, kernel_init=kernel_init, name="dense_1")(x)
 
 
@@ -133,6 +217,9 @@ class XECGNet(nn.Module):
         convolution before the average (the Attention Branch Network, and the authors' earlier version).
       activation: between the backbone's layers; "none" is the authors' code.
       attention: False gives the plain backbone with the perception branch as its classifier.
+      compute: type of the convolutions and of what lies between layers; parameters, statistics and outputs are float32.
+      merge: in training, without an activation, compute runs of two convolutions as one (see `merging`). The same
+        numbers but for rounding; False is the slow way, for checking.
     """
 
     classes: int = 9
@@ -140,9 +227,24 @@ class XECGNet(nn.Module):
     attention_head: Literal["gap", "conv"] = "gap"
     activation: Literal["none", "relu"] = "none"
     attention: bool = True
+    compute: Literal["float32", "bfloat16"] = "float32"
+    merge: bool = True
 
-    @nn.compact
-    def __call__(self, signal: jax.Array, *, train: bool = False, bins: jax.Array | None = None) -> Outputs:
+    def setup(self) -> None:
+        compute = None if self.compute == "float32" else jnp.dtype(self.compute)
+        self.backbone = Backbone(self.width, self.activation, self.merge, compute)
+        if self.attention:
+            self.attention_branch = AttentionBranch(self.classes, self.width, self.attention_head, compute)
+        self.perception_branch = PerceptionBranch(self.classes, self.width, compute)
+
+    def __call__(
+        self,
+        signal: jax.Array,
+        *,
+        train: bool = False,
+        bins: jax.Array | None = None,
+        repeat: Repeat | None = None,
+    ) -> Outputs:
         """Applies the network.
 
         Args:
@@ -151,29 +253,41 @@ class XECGNet(nn.Module):
           bins: [B] int32, how many attention bins of each recording are real: its first `bins · BIN`
             samples. The rest is padding that changes nothing. None: all of `signal` is real.
             Needs T to be a multiple of `BIN`.
+          repeat: the bin that stands for several, see `Repeat`; in inference, without `bins`.
 
         Returns:
-          Outputs, with S = ⌈T / 243⌉ attention bins (pooling in steps of 3).
+          Outputs, with S = ⌈T / 243⌉ attention bins (pooling in steps of 3), plus the repeated ones.
         """
         if bins is not None and signal.shape[1] % BIN:
             raise ValueError(f"with bins, the signal's length must be a multiple of {BIN}; got {signal.shape[1]}")
-        features = Backbone(self.width, self.activation, name="backbone")(signal, train=train, bins=bins)
-        valid = _valid(bins, features.shape[1], 1)
+        return self.branches(self.backbone(signal, train=train, bins=bins), train=train, bins=bins, repeat=repeat)
+
+    def branches(
+        self, features: jax.Array, *, train: bool, bins: jax.Array | None, repeat: Repeat | None = None
+    ) -> Outputs:
+        """What follows the backbone: its features [B, S, 128 · width] → Outputs."""
+        if repeat is not None and (train or bins is not None):
+            raise ValueError("a repeated bin is for inference without a mask: leave out train and bins")
+        valid = weights = valid_bins(bins, features.shape[1], 1)
+        if repeat is not None:
+            weights = jnp.asarray(repeat.counts(features.shape[1]), jnp.float32)[None, :, None]
         logits = attention = responses = None
         if self.attention:
-            branch = AttentionBranch(self.classes, self.width, self.attention_head, name="attention_branch")
-            logits, attention, responses = branch(features, train=train, valid=valid)
-            features = features * (1 + attention[..., None])
-        perception = PerceptionBranch(self.classes, self.width, name="perception_branch")
-        return Outputs(logits, perception(features, train=train, valid=valid), attention, responses)
+            logits, attention, responses = self.attention_branch(features, train=train, valid=valid, weights=weights)
+            features = (features * (1 + attention[..., None])).astype(features.dtype)
+        perception = self.perception_branch(features, train=train, valid=valid, weights=weights)
+        if repeat is not None and attention is not None and responses is not None:
+            places = np.repeat(np.arange(attention.shape[1]), repeat.counts(attention.shape[1]))
+            attention, responses = attention[:, places], responses[:, places]
+        return Outputs(logits, perception, attention, responses)
 
 
-def _scaled(features: int, width: float) -> int:
+def scaled_features(features: int, width: float) -> int:
     """`features · width`, kept a multiple of 4 for the bottlenecks."""
     return max(4, 4 * round(features * width / 4))
 
 
-def _valid(bins: jax.Array | None, time: int, samples_per_bin: int) -> jax.Array | None:
+def valid_bins(bins: jax.Array | None, time: int, samples_per_bin: int) -> jax.Array | None:
     """Mask [B, time, 1] of the first `bins · samples_per_bin` positions."""
     if bins is None:
         return None
