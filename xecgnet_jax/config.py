@@ -24,6 +24,9 @@ class ModelConfig:
     """Between the backbone's layers; the authors' code has none."""
     attention: bool = True
     """False: the plain backbone with the perception branch as its classifier."""
+    compute: Literal["float32", "bfloat16"] = "float32"
+    """Type of the convolutions and of what lies between layers; parameters, statistics and losses are float32 always.
+    bfloat16 is for accelerators: on CPUs it is slower."""
 
 
 @dataclass(frozen=True)
@@ -216,6 +219,10 @@ def validate(config: Config) -> None:
         raise ConfigError("attention_head needs the attention branch: leave it out with --no-attention")
 
 
+#: Settings that runs of older versions do not name → what they did.
+_ADDED: dict[tuple[type, str], Any] = {(ModelConfig, "compute"): "float32"}
+
+
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
@@ -232,6 +239,7 @@ def _build(kind: Any, values: Any, where: str) -> Any:
     hints = typing.get_type_hints(kind)
     if unknown := sorted(set(values) - set(hints)):
         raise ConfigError(f"unknown setting {where}{unknown[0]}; possible: {', '.join(hints)}")
+    values = {name: default for (of, name), default in _ADDED.items() if of is kind} | values
     if missing := sorted(set(hints) - set(values)):
         raise ConfigError(f"setting {where}{missing[0]} is missing")
     return kind(**{name: _value(hint, values[name], where + name) for name, hint in hints.items()})

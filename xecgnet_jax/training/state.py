@@ -41,6 +41,7 @@ def build_model(config: ModelConfig, classes: int) -> XECGNet:
         attention_head=config.attention_head,
         activation=config.activation,
         attention=config.attention,
+        compute=config.compute,
     )
 
 
