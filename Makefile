@@ -4,7 +4,7 @@ VENV ?= .venv
 RUNS ?= runs
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow lint format clean
+.PHONY: demo test slow bench lint format clean
 
 # Simulates the embedded corpus, trains on it, scores the held-out part. What is there already is not made again.
 demo: $(VENV)/.installed
@@ -16,6 +16,10 @@ test: $(VENV)/.installed-dev
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# Prints ratios to plain JAX and PyTorch from one run and keeps the figures. BENCH="step inference" runs some of it.
+bench: $(VENV)/.installed-bench
+	$(BIN)/python -m benchmarks $(BENCH) --output $(RUNS)/benchmarks.json
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -37,4 +41,8 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-bench: $(VENV)/.installed-dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev,bench]'
 	touch $@

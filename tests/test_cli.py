@@ -12,6 +12,7 @@ import pytest
 from tests import learnable_corpus
 from tests.training.test_loop import WORDS
 from xecgnet_jax import cli
+from xecgnet_jax.training.log import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -105,6 +106,49 @@ def test_what_is_impossible_is_refused_with_what_is_possible(capsys, words, said
     printed = refused(capsys, cli.train, *words)
     assert said in printed
     assert "Traceback" not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--seed", "1"], "--seed is of one run; a sweep takes --seeds"),
+        (["--gamma=1"], "--gamma is of one run; a sweep takes --gammas"),
+        (["--resume"], "goes on when the same command is given again"),
+        (["--seeds", "1", "1"], "seeds has 1 twice"),
+        (["--seeds", "-1"], "seed is -1; possible: from 0"),
+        (["--gammas", "0", "nan"], "gamma is nan; possible: a finite number"),
+        (["--no-attention", "--gammas", "0", "0.1"], "give --gammas 0 with --no-attention"),
+        (["--no-attention"], "give --gammas 0 with --no-attention"),
+        (["--at-once", "-1"], "at_once is -1; possible: 0 or more"),
+        (["--preset", "quik"], "unknown preset 'quik'"),
+        (["--data-on", "moon"], "moon"),
+    ],
+)
+def test_impossible_sweeps_are_refused_with_what_is_possible(capsys, words, said):
+    printed = refused(capsys, cli.train, "sweep", *words)
+    assert said in printed
+    assert "Traceback" not in printed
+
+
+def test_a_sweep_on_two_devices_makes_runs_that_can_be_compared(corpus, run, tmp_path, capsys):
+    """Three members on two devices: the last is there twice, and written once. The second is as it is alone."""
+    at = WORDS.index("--seed")
+    words = [*WORDS[:at], *WORDS[at + 2 :], "--seeds", "3", "--gammas", "0", "0.01", "0.5", "--data", str(corpus)]
+    command = [sys.executable, "-m", "xecgnet_jax.cli", "train", "sweep", *words, "--workdir", str(tmp_path)]
+    command += ["--cache", str(corpus.parent / "cache")]
+    environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
+    made = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, cwd=ROOT)
+    assert made.returncode == 0, made.stderr
+    runs = [tmp_path / f"seed3-gamma{gamma}" for gamma in ("0", "0.01", "0.5")]
+    assert sorted(tmp_path.iterdir()) == runs
+    assert len(json.loads((runs[0] / "environment.json").read_text())["devices"]) == 2
+    ours, alone = (read_metrics(one) for one in (runs[1], run))
+    assert [record["loss"] for record in ours] == pytest.approx([record["loss"] for record in alone], rel=1e-4)
+    assert (runs[1] / "config.json").read_text() == (run / "config.json").read_text()
+    compare = made.stdout.split("compare them: xecgnet-eval ")[1].split("\n")[0].split()
+    assert compare[:4] == ["compare", *map(str, runs)]
+    assert cli.evaluate([*compare, "--no-progress"]) == 0
+    assert "seed3-gamma0.5" in capsys.readouterr().out
 
 
 def test_a_workdir_without_a_run_cannot_be_scored(corpus, tmp_path, capsys):

@@ -137,3 +137,24 @@ def test_reading_needs_no_jax():
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "[]"
+
+
+#: What takes long to import → the modules that must do without it.
+SLOW = {
+    "jax": ["cli", "cli.training", "cli.scoring", "cli.prediction", "cli.exporting", "cli.sweeping"],
+    "sklearn": ["training.loop", "training.sweep", "runs", "prediction", "export"],
+    "scipy.stats": ["training.loop", "training.sweep", "runs", "prediction", "export"],
+    "tensorboardX": ["runs", "scoring", "comparing", "prediction", "export"],
+    "matplotlib": ["training.loop", "runs", "comparing", "prediction", "export"],
+    "wfdb": ["training.loop", "runs", "scoring", "comparing"],
+    "jinja2": ["training.loop", "runs", "comparing", "prediction", "export"],
+}
+
+
+@pytest.mark.parametrize("module", sorted({module for modules in SLOW.values() for module in modules}))
+def test_nothing_slow_is_imported_that_is_not_used(module):
+    unwanted = sorted(library for library, modules in SLOW.items() if module in modules)
+    code = f"import sys, {PACKAGE}.{module}\nprint(sorted(set({unwanted!r}) & set(sys.modules)))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == "[]"

@@ -23,8 +23,9 @@ from xecgnet_jax.scoring import evaluate_run
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import from_json
 from xecgnet_jax.training.log import read_metrics
-from xecgnet_jax.training.loop import fit, make_batch
+from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.windows import make_batch
 from xecgnet_jax.training.workdir import claimed, read_config
 
 CONFIG = Config(
@@ -123,18 +124,19 @@ def test_another_seed_is_another_run(parts, finished, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finished, tmp_path, number):
-    """The process stops itself in the middle of epoch 2, from within the gathering of a batch."""
+    """The process stops itself in the middle of epoch 2, looking up after every step (the other did more rarely)."""
     workdir = tmp_path / "killed"
     script = tmp_path / "stop.py"
     script.write_text(
         "import os, sys\n"
         "from xecgnet_jax import cli\n"
-        "from xecgnet_jax.training import loop\n"
-        "ordinary = loop.make_batch\n"
-        "def make_batch(config, parts, step):\n"
-        f"    if step == 4: os.kill(os.getpid(), {int(number)})\n"
-        "    return ordinary(config, parts, step)\n"
-        "loop.make_batch = make_batch\n"
+        "from xecgnet_jax.training import bar, loop\n"
+        "loop.LOOK_UP_SECONDS = 0\n"
+        "ordinary = bar.Bar.step\n"
+        "def step(self, step, active):\n"
+        f"    if step == 5: os.kill(os.getpid(), {int(number)})\n"
+        "    ordinary(self, step, active)\n"
+        "bar.Bar.step = step\n"
         "sys.exit(cli.train(sys.argv[1:]))\n"
     )
     words = command(corpus, workdir)

@@ -9,7 +9,7 @@ import optax
 import pytest
 
 from xecgnet_jax.config import Config, OptimiserConfig
-from xecgnet_jax.training.state import build_optimiser, learning_rate
+from xecgnet_jax.training.state import build_model, build_optimiser, init_state, learning_rate
 
 
 def steps(config: OptimiserConfig, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -77,3 +77,30 @@ def test_the_paper_presets_use_it():
         assert preset(name).optimiser == OptimiserConfig("adam", 1e-5, "constant", 0.0, 0.0, 1e-7, 0.0, 0.0)
         assert (preset(name).epochs, preset(name).patience, preset(name).batch_size) == (1000, 50, 32)
         assert preset(name).objective == Config().objective and preset(name).model == Config().model
+
+
+def test_kernels_begin_glorot_uniform_and_the_rest_as_the_model_says():
+    """As `XECGNet.init` draws them: limits by Glorot & Bengio 2010, all kernels and seeds different."""
+    config = Config()
+    optimiser = build_optimiser(config.optimiser, 1, 1)
+    fresh = jax.jit(lambda seed: init_state(config, 9, optimiser, seed).variables)
+    variables, other = fresh(0), fresh(1)
+    expected = build_model(config.model, 9).init(jax.random.key(0), jnp.zeros((1, 243, 12)))
+    assert jax.tree.structure(variables) == jax.tree.structure(dict(expected))
+    seen = set()
+    for (path, leaf), drawn, again in zip(
+        jax.tree.leaves_with_path(variables), jax.tree.leaves(dict(expected)), jax.tree.leaves(other), strict=True
+    ):
+        assert leaf.shape == drawn.shape and leaf.dtype == drawn.dtype
+        if path[-1].key != "kernel":
+            np.testing.assert_array_equal(leaf, drawn)
+            continue
+        limit = np.sqrt(6 / (np.prod(leaf.shape[:-2]) * sum(leaf.shape[-2:])))
+        assert np.abs(leaf).max() <= limit
+        assert np.any(leaf != again)
+        if leaf.size > 1000:
+            assert np.abs(leaf).max() > 0.99 * limit
+            assert np.std(leaf) == pytest.approx(limit / np.sqrt(3), rel=0.03)
+            assert abs(np.mean(leaf)) < 0.06 * limit
+        seen.add(float(leaf.ravel()[0]) / limit)
+    assert len(seen) == sum(path[-1].key == "kernel" for path, _ in jax.tree.leaves_with_path(variables))

@@ -8,8 +8,8 @@ counts exactly once in the loss.
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache, partial
-from typing import Any, Literal, NamedTuple
+from functools import partial
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpy as np
 from xecgnet_jax.model import BIN
 
 Window = Literal["crop", "pad", "whole"]
+Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 class Plan(NamedTuple):
@@ -28,12 +29,14 @@ class Plan(NamedTuple):
       starts: [B] int32, first sample of the window; negative where zeros stand before the recording.
       bins: [B] int32, attention bins that are real (all of the window's, except for `whole`).
       weights: [B] float32, 1, or 0 for the filling of an incomplete batch.
+      inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
     """
 
-    recordings: np.ndarray
-    starts: np.ndarray
-    bins: np.ndarray
-    weights: np.ndarray
+    recordings: Any
+    starts: Any
+    bins: Any
+    weights: Any
+    inside: Any
 
 
 class Batch(NamedTuple):
@@ -65,9 +68,9 @@ def steps_per_epoch(recordings: int, batch_size: int) -> int:
     return -(-recordings // batch_size)
 
 
-def whole_bins(lengths: np.ndarray) -> np.ndarray:
+def whole_bins(lengths: Array) -> Array:
     """Attention bins that hold recordings of these lengths (samples) as whole windows."""
-    return -(-np.asarray(lengths) // BIN)
+    return -(-lengths // BIN)
 
 
 def window_samples(window: Window, length: int, lengths: np.ndarray) -> int:
@@ -77,50 +80,65 @@ def window_samples(window: Window, length: int, lengths: np.ndarray) -> int:
     return int(min(length, BIN * whole_bins(lengths).max()))
 
 
-@lru_cache(maxsize=4)
-def _epoch_order(seed: int, epoch: int, recordings: int) -> np.ndarray:
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 1), epoch)
-    return np.asarray(jax.random.permutation(key, recordings))
+@partial(jax.jit, static_argnames=("batch_size", "window", "samples"))
+def epoch_plan(
+    seed: jax.Array | int,
+    epoch: jax.Array | int,
+    lengths: jax.Array | np.ndarray,
+    *,
+    batch_size: int,
+    window: Window,
+    samples: int,
+) -> Plan:
+    """All batches of an epoch, P steps: a pure function of its arguments, in whole numbers only.
 
-
-@partial(jax.jit, static_argnames="batch_size")
-def _uniform(seed: jax.Array, step: jax.Array, batch_size: int) -> jax.Array:
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), 2), step)
-    return jax.random.uniform(key, (batch_size,))
-
-
-def plan(seed: int, step: int, lengths: np.ndarray, *, batch_size: int, window: Window, samples: int) -> Plan:
-    """The batch of training step `step` (0, 1, …): a pure function of its arguments.
+    Host and device get the same numbers, for both run this.
 
     Args:
-      seed: of the run.
-      step: counted from the run's beginning.
-      lengths: [R] samples of each training recording.
+      seed: of the run; may be traced.
+      epoch: 0, 1, …; may be traced.
+      lengths: [R] int32, samples of each training recording.
       batch_size: B.
       window: crop (a uniform random start), pad (the end of the recording at the end of the window) or whole (the
         recording, left-padded with zeros to a full bin; a random crop where it is longer than the window).
       samples: T.
+
+    Returns:
+      A Plan with an axis P in front.
     """
-    recordings = len(lengths)
-    per_epoch = steps_per_epoch(recordings, batch_size)
-    epoch, first = divmod(step, per_epoch)
-    positions = first * batch_size + np.arange(batch_size)
-    chosen = _epoch_order(seed, epoch, recordings)[positions % recordings].astype(np.int32)
-    weights = (positions < recordings).astype(np.float32)
-    length = np.asarray(lengths)[chosen]
-    bins = np.full(batch_size, -(-samples // BIN))
-    if window == "pad":
-        starts = length - samples
-    else:
-        spare = np.maximum(length - samples, 0)
-        uniform = np.asarray(_uniform(np.uint32(seed), np.uint32(step), batch_size), np.float64)
-        starts = np.minimum(np.floor(uniform * (spare + 1)).astype(np.int64), spare)
-        if window == "whole":
-            bins = np.minimum(whole_bins(length), bins)
-            starts = np.where(length < samples, length - BIN * bins, starts)
-        else:
-            starts = np.where(length < samples, length - samples, starts)
-    return Plan(chosen, starts.astype(np.int32), bins.astype(np.int32), weights)
+    recordings = lengths.shape[0]
+    positions = jnp.arange(steps_per_epoch(recordings, batch_size) * batch_size)
+    order = jax.random.permutation(_key(seed, 1, epoch), recordings)
+    chosen = order[positions % recordings]
+    length = jnp.asarray(lengths)[chosen]
+    all_bins = -(-samples // BIN)
+    bins = jnp.minimum(whole_bins(length), all_bins) if window == "whole" else jnp.full_like(length, all_bins)
+    spare = jnp.maximum(length - samples, 0)
+    anywhere = jax.random.randint(_key(seed, 2, epoch), positions.shape, 0, spare + 1)
+    at_the_end = length - (BIN * bins if window == "whole" else samples)
+    starts = jnp.where((length < samples) | (window == "pad"), at_the_end, anywhere)
+    inside = jnp.stack([jnp.maximum(-starts, 0), jnp.minimum(length - starts, samples)], axis=-1)
+    weights = (positions < recordings).astype(jnp.float32)
+    flat = Plan(chosen, starts, bins, weights, inside)
+    return Plan(*(value.reshape(-1, batch_size, *value.shape[1:]) for value in flat))
+
+
+def _key(seed: jax.Array | int, purpose: int, epoch: jax.Array | int) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose), epoch)
+
+
+def plan(seed: int, step: int, lengths: np.ndarray, *, batch_size: int, window: Window, samples: int) -> Plan:
+    """The batch of training step `step` (0, 1, …), as NumPy arrays: a row of its epoch's plan, see `epoch_plan`."""
+    epoch, within = divmod(step, steps_per_epoch(len(lengths), batch_size))
+    made = epoch_plan(
+        np.uint32(seed),
+        np.uint32(epoch),
+        np.asarray(lengths, np.int32),
+        batch_size=batch_size,
+        window=window,
+        samples=samples,
+    )
+    return Plan(*(np.asarray(value)[within] for value in made))
 
 
 def evaluation_windows(lengths: np.ndarray, *, window: Window, length: int) -> tuple[np.ndarray, np.ndarray]:
@@ -184,29 +202,3 @@ def standardisation(signals: Callable[[int], np.ndarray], recordings: np.ndarray
         deviation = signal.std(axis=0) + (deviation if deviation.size else 0.0)
     mean, deviation = mean / len(recordings), deviation / len(recordings)
     return Standardisation(mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32))
-
-
-def augment(batch: Batch, key: jax.Array, strength: float) -> Batch:
-    """Random gains, baseline wander, noise and lead loss, on the recording's samples only.
-
-    Units are standard deviations of a lead. At strength 1: log-normal gain of the recording (σ 0.2) and of each lead
-    (σ 0.1), a sinusoidal wander of 0.05–0.5 Hz per lead (half-normal amplitude, σ 0.2), white noise (half-normal level,
-    σ 0.05), and each lead lost with probability 0.05.
-    """
-    keys = jax.random.split(key, 8)
-    signal = batch.signal
-    size, samples, leads = signal.shape
-    per_lead = (size, 1, leads)
-    gain = jnp.exp(0.2 * strength * jax.random.normal(keys[0], (size, 1, 1)))
-    gain = gain * jnp.exp(0.1 * strength * jax.random.normal(keys[1], per_lead))
-    gain = gain * (jax.random.uniform(keys[2], per_lead) >= 0.05 * strength)
-    frequency = jax.random.uniform(keys[3], per_lead, minval=0.05, maxval=0.5)
-    phase = jax.random.uniform(keys[4], per_lead, maxval=2 * jnp.pi)
-    amplitude = 0.2 * strength * jnp.abs(jax.random.normal(keys[5], per_lead))
-    seconds = (jnp.arange(samples) / 500.0)[None, :, None]
-    level = 0.05 * strength * jnp.abs(jax.random.normal(keys[6], (size, 1, 1)))
-    changed = signal * gain + amplitude * jnp.sin(2 * jnp.pi * frequency * seconds + phase)
-    changed = changed + level * jax.random.normal(keys[7], signal.shape)
-    time = jnp.arange(samples)[None, :]
-    inside = (time >= batch.inside[:, :1]) & (time < batch.inside[:, 1:])
-    return batch._replace(signal=jnp.where(inside[..., None], changed, 0.0))

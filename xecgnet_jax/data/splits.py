@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
-from sklearn.model_selection import train_test_split
 
 from xecgnet_jax.errors import SplitError
 
@@ -47,6 +45,8 @@ def paper_split(ids: Iterable[str]) -> Split:
     _refuse_repeated(names)
     if len(names) < 3:
         raise SplitError(f"the paper's split needs at least 3 recordings, not {len(names)}")
+    from sklearn.model_selection import train_test_split  # a second to import, which no other split needs
+
     rest, test = train_test_split(names, test_size=0.2, train_size=0.8, shuffle=True, random_state=_PAPER_SEED)
     train, validation = train_test_split(rest, test_size=0.05, train_size=0.95, shuffle=True, random_state=_PAPER_SEED)
     return Split(tuple(train), tuple(validation), tuple(test))
@@ -131,6 +131,8 @@ def stratified_folds(
         raise SplitError(f"cannot make {folds} folds of {len(members)} patients; ask for 2 to {len(members)}")
     has_class = np.stack([labels[rows].any(axis=0) for rows in members])
     fold_of = np.empty(len(ids), np.int64)
+    from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # as slow to import as scikit-learn, which it needs
+
     stratifier = MultilabelStratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
     for number, (_, chosen) in enumerate(stratifier.split(np.zeros(len(members)), has_class), start=1):
         for patient in chosen:

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
@@ -63,16 +62,16 @@ class Checkpoints:
             raise CheckpointError(f"{folder}: a checkpoint is damaged ({error}); remove the damaged one") from error
 
     def save(self, state: TrainState, description: dict[str, Any], micro_f1: float | None) -> None:
-        """Saves in the background. `micro_f1` is None in the middle of an epoch: such a one is never the best."""
+        """Saves in the background: the state's buffers must not be given away to a step.
+
+        `micro_f1` is None in the middle of an epoch: such a one is never the best.
+        """
         step = int(state.step)
-        # The next step donates the state's buffers while Orbax still writes them: it gets its own.
-        model = jax.tree.map(jnp.copy, state.best)
-        train = jax.tree.map(jnp.copy, _train_item(state))
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                model=ocp.args.StandardSave(model),
-                train=ocp.args.StandardSave(train),
+                model=ocp.args.StandardSave(state.best),
+                train=ocp.args.StandardSave(_train_item(state)),
                 description=ocp.args.JsonSave(description),
             ),
             metrics=None if micro_f1 is None else {"micro_f1": float(micro_f1), "step": step},

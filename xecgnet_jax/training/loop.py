@@ -1,37 +1,45 @@
-"""fit(): where data, steps, checkpoints and logs meet."""
+"""fit() and train(): where data, programs, checkpoints and logs meet."""
 
 from __future__ import annotations
 
-import dataclasses
-import sys
 import time
-from functools import partial
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 
-from xecgnet_jax.config import Config, window_length
-from xecgnet_jax.data.batches import Batch, gather, plan, steps_per_epoch, whole_bins, window_samples
+from xecgnet_jax.config import Config
 from xecgnet_jax.data.parts import Parts
-from xecgnet_jax.errors import StoppedError
-from xecgnet_jax.evaluation.metrics import count, predicted, summarise
-from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
-from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
-from xecgnet_jax.model import BIN
-from xecgnet_jax.training.checkpoint import Checkpoints
-from xecgnet_jax.training.description import Description, Progress
-from xecgnet_jax.training.log import Log, versions, write_environment
-from xecgnet_jax.training.losses import Losses
-from xecgnet_jax.training.state import TrainState, build_model, build_optimiser, init_state, learning_rate
-from xecgnet_jax.training.step import positive_weights, train_step
+from xecgnet_jax.errors import DivergedError, StoppedError
+from xecgnet_jax.training.bar import Bar
+from xecgnet_jax.training.crew import Crew, Data
+from xecgnet_jax.training.journal import Journal
+from xecgnet_jax.training.log import write_environment
+from xecgnet_jax.training.losses import check
+from xecgnet_jax.training.programs import Programs
+from xecgnet_jax.training.resident import ResidentData, fits
 from xecgnet_jax.training.stopping import stop_requests
+from xecgnet_jax.training.streamed import StreamedData
+from xecgnet_jax.training.validation import Validation, figures
 from xecgnet_jax.training.workdir import claimed
 
+#: Where the training part's samples are while training: `auto` asks whether they fit in the device's memory.
+DataOn = Literal["auto", "device", "host"]
+#: The host looks up about this often: for Ctrl-C, the progress bar and losses that are not finite.
+LOOK_UP_SECONDS = 2.0
 
-def fit(config: Config, parts: Parts, workdir: Path, *, progress: bool = True, save_every: int = 0) -> dict[str, Any]:
+
+def fit(
+    config: Config,
+    parts: Parts,
+    workdir: Path,
+    *,
+    progress: bool = True,
+    save_every: int = 0,
+    data_on: DataOn = "auto",
+) -> dict[str, Any]:
     """Trains, or goes on with the run that `workdir` holds, and gives back its best epoch's line of metrics.jsonl.
 
     A run is a function of (config, data, seed, step): one that was killed and goes on ends with the same bits as
@@ -43,147 +51,146 @@ def fit(config: Config, parts: Parts, workdir: Path, *, progress: bool = True, s
       workdir: made where it is missing; gets config.json, environment.json, metrics.jsonl, tensorboard/, checkpoints/.
       progress: show a progress bar.
       save_every: also save a checkpoint after this many steps; 0: after each epoch only.
+      data_on: where the training part's samples are. The batches are the same.
 
     Raises:
       CheckpointError: `workdir` holds a run of another config or other data.
       DivergedError: naming the step whose loss is not finite.
       StoppedError: on Ctrl-C or SIGTERM, after saving.
     """
-    with claimed(workdir, config, parts):
-        write_environment(workdir)
-        checkpoints = Checkpoints(workdir)
-        try:
-            return _fit(config, parts, workdir, checkpoints, progress=progress, save_every=save_every)
-        finally:
-            checkpoints.close()
+    return train({workdir: config}, parts, progress=progress, save_every=save_every, data_on=data_on)[0]
 
 
-def make_batch(config: Config, parts: Parts, step: int) -> Batch:
-    """The batch of a step, gathered on the host: a pure function of (config, data, step)."""
-    lengths = parts.pack.lengths[parts.train]
-    samples = window_samples(config.data.window, window_length(config.data), lengths)
-    chosen = plan(config.seed, step, lengths, batch_size=config.batch_size, window=config.data.window, samples=samples)
-    recordings = parts.train[chosen.recordings]
-    signal, inside = gather(parts.pack.signal, recordings, chosen.starts, samples, parts.standardisation)
-    # All bins real, whatever the step: no mask, and none of its cost.
-    masked = config.data.window == "whole" and np.any(whole_bins(lengths) * BIN < samples)
-    labels = parts.pack.labels[recordings].astype(np.float32)
-    return Batch(signal, labels, chosen.weights, chosen.bins if masked else None, inside)
+def train(
+    members: dict[Path, Config],
+    parts: Parts,
+    *,
+    progress: bool = True,
+    save_every: int = 0,
+    data_on: DataOn = "auto",
+) -> list[dict[str, Any]]:
+    """Trains runs that differ in seed and γ together; each has its working directory and is as if alone, see `fit`.
+
+    Those behind go first, until all stand at one step. One whose loss is not finite leaves; the others go on.
+
+    Args:
+      members: working directory → config.
+
+    Returns:
+      The best epoch's line of each.
+    """
+    with ExitStack() as stack:
+        for workdir, config in members.items():
+            stack.enter_context(claimed(workdir, config, parts))
+            write_environment(workdir)
+        runs = [stack.enter_context(closing(Journal(config, parts, workdir))) for workdir, config in members.items()]
+        devices = jax.local_devices() if len(runs) > 1 else jax.local_devices()[:1]
+        programs = Programs(runs[0].config, parts, devices[: len(runs)])
+        for run in runs:
+            run.open(programs)
+        if not all(run.standing.finished for run in runs):
+            resident = data_on == "device" or (data_on == "auto" and fits(parts, programs.samples, devices[0]))
+            data: Data = stack.enter_context(
+                closing(ResidentData(programs, parts) if resident else StreamedData(programs, parts))
+            )
+            bar = stack.enter_context(closing(Bar(runs, programs.per_epoch, programs.total, progress=progress)))
+            _Loop(programs, parts, data, bar, resident=resident, save_every=save_every).go(runs)
+        return [run.standing.best_record for run in runs]
 
 
-def _fit(
-    config: Config, parts: Parts, workdir: Path, checkpoints: Checkpoints, *, progress: bool, save_every: int
-) -> dict[str, Any]:
-    per_epoch = steps_per_epoch(len(parts.train), config.batch_size)
-    total = per_epoch * config.epochs
-    optimiser = build_optimiser(config.optimiser, config.epochs, per_epoch)
-    rate = learning_rate(config.optimiser, config.epochs, per_epoch)
-    model = build_model(config.model, len(parts.pack.classes))
-    fresh = partial(init_state, config, len(parts.pack.classes), optimiser)
-    seed = jnp.uint32(config.seed)
-    state, standing = _restore(checkpoints, lambda: jax.jit(fresh)(seed))
-    weights = positive_weights(config.objective, parts.pack.labels[parts.train])
-    advance = jax.jit(
-        partial(
-            train_step,
-            apply=model.apply,
-            optimiser=optimiser,
-            config=config,
-            weights_of_positives=None if weights is None else jnp.asarray(weights),
-        ),
-        donate_argnums=0,
-    )
-    predict = make_predict(model.apply)
+class _Loop:
+    def __init__(
+        self, programs: Programs, parts: Parts, data: Data, bar: Bar, *, resident: bool, save_every: int
+    ) -> None:
+        self._programs, self._parts, self._data, self._bar = programs, parts, data, bar
+        self._resident, self._save_every = resident, save_every
+        self._validation = Validation(programs, parts)
+        self._diverged: list[tuple[Journal, DivergedError]] = []
+        self._pace = 1
+        self._begun = time.monotonic()
+        self._waited = 0.0
 
-    about = (config, parts.pack.classes, parts.standardisation, parts.description(), versions())
-
-    def describe(standing: Progress, thresholds: dict[str, Thresholds] | None = None) -> dict[str, Any]:
-        return Description(*about, standing, thresholds).to_json()
-
-    first = int(state.step)
-    log = Log(workdir, step=first, total=total, epochs=config.epochs, progress=progress)
-    losses = Losses(standing.losses)
-    begun = time.monotonic()
-    try:
+    def go(self, runs: Sequence[Journal]) -> None:
+        """Trains to the end all that are not finished."""
+        running = [run for run in runs if not run.standing.finished]
         with stop_requests() as stop:
-            step = first
-            while not standing.finished:
-                epoch, within = divmod(step, per_epoch)
-                state, metrics = advance(state, make_batch(config, parts, step), seed)
-                losses.add(step, metrics)
-                step += 1
-                log.step(epoch, losses.latest)
-                ended = within + 1 == per_epoch
-                if ended:
-                    means = losses.take(per_epoch)
-                    seconds, begun = time.monotonic() - begun, time.monotonic()
-                    summary, thresholds = _validate(predict, state, parts, config)
-                    record = {
-                        "epoch": epoch + 1,
-                        "step": step,
-                        **means,
-                        "learning_rate": float(rate(step - 1)),
-                        **summary,
-                        "seconds": seconds,
-                        "validation_seconds": time.monotonic() - begun,
-                    }
-                    begun = time.monotonic()
-                    standing = _progressed(standing, record, config)
-                    log.epoch(record)
-                    checkpoints.save(state, describe(standing, thresholds), record["validation_micro_f1"])
-                elif stop.requested or (save_every and step % save_every == 0):
-                    standing = dataclasses.replace(standing, losses=losses.sums())
-                    checkpoints.save(state, describe(standing), None)
-                if stop.requested and not standing.finished:
-                    raise StoppedError(
-                        f"stopped at step {step} of {total} and saved; the same command goes on from there"
-                    )
-    finally:
-        log.close()
-    return standing.best_record
+            while running:
+                crew = Crew(running, self._programs, self._data, resident=self._resident)
+                # A smaller program must be compiled first: it pays when half of the members are done.
+                while running and crew.slots < 2 * self._programs.slots(len(running)):
+                    running = self._advance(crew, running, stop)
+                crew.dismiss(running)
+        if self._diverged:
+            raise _all_diverged(self._diverged)
+
+    def _advance(self, crew: Crew, running: list[Journal], stop: Any) -> list[Journal]:
+        """A number of steps of those behind, and what is due after them; gives back those still running."""
+        step = min(run.step for run in running)
+        active = [run for run in running if run.step == step]
+        count = self._steps(step, [run.step for run in running if run.step > step])
+        since = time.monotonic()
+        crew.advance(active, count)
+        self._pace = _pace(self._pace, count, time.monotonic() - since)
+        for run in list(active):
+            try:
+                check(run.losses)
+            except DivergedError as error:
+                self._diverged.append((run, error))
+                active.remove(run)
+                running = [one for one in running if one is not run]
+        self._bar.step(step + count, active)
+        ended = (step + count) % self._programs.per_epoch == 0
+        if active and ended:
+            self._end_epoch(crew, active)
+        elif stop.requested or (self._save_every and (step + count) % self._save_every == 0):
+            for run in active:
+                run.save_within(crew.state(run))
+        running = [run for run in running if not run.standing.finished]
+        if stop.requested and running:
+            raise StoppedError(
+                f"stopped at step {step + count} of {self._programs.total} and saved; the same command goes on from "
+                "there"
+            )
+        return running
+
+    def _steps(self, step: int, others: list[int]) -> int:
+        """How many steps to make at once: to the epoch's end, a checkpoint or the others' step at most."""
+        ends = [self._programs.per_epoch - step % self._programs.per_epoch, *(other - step for other in others)]
+        if self._save_every:
+            ends.append(self._save_every - step % self._save_every)
+        return min(self._pace, *ends)
+
+    def _end_epoch(self, crew: Crew, active: Sequence[Journal]) -> None:
+        """Validates, logs and saves."""
+        step, per_epoch = active[0].step, self._programs.per_epoch
+        seconds, begun = time.monotonic() - self._begun, time.monotonic()
+        found = crew.probabilities(self._validation, active)
+        validated = [figures(self._parts, probabilities) for probabilities in found]
+        clocks = {
+            "seconds": seconds,
+            "validation_seconds": time.monotonic() - begun,
+            "waited_seconds": self._data.waited - self._waited,
+        }
+        self._begun, self._waited = time.monotonic(), self._data.waited
+        learning_rate = self._programs.rate(step - 1)
+        for run, (summary, thresholds) in zip(active, validated, strict=True):
+            record = {
+                "epoch": step // per_epoch,
+                "step": step,
+                **run.means(per_epoch),
+                "learning_rate": learning_rate,
+                **summary,
+                **clocks,
+            }
+            run.end_epoch(crew.state(run), record, thresholds)
+            self._bar.epoch(run, record)
 
 
-def _restore(checkpoints: Checkpoints, fresh: Any) -> tuple[TrainState, Progress]:
-    step = checkpoints.latest()
-    if step is None:
-        return fresh(), Progress()
-    description = checkpoints.description(step)
-    if changed := [name for name, version in versions().items() if description.versions.get(name) != version]:
-        print(f"other versions than the run was begun with: {', '.join(changed)}; bits may differ", file=sys.stderr)
-    return checkpoints.state(step, jax.eval_shape(fresh)), description.progress
+def _pace(before: int, count: int, seconds: float) -> int:
+    """Steps until the host looks up again, after `count` of them took so long (the first ones with compiling)."""
+    wanted = int(LOOK_UP_SECONDS * count / max(seconds, 1e-9))
+    return max(1, min(wanted, 4 * before))
 
 
-def _progressed(standing: Progress, record: dict[str, Any], config: Config) -> Progress:
-    """The standing after an epoch."""
-    f1, epoch = record["validation_micro_f1"], record["epoch"]
-    better = f1 > standing.best
-    if better:
-        standing = Progress(best=f1, best_epoch=epoch, best_record=record)
-    patience_lost = config.patience > 0 and epoch - standing.best_epoch >= config.patience
-    return dataclasses.replace(standing, losses={}, finished=epoch >= config.epochs or patience_lost)
-
-
-def _validate(
-    predict: Any, state: TrainState, parts: Parts, config: Config
-) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
-    """The figures of the validation part, and the thresholds that do best on it."""
-    probabilities, _ = predict_recordings(
-        predict,
-        state.best,
-        lambda position: parts.pack.signal(int(parts.validation[position])),
-        parts.pack.lengths[parts.validation],
-        window=config.data.window,
-        length=window_length(config.data),
-        standardisation=parts.standardisation,
-        batch_size=config.batch_size,
-    )
-    labels = parts.pack.labels[parts.validation]
-    summary = summarise(count(labels, predicted(probabilities)), parts.pack.classes)
-    figures = {
-        "validation_micro_f1": summary["micro"]["f1"] or 0.0,
-        "validation_macro_f1": summary["macro"]["f1"],
-        "validation_subset_accuracy": summary["subset_accuracy"]["all"]["accuracy"],
-        "validation_multi_label_subset_accuracy": summary["subset_accuracy"]["multi_label"]["accuracy"],
-    }
-    chosen = (best_f1(labels, probabilities), best_subset(labels, probabilities))
-    return figures, {one.name: one for one in chosen}
+def _all_diverged(diverged: list[tuple[Journal, DivergedError]]) -> DivergedError:
+    return DivergedError("\n".join(f"{run.workdir}: {error}" for run, error in diverged))

@@ -1,48 +1,57 @@
-"""The mean losses of an epoch, read from the device without making it wait."""
+"""The losses of an epoch, summed on the device step by step."""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 
 from xecgnet_jax.errors import DivergedError
-
-#: Losses are looked at this many steps late, so that the device never waits for the host.
-LAG = 8
+from xecgnet_jax.training.step import METRICS, Metrics
 
 
-class Losses:
-    """Sums a step's metrics over an epoch, a few steps late, and finds the first that is not finite."""
+class Losses(NamedTuple):
+    """The losses of a running epoch.
 
-    def __init__(self, sums: dict[str, float]) -> None:
-        self._sums = dict(sums)
-        self._waiting: list[tuple[int, dict[str, jax.Array]]] = []
-        self.latest: float | None = None
+    Attributes:
+      sums: over the steps of the running epoch, float32, by name.
+      latest: the metrics of the latest step, or of the first that was not finite.
+      diverged: int32, the first step with a metric that is not finite; −1: none.
+    """
 
-    def add(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        self._waiting.append((step, metrics))
-        if len(self._waiting) > LAG:
-            self._read(*self._waiting.pop(0))
+    sums: dict[str, Any]
+    latest: dict[str, Any]
+    diverged: Any
 
-    def sums(self) -> dict[str, float]:
-        while self._waiting:
-            self._read(*self._waiting.pop(0))
-        return dict(self._sums)
 
-    def take(self, steps: int) -> dict[str, float]:
-        """Means over the epoch's steps; the sums begin anew."""
-        means = {name: total / steps for name, total in self.sums().items()}
-        self._sums = {}
-        return means
+def begun(sums: Mapping[str, float]) -> Losses:
+    """Of an epoch that begins, or goes on with the sums that a checkpoint kept; as NumPy arrays."""
+    return Losses(
+        {name: np.float32(sums.get(name, 0.0)) for name in METRICS},
+        {name: np.float32(np.nan) for name in METRICS},
+        np.int32(-1),
+    )
 
-    def _read(self, step: int, metrics: dict[str, jax.Array]) -> None:
-        values = {name: float(value) for name, value in metrics.items()}
-        self.latest = values["loss"]
-        if not all(map(math.isfinite, values.values())):
-            raise DivergedError(
-                f"the loss of step {step} is not finite ({', '.join(f'{k} {v:g}' for k, v in values.items())}); lower "
-                "--learning-rate or set --clip-norm, in another --workdir"
-            )
-        for name, value in values.items():
-            self._sums[name] = self._sums.get(name, 0.0) + value
+
+def added(losses: Losses, step: jax.Array, metrics: Metrics) -> Losses:
+    """With the metrics of step number `step`."""
+    well = losses.diverged < 0
+    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in metrics.values()]))
+    return Losses(
+        {name: losses.sums[name] + value for name, value in metrics.items()},
+        {name: jnp.where(well, value, losses.latest[name]) for name, value in metrics.items()},
+        jnp.where(well & ~finite, step, losses.diverged),
+    )
+
+
+def check(losses: Losses) -> None:
+    """Raises DivergedError where a step was not finite, naming it; `losses` as NumPy arrays."""
+    if losses.diverged >= 0:
+        values = ", ".join(f"{name} {float(value):g}" for name, value in losses.latest.items())
+        raise DivergedError(
+            f"the loss of step {int(losses.diverged)} is not finite ({values}); lower --learning-rate or set "
+            "--clip-norm, in another --workdir"
+        )

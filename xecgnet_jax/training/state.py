@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from xecgnet_jax.config import Config, ModelConfig, OptimiserConfig
@@ -89,6 +91,24 @@ def init_state(
     """The state before step 0; the seed may be traced, so that one compiled program serves all seeds."""
     model = build_model(config.model, classes)
     key = jax.random.fold_in(jax.random.key(seed), 0)
-    variables = dict(model.init(key, jnp.zeros((1, BIN, len(LEADS)))))
+    variables = _drawn(dict(model.init(key, jnp.zeros((1, BIN, len(LEADS))))), key)
     average = jax.tree.map(jnp.copy, variables) if config.optimiser.average else None
     return TrainState(jnp.zeros((), jnp.int32), variables, optimiser.init(variables["params"]), average)
+
+
+def _drawn(variables: dict[str, Any], key: jax.Array) -> dict[str, Any]:
+    """The variables with all kernels drawn anew, Glorot-uniform as the model draws them, by one generator for all.
+
+    A generator for each kernel takes a second to compile, and there are two dozen: unused ones are not compiled.
+    """
+    leaves, structure = jax.tree.flatten_with_path(variables)
+    kernels = [number for number, (path, _) in enumerate(leaves) if path[-1].key == "kernel"]
+    values = [leaf for _, leaf in leaves]
+    largest = max(values[number].size for number in kernels)
+    keys = jax.random.split(jax.random.fold_in(key, 1), len(kernels))
+    draws = jax.lax.map(lambda one: jax.random.uniform(one, (largest,), minval=-1.0, maxval=1.0), keys)
+    for draw, number in zip(draws, kernels, strict=True):
+        *positions, inputs, outputs = values[number].shape
+        limit = np.sqrt(6 / (math.prod(positions) * (inputs + outputs)))
+        values[number] = limit * draw[: values[number].size].reshape(values[number].shape)
+    return jax.tree.unflatten(structure, values)

@@ -11,11 +11,14 @@ import numpy as np
 import optax
 
 from xecgnet_jax.config import Config, ObjectiveConfig
-from xecgnet_jax.data.batches import Batch, augment
+from xecgnet_jax.data.batches import Batch
+from xecgnet_jax.training.augmentation import augment
 from xecgnet_jax.training.objective import objective
 from xecgnet_jax.training.state import TrainState
 
 Metrics = dict[str, jax.Array]
+#: Names of what a step tells.
+METRICS = ("loss", "attention_loss", "perception_loss", "alignment", "gradient_norm")
 
 
 def positive_weights(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray | None:

@@ -1,0 +1,1 @@
+"""Benchmarks: `python -m benchmarks --list`. docs/performance.md says how they measure and what they gave."""

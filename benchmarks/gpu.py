@@ -1,0 +1,242 @@
+"""python -m benchmarks.gpu: the training step, an epoch and a sweep on an NVIDIA GPU, and where the time goes.
+
+Needs JAX's build for CUDA; PyTorch's stands beside it where it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from benchmarks.floor import floor_of, matrix_product
+from benchmarks.machine import description, threads, torch_missing
+from benchmarks.ours import Epochs, Stepper, batch_of
+from benchmarks.padding import cpsc_like_lengths
+from benchmarks.random_pack import random_parts
+from benchmarks.setting import Setting
+from benchmarks.tables import Cell, Table, timing_table
+from benchmarks.timing import Timing, interleaved, seconds_of
+from benchmarks.traces import kernel_times
+from xecgnet_jax.config import Config
+from xecgnet_jax.files import write_json
+from xecgnet_jax.model import XECGNet
+
+#: Name → (type of the model's convolutions, precision of JAX's float32 products, type of the measured product).
+PRECISIONS: dict[str, tuple[Any, str, Any]] = {
+    "float32": ("float32", "highest", jnp.float32),
+    "TF32": ("float32", "tensorfloat32", jnp.float32),
+    "bfloat16": ("bfloat16", "tensorfloat32", jnp.bfloat16),
+}
+OURS, PEER = "xecgnet-jax", "PyTorch"
+#: Steps between two looks at the clock: a step of a small batch takes as long as waiting for it.
+STEPS: int = 10
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that all of it runs")
+    parser.add_argument("--output", type=Path, help="write the figures to this JSON file, too")
+    parser.add_argument("--profile", type=Path, help="keep jax.profiler's trace in this folder")
+    chosen = parser.parse_args(arguments)
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
+    if jax.default_backend() != "gpu":
+        print("no NVIDIA GPU that JAX can use here: install jax[cuda13] on a machine with one", file=sys.stderr)
+        return 2
+    about = {"gpu": jax.devices()[0].device_kind, **description()}
+    print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
+    results: dict[str, Any] = {"machine": about, "quick": chosen.quick, "benchmarks": {}}
+    with tempfile.TemporaryDirectory(prefix="xecgnet-jax-gpu-") as scratch:
+        setting = Setting(chosen.quick, Path(scratch))
+        for name, tables in {
+            "gpu_step": lambda: steps(setting),
+            "gpu_epoch": lambda: epochs(setting),
+            "gpu_sweep": lambda: sweep(setting),
+            "gpu_profile": lambda: profile(setting, chosen.profile or Path(scratch) / "profile"),
+        }.items():
+            made = []
+            for table in tables():
+                print(f"\n{table.text()}", flush=True)
+                made.append(table.to_json())
+            results["benchmarks"][name] = {"tables": made}
+            if chosen.output:
+                write_json(chosen.output, results)
+    return 0
+
+
+def batch_sizes(setting: Setting) -> tuple[int, ...]:
+    return (4,) if setting.quick else (32, 64, 128, 256, 512, 1024)
+
+
+def steps(setting: Setting) -> Iterator[Table]:
+    """The training step in each precision at each batch size, beside PyTorch's."""
+    for precision in PRECISIONS:
+        rate = product_rate(setting, precision)
+        rows: list[list[Cell]] = []
+        for size in batch_sizes(setting):
+            timings = _step_timings(setting, precision, size)
+            floor = floor_of(setting.variables["params"], size, setting.samples).multiply_adds
+            ours, peer = timings.get(OURS), timings.get(PEER)
+            row: list[Cell] = [f"{size}", None, None, None, None, None, None]
+            if ours:
+                row[1:4] = 1e3 * ours.median, size / ours.median, floor / ours.median / rate
+            if peer:
+                row[4:6] = 1e3 * peer.median, size / peer.median
+            if ours and peer:
+                row[6] = peer.median / ours.median
+            rows.append(row)
+        columns = ("batch", "ms", "windows/s", "of the matrix product's rate", "PyTorch ms", "PyTorch windows/s")
+        remarks = [f"A large matrix product: {rate / 1e12:.4g} · 10¹² multiply-adds/s. –: not measured, or no memory."]
+        if missing := torch_missing():
+            remarks.append(missing)
+        yield Table(
+            f"Training step, {setting.samples:,} × 12, {precision}", (*columns, f"speed, {PEER} = 1"), rows, remarks
+        )
+
+
+def product_rate(setting: Setting, precision: str) -> float:
+    """Multiply-adds per second of a large matrix product."""
+    _, product, dtype = PRECISIONS[precision]
+    with jax.default_matmul_precision(product):
+        run, size = matrix_product(128 if setting.quick else 8192, dtype)
+        return size / interleaved({"product": run}, repetitions=setting.repetitions(20), warmup=2)["product"].median
+
+
+def _step_timings(setting: Setting, precision: str, size: int) -> dict[str, Timing]:
+    """Seconds of one step by name; who has not enough memory is left out."""
+    signal, labels = setting.signal(size, setting.samples), setting.labels(size)
+    makers: dict[str, Callable[[], Callable[[], object]]] = {
+        OURS: lambda: our_steps(setting, precision, signal, labels)
+    }
+    if not torch_missing():
+        makers[PEER] = lambda: _peer_steps(setting, precision, signal, labels)
+    runs: dict[str, Callable[[], object]] = {}
+    for name, make in makers.items():
+        try:
+            runs[name] = make()
+            runs[name]()
+        except RuntimeError as error:  # JAX's and PyTorch's both
+            if "out of memory" not in str(error).lower() and "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            runs.pop(name, None)
+    timings = interleaved(runs, repetitions=setting.repetitions(7))
+    return {
+        name: Timing(one.median / STEPS, one.lower / STEPS, one.upper / STEPS, one.repetitions)
+        for name, one in timings.items()
+    }
+
+
+def our_steps(setting: Setting, precision: str, signal: np.ndarray, labels: np.ndarray) -> Stepper:
+    """Compiled in a precision."""
+    compute, product, _ = PRECISIONS[precision]
+    with jax.default_matmul_precision(product):
+        model = XECGNet(width=setting.width, compute=compute)
+        return Stepper(model, setting.variables, setting.config, batch_of(signal, labels), STEPS)
+
+
+def _peer_steps(setting: Setting, precision: str, signal: np.ndarray, labels: np.ndarray) -> Callable[[], object]:
+    import torch
+
+    from benchmarks.torch_peer import peer_of, training_step
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    torch.backends.cudnn.benchmark = True
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
+    inputs = torch.from_numpy(signal.transpose(0, 2, 1).copy()).to(device), torch.from_numpy(labels).to(device)
+    dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
+    step = training_step(peer_of(setting.variables, setting.width, device), precision=dtype)
+
+    def run() -> None:
+        for _ in range(STEPS):
+            loss = step(*inputs)
+        loss.item()  # waits
+
+    return run
+
+
+def epochs(setting: Setting) -> Iterator[Table]:
+    """An epoch of as many recordings as CPSC2018 has, of its lengths."""
+    recordings = 8 if setting.quick else 6877
+    parts = random_parts(cpsc_like_lengths(recordings), seed=0)
+    for size in (4,) if setting.quick else (32, 256):
+        config = dataclasses.replace(_in_bfloat16(setting.config), batch_size=size)
+        runs = {
+            "data on the device": Epochs([config], parts, setting.scratch, resident=True),
+            "data streamed": Epochs([config], parts, setting.scratch, resident=False),
+        }
+        compiling = {name: seconds_of(run) for name, run in runs.items()}
+        timings = interleaved(runs, repetitions=setting.repetitions(3), warmup=0)
+        for run in runs.values():
+            run.close()
+        yield timing_table(
+            f"An epoch of {recordings:,} recordings, batches of {size}, bfloat16, {threads()} threads on the host",
+            timings,
+            baseline="data streamed",
+            amount=recordings,
+            unit="recordings",
+            compiling=compiling,
+            remarks=[f"Random counts, {parts.pack.samples.nbytes / 1e9:.2g} GB. Compiling includes the first epoch."],
+        )
+
+
+def sweep(setting: Setting) -> Iterator[Table]:
+    """Members trained as one program, against one of them alone so many times."""
+    members, size = (2, 4) if setting.quick else (32, 32)
+    batches = 2 if setting.quick else 16
+    parts = random_parts(cpsc_like_lengths(batches * size), seed=1)
+    config = dataclasses.replace(_in_bfloat16(setting.config), batch_size=size)
+    together = Epochs(
+        [dataclasses.replace(config, seed=seed) for seed in range(members)], parts, setting.scratch, resident=True
+    )
+    alone = Epochs([config], parts, setting.scratch, resident=True)
+
+    def apart() -> None:
+        for _ in range(members):
+            alone()
+
+    compiling = {"together": seconds_of(together), "one after another": seconds_of(alone)}
+    timings = interleaved(
+        {"together": together, "one after another": apart}, repetitions=setting.repetitions(3), warmup=0
+    )
+    together.close()
+    alone.close()
+    yield timing_table(
+        f"{members} members for {batches} batches of {size}, bfloat16",
+        timings,
+        baseline="one after another",
+        amount=members * batches * size,
+        unit="windows",
+        compiling=compiling,
+    )
+
+
+def profile(setting: Setting, folder: Path) -> Iterator[Table]:
+    """A trace of some steps, and the kernels that take most of the time."""
+    size = 4 if setting.quick else 256
+    for precision in ("TF32", "bfloat16"):
+        run = our_steps(setting, precision, setting.signal(size, setting.samples), setting.labels(size))
+        run()
+        with jax.profiler.trace(str(folder / precision)):
+            run()
+        times = kernel_times(folder / precision)
+        total = sum(times.values())
+        largest = sorted(times.items(), key=lambda item: -item[1])[:20]
+        rows: list[list[Cell]] = [[name[:90], 1e3 * seconds / STEPS, seconds / total] for name, seconds in largest]
+        yield Table(f"Kernels of a step, batch {size}, {precision}", ("", "ms", "share"), rows)
+
+
+def _in_bfloat16(config: Config) -> Config:
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, compute="bfloat16"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

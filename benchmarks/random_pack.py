@@ -1,0 +1,43 @@
+"""Recordings of random counts in memory: data of any size for what does not ask what is in it."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from xecgnet_jax.data.audit import Audit
+from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.data.parts import Parts
+from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.data.splits import Split
+
+
+def random_parts(lengths: np.ndarray, seed: int) -> Parts:
+    """Recordings of these lengths [R] samples, all of them to train on."""
+    rng = np.random.default_rng(seed)
+    count, leads = len(lengths), len(LEADS)
+    samples = rng.integers(-1000, 1000, (int(lengths.sum()), leads), np.int16)
+    names = tuple(f"X{number:05d}" for number in range(count))
+    pack = Pack(
+        samples=samples,
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        step=np.full((count, leads), 1e-3),
+        zero=np.zeros((count, leads)),
+        labels=(rng.random((count, len(CLASSES))) < 0.15).astype(np.uint8),
+        ids=names,
+        patients=(None,) * count,
+        folds=np.full(count, -1),
+        ages=np.full(count, np.nan),
+        sexes=(None,) * count,
+        codes=((),) * count,
+        classes=tuple(CLASSES),
+        leads=LEADS,
+        rate=float(RATE),
+        kind="random",
+        fingerprint=f"random-{count}-{seed}",
+        audit=Audit(packed=count),
+    )
+    everyone, no_one = np.arange(count), np.zeros(0, np.int64)
+    moments = Standardisation(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
+    return Parts(pack, Split(names, (), ()), everyone, no_one, no_one, moments)

@@ -1,0 +1,104 @@
+"""What the benchmarks share: sizes, the authors' configuration, batches, and a folder for corpora and packs."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xecgnet_jax.config import Config, preset
+from xecgnet_jax.data.parts import Parts, make_parts
+from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.model import BIN, XECGNet
+
+CLASSES: int = 9
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How large a benchmark is.
+
+    Attributes:
+      quick: a smoke test: a narrow network, short signals, few repetitions. Its figures mean nothing.
+      scratch: folder for corpora, packs and runs; removed by whoever made it.
+    """
+
+    quick: bool
+    scratch: Path
+
+    @property
+    def width(self) -> float:
+        return 1 / 16 if self.quick else 1.0
+
+    @property
+    def batch_size(self) -> int:
+        return 4 if self.quick else 32
+
+    @property
+    def samples(self) -> int:
+        """T of a crop window."""
+        return 2 * BIN if self.quick else 2880
+
+    def repetitions(self, many: int) -> int:
+        return 2 if self.quick else many
+
+    @cached_property
+    def config(self) -> Config:
+        """The authors' network, objective and optimiser on crop windows."""
+        paper = preset("paper-crop")
+        return dataclasses.replace(
+            paper,
+            model=dataclasses.replace(paper.model, width=self.width),
+            data=dataclasses.replace(paper.data, length=self.samples, split="stratified", standardise_on="train"),
+            batch_size=self.batch_size,
+        )
+
+    @cached_property
+    def variables(self) -> dict[str, Any]:
+        """Variables of the network, fresh as from `init`, but drawn by NumPy: nothing is compiled for them."""
+        signal = jax.ShapeDtypeStruct((1, BIN, len(LEADS)), jnp.float32)
+        shapes = jax.eval_shape(XECGNet(width=self.width).init, jax.random.key(0), signal)
+        rng = np.random.default_rng(2)
+
+        def drawn(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+            name = path[-1].key
+            if name != "kernel":
+                return jnp.full(leaf.shape, 1.0 if name in ("scale", "var") else 0.0)
+            limit = np.sqrt(6 / (np.prod(leaf.shape[:-2]) * sum(leaf.shape[-2:])))  # Glorot's
+            return jnp.asarray(rng.uniform(-limit, limit, leaf.shape), jnp.float32)
+
+        return dict(jax.tree_util.tree_map_with_path(drawn, shapes))
+
+    def signal(self, recordings: int, samples: int) -> np.ndarray:
+        """[recordings, samples, 12] float32, white noise."""
+        rng = np.random.default_rng(0)
+        return rng.standard_normal((recordings, samples, len(LEADS)), np.float32)
+
+    def labels(self, recordings: int) -> np.ndarray:
+        """[recordings, 9] float32, 0 or 1."""
+        return (np.random.default_rng(1).random((recordings, CLASSES)) < 0.15).astype(np.float32)
+
+    def corpus(self, recordings: int) -> Path:
+        """A simulated corpus, made once."""
+        from xecgnet_jax.data.simulate import simulate_corpus
+
+        return simulate_corpus(self.scratch / f"simulated-{recordings}", recordings, seed=7, progress=False)
+
+    def parts(self, train: int) -> Parts:
+        """A pack of simulated recordings, of which `train` are to train on and two each to validate and test."""
+        from xecgnet_jax.data.pack import pack_of
+
+        pack = pack_of(self.corpus(train + 4), self.scratch / f"pack-{train}", progress=False, workers=1)
+        labelled = np.flatnonzero(pack.labels.any(axis=1))[0]
+        others = [row for row in range(len(pack)) if row != labelled]
+        rows = {"validation": [labelled, others[0]], "test": others[1:3], "train": others[3:]}
+        split = self.scratch / f"split-{train}.csv"
+        lines = [f"{pack.ids[row]},{part}" for part, chosen in rows.items() for row in chosen]
+        split.write_text("\n".join(["id,part", *lines]) + "\n")
+        return make_parts(pack, dataclasses.replace(self.config.data, split="file", split_file=str(split)))

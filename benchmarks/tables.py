@@ -1,0 +1,102 @@
+"""What benchmarks give: tables of figures, as text, Markdown and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from benchmarks.timing import Timing
+
+Cell = str | float | int | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Figures of one measurement.
+
+    Attributes:
+      title: what was measured.
+      columns: names with units; the first is that of the rows' names.
+      rows: one cell for each column; None where there is no such figure.
+      remarks: sentences that belong below it.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Cell]]
+    remarks: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Table:
+        return cls(**values)
+
+    def text(self) -> str:
+        """For a terminal: aligned columns."""
+        cells = [list(self.columns), *([shown(cell) for cell in row] for row in self.rows)]
+        widths = [max(len(row[at]) for row in cells) for at in range(len(self.columns))]
+        lines = [
+            "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(pairs))
+            for pairs in (list(zip(row, widths, strict=True)) for row in cells)
+        ]
+        return "\n".join([self.title, *(f"  {line.rstrip()}" for line in lines), *(f"  {r}" for r in self.remarks)])
+
+    def markdown(self) -> str:
+        rule = ["---", *["---:"] * (len(self.columns) - 1)]
+        cells = [list(self.columns), rule, *([shown(cell) for cell in row] for row in self.rows)]
+        lines = [f"| {' | '.join(row)} |" for row in cells]
+        remarks = [f"\n{' '.join(self.remarks)}"] if self.remarks else []
+        return "\n".join([f"**{self.title}**\n", *lines, *remarks])
+
+
+def timing_table(
+    title: str,
+    timings: Mapping[str, Timing],
+    *,
+    baseline: str,
+    amount: float,
+    unit: str,
+    compiling: Mapping[str, float] | None = None,
+    remarks: Sequence[str] = (),
+) -> Table:
+    """Timings beside each other.
+
+    Args:
+      title: what was timed.
+      timings: by name.
+      baseline: the name whose speed is 1.
+      amount: how many of `unit` one repetition does.
+      unit: plural, such as recordings.
+      compiling: seconds of compilation by name, not part of the timings.
+      remarks: sentences below the table.
+    """
+    columns = ["", "median s", "quartiles s", f"{unit}/s", f"speed, {baseline} = 1"]
+    rows: list[list[Cell]] = []
+    for name, timing in timings.items():
+        quartiles = f"{shown(timing.lower)}–{shown(timing.upper)}"
+        rate, speed = amount / timing.median, timings[baseline].median / timing.median
+        rows.append([name, timing.median, quartiles, rate, speed])
+    if compiling:
+        columns.append("compiling s")
+        for row in rows:
+            row.append(compiling.get(str(row[0])))
+    counts = sorted({timing.repetitions for timing in timings.values()})
+    turns = f"Medians of {', '.join(map(str, counts))} interleaved repetitions."
+    return Table(title, columns, rows, (turns, *remarks))
+
+
+def shown(cell: Cell) -> str:
+    """Three significant digits without exponents; – for no figure."""
+    if cell is None:
+        return "–"
+    if isinstance(cell, str):
+        return cell
+    if isinstance(cell, int) or abs(cell) >= 100:
+        return f"{round(cell):,}"
+    if cell == 0:
+        return "0"
+    text = f"{cell:.3g}"
+    return f"{cell:.6f}" if "e" in text else text

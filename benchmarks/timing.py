@@ -1,0 +1,61 @@
+"""Interleaved timings: A, B, A, B …, so that whatever slows the machine for a while slows all alike."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Seconds between two timings: the worker threads of the library that ran before spin a while before they sleep.
+PAUSE: float = 0.03
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Seconds of some repetitions.
+
+    Attributes:
+      median: seconds.
+      lower, upper: quartiles, seconds.
+      repetitions: how many.
+    """
+
+    median: float
+    lower: float
+    upper: float
+    repetitions: int
+
+
+def timing_of(seconds: list[float]) -> Timing:
+    lower, median, upper = np.percentile(seconds, (25, 50, 75)).tolist()
+    return Timing(median, lower, upper, len(seconds))
+
+
+def interleaved(
+    runs: Mapping[str, Callable[[], object]], *, repetitions: int, warmup: int = 1, pause: float = PAUSE
+) -> dict[str, Timing]:
+    """Times functions in turns.
+
+    Args:
+      runs: name → what is timed. It must return after its work is done: results of JAX by `block_until_ready`.
+      repetitions: turns that count.
+      warmup: turns before them, which do not.
+      pause: seconds before each run.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in runs}
+    for turn in range(warmup + repetitions):
+        for name, run in runs.items():
+            time.sleep(pause)
+            taken = seconds_of(run)
+            if turn >= warmup:
+                seconds[name].append(taken)
+    return {name: timing_of(taken) for name, taken in seconds.items()}
+
+
+def seconds_of(run: Callable[[], object]) -> float:
+    """Seconds of one call."""
+    begun = time.perf_counter()
+    run()
+    return time.perf_counter() - begun

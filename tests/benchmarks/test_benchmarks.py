@@ -1,0 +1,68 @@
+"""Every benchmark runs, at tiny sizes, and gives finite ratios."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import pytest
+
+from benchmarks import gpu
+from benchmarks.__main__ import main
+from benchmarks.markdown import read_results
+from benchmarks.setting import Setting
+from benchmarks.tables import Table
+
+#: Those that compile little or nothing; the others take minutes.
+SHORT = ("packing", "packing_20000", "inference")
+
+
+@pytest.fixture(scope="module")
+def scratch(tmp_path_factory):
+    return tmp_path_factory.mktemp("scratch")
+
+
+def assert_finite(table: Table) -> None:
+    figures = [cell for row in table.rows for cell in row if isinstance(cell, int | float)]
+    assert figures, table.title
+    assert all(math.isfinite(figure) and figure > 0 for figure in figures), table.text()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch", "padding", "sweep", "start"))],
+)
+def test_a_benchmark_runs(name, scratch, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("JAX_PLATFORMS", "cpu")
+    output = tmp_path / "figures.json"
+    assert main([name, "--quick", "--scratch", str(scratch), "--output", str(output)]) == 0
+    results = read_results(output)
+    assert set(results["benchmarks"]) == {name}
+    tables = [Table.from_json(table) for table in results["benchmarks"][name]["tables"]]
+    printed = capsys.readouterr().out
+    for table in tables:
+        assert_finite(table)
+        assert table.text() in printed
+    speeds = [row[-2:] for table in tables for row in table.rows if any("speed" in name for name in table.columns)]
+    assert bool(speeds) != (name == "packing_20000")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", (gpu.steps, gpu.epochs, gpu.sweep))
+def test_what_gpus_are_measured_with_runs(part, scratch):
+    for table in part(Setting(True, scratch)):
+        assert_finite(table)
+
+
+@pytest.mark.slow
+def test_a_profile_names_what_takes_time(scratch, tmp_path):
+    for table in gpu.profile(Setting(True, scratch), tmp_path):
+        assert sum(float(row[2]) for row in table.rows) == pytest.approx(1, abs=0.5)
+        assert_finite(table)
+
+
+def test_a_setting_is_the_authors_network_or_a_tiny_one(tmp_path):
+    full, tiny = Setting(False, tmp_path), Setting(True, tmp_path)
+    assert (full.config.model.width, full.batch_size, full.samples) == (1.0, 32, 2880)
+    assert full.config.objective.gamma == 0.01 and full.config.data.window == "crop"
+    assert sum(leaf.size for leaf in jax.tree.leaves(tiny.variables["params"])) < 100_000
