@@ -130,6 +130,7 @@ def test_impossible_sweeps_are_refused_with_what_is_possible(capsys, words, said
     assert "Traceback" not in printed
 
 
+@pytest.mark.slow
 def test_a_sweep_on_two_devices_makes_runs_that_can_be_compared(corpus, run, tmp_path, capsys):
     """Three members on two devices: the last is there twice, and written once. The second is as it is alone."""
     at = WORDS.index("--seed")
