@@ -137,7 +137,7 @@ def moments(x: jax.Array, valid: jax.Array | None) -> Moments:
 
     Without an activation before it, a channel's mean may be large beside its spread, and E[x²] − (E x)² would lose the
     digits that matter. So the variance is the mean squared distance from the mean where there is a mask, and else, in
-    one pass over the batch instead of two, that from the first recording's mean, corrected: any constant gives the same.
+    one pass over the batch instead of two, that from the first recording's mean, corrected; any constant will do.
     """
     x = wide(x)
     if valid is None:
