@@ -36,8 +36,9 @@ BACKBONE: tuple[tuple[int, ...], ...] = (
     (512, 512, 512),
     (512, 256, 128),
 )
-#: Groups of two that are merged in training, where it saves time (docs/performance.md): their outputs are the largest.
-MERGED = (0, 1)
+#: The group of two that is merged in training: few inputs, the largest outputs. Merging the second needs no fewer
+#: operations (docs/performance.md).
+MERGED = (0,)
 #: Samples per bin of the maps: five pools of stride 3 (0.486 s at 500 Hz).
 BIN: int = 3 ** len(BACKBONE)
 
