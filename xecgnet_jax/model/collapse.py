@@ -104,14 +104,13 @@ def apply_collapsed(
     """
     if train:
         raise ValueError("a collapsed network cannot be trained; train the plain one and collapse it anew")
-    compute = None if model.compute == "float32" else jnp.dtype(model.compute)
     x = signal
     for level, chains in enumerate(variables["backbone"]):
         real = None if bins is None else bins * (BIN // 3**level)
         valid = valid_bins(bins, x.shape[1], BIN // 3**level)
         x = keep(x, valid)
         for one in chains:
-            x = keep(convolve_chain(x, one, real, compute), valid)
+            x = keep(convolve_chain(x, one, real, model.compute_type), valid)
             if model.activation == "relu":
                 x = jax.nn.relu(x)
         x = max_pool3(x)

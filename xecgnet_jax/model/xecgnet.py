@@ -231,8 +231,13 @@ class XECGNet(nn.Module):
     compute: Literal["float32", "bfloat16"] = "float32"
     merge: bool = True
 
+    @property
+    def compute_type(self) -> DTypeLike | None:
+        """What `layers.convolve` takes as `compute`: None, the signal's own type, for float32."""
+        return None if self.compute == "float32" else jnp.dtype(self.compute)
+
     def setup(self) -> None:
-        compute = None if self.compute == "float32" else jnp.dtype(self.compute)
+        compute = self.compute_type
         self.backbone = Backbone(self.width, self.activation, self.merge, compute)
         if self.attention:
             self.attention_branch = AttentionBranch(self.classes, self.width, self.attention_head, compute)
