@@ -22,6 +22,7 @@ from xecgnet_jax.files import write_json
 BENCHMARKS: dict[str, str] = {
     "step": "one training step of the authors' network against PyTorch, and how near it is to the machine's limit",
     "epoch": "an epoch with its data against a PyTorch loop with its DataLoader",
+    "huge_pages": "step and epoch again, with huge pages for memory",
     "inference": "the plain network, the collapsed one, and PyTorch",
     "padding": "recordings of unequal lengths in the paper's windows of 72,000 samples",
     "sweep": "several models trained as one program against one after another",

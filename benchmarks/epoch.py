@@ -34,8 +34,8 @@ def run(setting: Setting) -> Iterator[Table]:
     compiling = {name: seconds_of(runs[name]) for name in (RESIDENT, STREAMED)}
     repetitions = setting.repetitions(5)
     waited = streamed.waited
-    timings = interleaved(runs, repetitions=repetitions)
-    share = (streamed.waited - waited) / ((repetitions + 1) * timings[STREAMED].median)
+    timings = interleaved(runs, repetitions=repetitions, lead=1)
+    share = (streamed.waited - waited) / (2 * (repetitions + 1) * timings[STREAMED].median)
     resident.close()
     streamed.close()
     remarks.append(f"Streamed, the device waited for data during {100 * share:.1f} % of the time.")

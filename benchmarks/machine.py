@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
+
+HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def threads() -> int:
@@ -21,6 +24,7 @@ def description() -> dict[str, str]:
         "processor": _processor(),
         "threads": str(threads()),
         "memory": _memory(),
+        "huge pages": _huge_pages(),
         "system": platform.platform(),
         "python": platform.python_version(),
         **{name: found for name in packages if (found := _version(name))},
@@ -51,6 +55,12 @@ def _processor() -> str:
 def _memory() -> str:
     total = next((line for line in _lines(Path("/proc/meminfo")) if line.startswith("MemTotal")), "")
     return f"{int(total.split()[1]) / 2**20:.0f} GiB" if total else "unknown"
+
+
+def _huge_pages() -> str:
+    """Whether the system gives them always, to those that ask (madvise), or never."""
+    found = re.search(r"\[(\w+)\]", " ".join(_lines(HUGE_PAGES)))
+    return found[1] if found else "unknown"
 
 
 def _lines(path: Path) -> list[str]:

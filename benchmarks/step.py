@@ -45,7 +45,7 @@ def run(setting: Setting) -> Iterator[Table]:
     numbers = 2**16 if setting.quick else 2**26
     runs[PRODUCT], product_size = matrix_product(_edge(setting))
     runs[PASS], pass_size = memory_pass(numbers)
-    timings = interleaved(runs, repetitions=setting.repetitions(15), warmup=2)
+    timings = interleaved(runs, repetitions=setting.repetitions(15), lead=1)
 
     models = {name: timing for name, timing in timings.items() if name not in (PRODUCT, PASS)}
     yield timing_table(

@@ -34,7 +34,7 @@ def timing_of(seconds: list[float]) -> Timing:
 
 
 def interleaved(
-    runs: Mapping[str, Callable[[], object]], *, repetitions: int, warmup: int = 1, pause: float = PAUSE
+    runs: Mapping[str, Callable[[], object]], *, repetitions: int, warmup: int = 1, lead: int = 0, pause: float = PAUSE
 ) -> dict[str, Timing]:
     """Times functions in turns.
 
@@ -42,12 +42,16 @@ def interleaved(
       runs: name → what is timed. It must return after its work is done: results of JAX by `block_until_ready`.
       repetitions: turns that count.
       warmup: turns before them, which do not.
+      lead: calls directly before each that counts, for what runs over and over in its use, such as a training step: the
+        others' turn took caches, and the system took memory back.
       pause: seconds before each run.
     """
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for turn in range(warmup + repetitions):
         for name, run in runs.items():
             time.sleep(pause)
+            for _ in range(lead):
+                run()
             taken = seconds_of(run)
             if turn >= warmup:
                 seconds[name].append(taken)

@@ -30,7 +30,13 @@ def assert_finite(table: Table) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch", "padding", "sweep", "start"))],
+    [
+        *SHORT,
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("step", "epoch", "huge_pages", "padding", "sweep", "start")
+        ),
+    ],
 )
 def test_a_benchmark_runs(name, scratch, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")

@@ -31,6 +31,15 @@ def test_runs_take_turns_and_the_first_turns_do_not_count():
     assert timings["a"].repetitions == timings["b"].repetitions == 3
 
 
+def test_calls_directly_before_each_timing_do_not_count():
+    calls = []
+    timings = interleaved(
+        {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repetitions=2, warmup=1, lead=2, pause=0
+    )
+    assert "".join(calls) == "aaabbb" * 3
+    assert timings["a"].repetitions == 2
+
+
 def test_quartiles():
     timing = timing_of([5.0, 1.0, 2.0, 4.0, 3.0])
     assert (timing.lower, timing.median, timing.upper, timing.repetitions) == (2.0, 3.0, 4.0, 5)

@@ -11,7 +11,7 @@ from tests.model.numpy_network import convolve as numpy_convolve
 from tests.model.numpy_network import random_variables
 from xecgnet_jax.model import XECGNet
 from xecgnet_jax.model.layers import Affine, Filter
-from xecgnet_jax.model.merging import LEAST, merged_pair, output_moments
+from xecgnet_jax.model.merging import LEAST, convolve_behind, merged_pair, output_moments
 from xecgnet_jax.training.objective import objective
 
 TIMES = (LEAST, 7, 20)
@@ -53,6 +53,20 @@ def test_a_merged_pair_is_its_layers_at_every_position(time):
     between = [numpy_convolve(one, first.kernel, first.bias) * affine.factor + affine.offset for one in np.float64(x)]
     expected = [numpy_convolve(one, second.kernel, second.bias) for one in between]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("time", [1, 2, 3, 20])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_convolution_behind_a_normalisation_that_is_not_made(time, normalised):
+    """Also for one position, where both ends are missing."""
+    rng = np.random.default_rng(time)
+    (filter,) = filters(rng, (5, 4))
+    affine = Affine(rng.uniform(-1.5, 1.5, 5).astype(np.float32), rng.standard_normal(5).astype(np.float32))
+    x = rng.standard_normal((2, time, 5)).astype(np.float32)
+    y, constant = convolve_behind(x, affine if normalised else None, filter)
+    before = np.float64(x) * affine.factor + affine.offset if normalised else np.float64(x)
+    expected = [numpy_convolve(one, filter.kernel, filter.bias) for one in before]
+    np.testing.assert_allclose(np.asarray(y) + np.asarray(constant), expected, rtol=0, atol=1e-5)
 
 
 def trained(model, variables, signal, labels):

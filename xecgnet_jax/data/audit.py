@@ -74,10 +74,11 @@ def findings_of(signal: np.ndarray) -> Findings:
     Args:
       signal: [T, 12] float32, mV, at 500 Hz.
     """
-    low, high = signal.min(axis=0), signal.max(axis=0)
+    leads = np.ascontiguousarray(signal.T)
+    low, high = leads.min(axis=1), leads.max(axis=1)
     flat = low == high
-    clipped = np.array([_is_clipped(lead) for lead in signal.T]) & ~flat
-    quiet = (signal.std(axis=0, dtype=np.float64) < ABSURD_DEVIATION) & ~flat
+    clipped = np.array([_is_clipped(lead) for lead in leads]) & ~flat
+    quiet = (leads.std(axis=1, dtype=np.float64) < ABSURD_DEVIATION) & ~flat
     absurd = (np.maximum(-low, high) > ABSURD_LEVEL) | quiet
     microvolts = np.rint(signal.astype(np.float64) * 1e3).astype(np.int64)
     digest = hashlib.sha256(microvolts.tobytes()).hexdigest()

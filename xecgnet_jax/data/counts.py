@@ -41,7 +41,7 @@ def counts_of(signal: np.ndarray, resolution: np.ndarray | None) -> Counts:
       signal: [T, 12] float32, mV, finite, T at least 1.
       resolution: [12] mV per converter step of the source, or None.
     """
-    leads = signal.T.astype(np.float64)
+    leads = np.ascontiguousarray(signal.T, np.float64)
     steps = [None] * len(leads) if resolution is None else resolution.tolist()
     step = np.array([_step(lead, source) for lead, source in zip(leads, steps, strict=True)])
     counts = np.rint(leads / step[:, None])

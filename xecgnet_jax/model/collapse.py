@@ -142,7 +142,7 @@ def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, compute: 
             (jnp.dot(part.reshape(batch, -1), matrix.astype(part.dtype)) + bias[None]).reshape(batch, beside, -1)
             for part, (matrix, bias) in zip((x[:, :end], x[:, -end:]), chain.ends, strict=True)
         )
-        return y.at[:, :beside].set(left).at[:, -beside:].set(right)
+        return y.at[:, :beside].set(left.astype(y.dtype)).at[:, -beside:].set(right.astype(y.dtype))
     left = _layer_by_layer(x[:, :end], chain.layers, start, real, compute)[:, :beside]
     y = y.at[:, :beside].set(left)
     # The end of each recording: its positions from real − end on, which may begin before the recording.

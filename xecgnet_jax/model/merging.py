@@ -1,8 +1,8 @@
-"""Convolutions without an activation between them, merged into one.
+"""Layers without an activation between them: two convolutions as one, normalisations inside the kernels behind them.
 
-The authors' backbone has none between its convolutions and normalisations, so each run of them between two
+The authors' backbone has no activation between its convolutions and normalisations, so each run of them between two
 pools is one affine function of its input. Two things stand in the way, and are dealt with exactly here: each layer pads
-with zeros *its own* input, so that the merged convolution is wrong near both ends of the time axis; and in training a
+with zeros *its own* input, so that what is merged is wrong near both ends of the time axis; and in training a
 normalisation wants the moments of a layer's output, which is never made.
 """
 
@@ -103,3 +103,31 @@ def merged_pair(
     y = convolve(x, composed(fold(first, affine), second), compute)
     left, right = (convolve(applied(affine, end), second, compute) for end in ends)
     return y.at[:, :1].set(left[:, :1]).at[:, -1:].set(right[:, -1:])
+
+
+def convolve_behind(
+    x: jax.Array, affine: Affine | None, filter: Filter, compute: DTypeLike | None = None
+) -> tuple[jax.Array, jax.Array]:
+    """filter(affine(x)) but for a constant, without making affine(x): its factors are put into the kernel.
+
+    The input is read and written once less, and the gradients of factors and offsets come from that of the kernel,
+    without sums over positions. The constant is left to the normalisation behind, which takes it away again.
+
+    Args:
+      x: [B, T, F].
+      affine: the normalisation before the convolution; None: there is none.
+      filter: kernel [3, F, G].
+      compute: type of the convolution.
+
+    Returns:
+      (y [B, T, G], constant [G]): filter(affine(x)) = y + constant at every position.
+    """
+    constant = jnp.zeros(filter.kernel.shape[2]) if filter.bias is None else filter.bias
+    if affine is None:
+        return convolve(x, Filter(filter.kernel, None), compute), constant
+    y = convolve(x, Filter(filter.kernel * affine.factor[None, :, None], None), compute)
+    with jax.default_matmul_precision("highest"):
+        before, here, after = jnp.einsum("f,kfg->kg", affine.offset, filter.kernel)
+    # What is beside the first and the last position is zero behind the affine function, which has no offset there.
+    y = y.at[:, :1].add(-before.astype(y.dtype)[None, None, :]).at[:, -1:].add(-after.astype(y.dtype)[None, None, :])
+    return y, constant + before + here + after

@@ -15,18 +15,22 @@ from flax import linen as nn
 from jax.typing import DTypeLike
 
 from xecgnet_jax.model.layers import (
+    Affine,
     Bottleneck,
     Conv,
+    Moments,
     Norm,
+    applied,
     average,
     convolve,
     keep,
     kernel_init,
     max_pool3,
+    moments,
     normalised,
     wide,
 )
-from xecgnet_jax.model.merging import LEAST, merged_pair, output_moments
+from xecgnet_jax.model.merging import LEAST, convolve_behind, merged_pair, output_moments
 
 #: Features of the backbone's convolutions; a max pool follows each group.
 BACKBONE: tuple[tuple[int, ...], ...] = (
@@ -151,6 +155,8 @@ class Backbone(nn.Module):
             linear = self.merge and train and self.activation == "none" and bins is None
             if linear and level in MERGED and x.shape[1] >= LEAST:
                 x = self._pair(x, convs, norms)
+            elif linear:
+                x = self._chain(x, convs, norms)
             else:
                 for conv, norm in zip(convs, norms, strict=True):
                     x = convolve(x, conv(x.shape[-1]), self.compute)
@@ -167,6 +173,16 @@ class Backbone(nn.Module):
         of_first, *ends = output_moments(x, first)
         x = merged_pair(x, first, norms[0](of_first), second, (ends[0], ends[1]), self.compute)
         return normalised(x, norms[1], train=True, valid=None)
+
+    def _chain(self, x: jax.Array, convs: list[Conv], norms: list[Norm]) -> jax.Array:
+        """A group in training, each normalisation but the last inside the next layer's kernel."""
+        affine = None
+        for conv, norm in zip(convs, norms, strict=True):
+            x, constant = convolve_behind(x, affine, conv(x.shape[-1]), self.compute)
+            of_x = moments(x, None)
+            shifted = norm(Moments(of_x.mean + constant, of_x.variance))
+            affine = Affine(shifted.factor, shifted.offset + constant * shifted.factor)
+        return x if affine is None else applied(affine, x)
 
 
 class AttentionBranch(nn.Module):
@@ -219,8 +235,8 @@ class XECGNet(nn.Module):
       activation: between the backbone's layers; "none" is the authors' code.
       attention: False gives the plain backbone with the perception branch as its classifier.
       compute: type of the convolutions and of what lies between layers; parameters, statistics and outputs are float32.
-      merge: in training, without an activation, compute runs of two convolutions as one (see `merging`). The same
-        numbers but for rounding; False is the slow way, for checking.
+      merge: in training, without an activation, compute the first two convolutions as one and put normalisations into
+        the kernels behind them (see `merging`). The same numbers but for rounding; False is the slow way, for checking.
     """
 
     classes: int = 9

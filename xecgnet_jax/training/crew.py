@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import jax
 import numpy as np
 
 from xecgnet_jax.training.journal import Journal
 from xecgnet_jax.training.losses import Losses
-from xecgnet_jax.training.programs import Members, Programs, stacked, taken
+from xecgnet_jax.training.programs import Members, Programs, States
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.validation import Validation
 
@@ -21,14 +21,14 @@ class Data(Protocol):
     waited: float
 
     def advance(
-        self, program: Any, states: TrainState, losses: Losses, who: Members, step: int, count: int
-    ) -> tuple[TrainState, Losses]: ...
+        self, program: Any, states: States, losses: Losses, who: Members, step: int, count: int
+    ) -> tuple[States, Losses]: ...
 
     def close(self) -> None: ...
 
 
 class Crew:
-    """M runs (the last ones repeated, where the devices want a multiple) and their states, stacked.
+    """M runs (the last ones repeated, where the devices want a multiple) and their states, together.
 
     Attributes:
       slots: M.
@@ -39,7 +39,7 @@ class Crew:
         self.slots = programs.slots(len(runs))
         self._runs = [*runs, *[runs[-1]] * (self.slots - len(runs))]
         self._program = programs.advance(self.slots, resident=resident)
-        self._states = programs.spread(stacked([run.state for run in self._runs]), self.slots)
+        self._states = programs.gathered(cast(list[TrainState], [run.state for run in self._runs]))
         for run in runs:
             run.state = None
 
@@ -62,12 +62,11 @@ class Crew:
 
     def state(self, run: Journal) -> TrainState:
         """The state of a run, in buffers of its own, on the first device."""
-        state: TrainState = jax.device_put(taken(self._states, self._runs.index(run)), jax.local_devices()[0])
-        return state
+        return self._programs.taken(self._states, self._runs.index(run))
 
     def probabilities(self, validation: Validation, active: Sequence[Journal]) -> list[np.ndarray]:
         """The validation part's probabilities [R, C] of each active run."""
-        if self.slots == 1 or not self._programs.batched:
+        if self.slots == 1 or not self._programs.batched or isinstance(self._states, list):
             return [validation.probabilities(self.state(run).best) for run in active]
         every = validation.joint_probabilities(self._states.best, self.slots)
         return [every[self._runs.index(run)] for run in active]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +20,10 @@ from xecgnet_jax.training.step import positive_weights, train_step
 from xecgnet_jax.training.windows import Table, batch_of, cutting, table_of
 
 AXIS = "member"
+
+
+#: Of M members: one with leading axes M; where they take turns, M with leading axes of 1, so that a step copies none.
+States: TypeAlias = TrainState | list[TrainState]
 
 
 class Members(NamedTuple):
@@ -120,13 +124,29 @@ class Programs:
             return self._device
         return NamedSharding(self.mesh, PartitionSpec(AXIS if members > 1 else None))
 
-    def advance(self, members: int, *, resident: bool) -> Callable[..., tuple[TrainState, Losses]]:
+    def in_turn(self, members: int) -> bool:
+        """Whether members advance one after another, each by the program of one."""
+        return members > 1 and not self.batched and self.mesh is None
+
+    def gathered(self, states: Sequence[TrainState]) -> States:
+        """M states as `advance` takes and gives them."""
+        if self.in_turn(len(states)):
+            return [self.spread(stacked([state]), 1) for state in states]
+        return self.spread(stacked(states), len(states))
+
+    def taken(self, states: States, member: int) -> TrainState:
+        """One member's of such states, in buffers of its own, on the first device."""
+        state = taken(states[member], 0) if isinstance(states, list) else taken(states, member)
+        own: TrainState = jax.device_put(state, jax.local_devices()[0])
+        return own
+
+    def advance(self, members: int, *, resident: bool) -> Callable[..., tuple[States, Losses]]:
         """The jitted (states, losses, members, plans, table, source, count) → (states, losses) after `count` steps.
 
-        `source` is `Resident`, or the counts [M, B, T, 12] of one step. The states are donated. Without a loop in
-        the program (see `batched`), and for counts, `count` is 1 whatever it says.
+        The states are those of `gathered`, and donated. `source` is `Resident`, or the counts [M, B, T, 12] of one
+        step. Without a loop in the program (see `batched`), and for counts, `count` is 1 whatever it says.
         """
-        if members > 1 and not self.batched and self.mesh is None:
+        if self.in_turn(members):
             return self._in_turn(self.advance(1, resident=resident), resident)
         each = partial(self._each, rests=members > 1)
         together = (
@@ -148,22 +168,29 @@ class Programs:
         arguments = (split, split, split, split, whole, whole if resident else split, whole)
         return jax.jit(self.shared(advance, members, arguments, split), donate_argnums=0)
 
-    def _in_turn(self, program: Callable[..., Any], resident: bool) -> Callable[..., tuple[TrainState, Losses]]:
+    def _in_turn(self, program: Callable[..., Any], resident: bool) -> Callable[..., tuple[list[TrainState], Losses]]:
         """A step of each active member, one after another, by the program of one."""
 
         def advance(
-            states: TrainState, losses: Losses, who: Members, plans: Plan, table: Table, source: Any, count: jax.Array
-        ) -> tuple[TrainState, Losses]:
-            made = []
-            for member, active in enumerate(who.active):
-                own, own_losses, own_plans = _alone_of((states, losses, plans), member)
-                if active:
+            states: list[TrainState],
+            losses: Losses,
+            who: Members,
+            plans: Plan,
+            table: Table,
+            source: Any,
+            count: jax.Array,
+        ) -> tuple[list[TrainState], Losses]:
+            after, summed = [], []
+            for member, state in enumerate(states):
+                own_losses, own_plans = _alone_of((losses, plans), member)
+                if who.active[member]:
                     alone = Members(*(value[member : member + 1] for value in who))
                     data = source if resident else _alone_of(source, member)
-                    own, own_losses = program(own, own_losses, alone, own_plans, table, data, count)
-                made.append((own, own_losses))
-            joined: tuple[TrainState, Losses] = _joined(made)
-            return joined
+                    state, own_losses = program(state, own_losses, alone, own_plans, table, data, count)
+                after.append(state)
+                summed.append(own_losses)
+            joined: Losses = _joined(summed)
+            return after, joined
 
         return advance
 

@@ -12,8 +12,7 @@ import numpy as np
 from xecgnet_jax.data.batches import Plan
 from xecgnet_jax.data.parts import Parts
 from xecgnet_jax.training.losses import Losses
-from xecgnet_jax.training.programs import Members, Programs, Resident
-from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.programs import Members, Programs, Resident, States
 from xecgnet_jax.training.windows import plans
 
 #: How much of a device's memory the recordings may fill; the rest is for the network.
@@ -38,8 +37,8 @@ class ResidentData:
         self._planned: tuple[Any, Plan] | None = None
 
     def advance(
-        self, program: Any, states: TrainState, losses: Losses, who: Members, step: int, count: int
-    ) -> tuple[TrainState, Losses]:
+        self, program: Any, states: States, losses: Losses, who: Members, step: int, count: int
+    ) -> tuple[States, Losses]:
         """`count` steps from `step` on, all in one epoch; gives back what may still be under way."""
         arguments = (who, self._plans(who.seed, step // self._programs.per_epoch), self._programs.table, self._source)
         for _ in range(1 if self._programs.batched else count):

@@ -14,8 +14,7 @@ import numpy as np
 from xecgnet_jax.data.batches import Plan
 from xecgnet_jax.data.parts import Parts
 from xecgnet_jax.training.losses import Losses
-from xecgnet_jax.training.programs import Members, Programs
-from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.programs import Members, Programs, States
 from xecgnet_jax.training.windows import gathered, plans
 
 #: Batches that lie ready at most.
@@ -92,8 +91,8 @@ class StreamedData:
         self._batches: Ahead | None = None
 
     def advance(
-        self, program: Any, states: TrainState, losses: Losses, who: Members, step: int, count: int
-    ) -> tuple[TrainState, Losses]:
+        self, program: Any, states: States, losses: Losses, who: Members, step: int, count: int
+    ) -> tuple[States, Losses]:
         """`count` steps from `step` on; gives back what may still be under way."""
         batches = self._from(step, who.seed)
         under_way: deque[jax.Array] = deque()
