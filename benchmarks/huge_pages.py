@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 
 from benchmarks.markdown import read_results
+from benchmarks.processes import completed
 from benchmarks.setting import Setting
 from benchmarks.tables import Table
-from xecgnet_jax.errors import XECGNetError
 
 #: Read by glibc 2.35 and newer when a process starts, so it cannot be set from within.
 #: https://sourceware.org/glibc/manual/latest/html_node/Memory-Allocation-Tunables.html
@@ -21,10 +20,7 @@ def run(setting: Setting) -> Iterator[Table]:
     figures = setting.scratch / "huge-pages.json"
     command = [sys.executable, "-m", "benchmarks", "step", "epoch", "--output", str(figures)]
     command += ["--scratch", str(setting.scratch), *(["--quick"] if setting.quick else [])]
-    surroundings = {**os.environ, "GLIBC_TUNABLES": TUNABLES}
-    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise XECGNetError(f"{' '.join(command)} failed: {(done.stderr.strip().splitlines() or ['–'])[-1]}")
+    completed(command, {**os.environ, "GLIBC_TUNABLES": TUNABLES})
     for found in read_results(figures)["benchmarks"].values():
         for table in map(Table.from_json, found["tables"]):
             yield Table(f"{table.title}, with {TUNABLES}", table.columns, table.rows, table.remarks)

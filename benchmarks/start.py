@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -15,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import threads
+from benchmarks.processes import completed
 from benchmarks.setting import Setting
 from benchmarks.tables import Cell, Table
 from benchmarks.timing import Timing, timing_of
-from xecgnet_jax.errors import XECGNetError
 
 #: Modules that commands import, by what they are for.
 IMPORTED = {
@@ -76,7 +75,7 @@ def _first_step_seconds(setting: Setting, corpus: Path, split: Path, cache: Path
     command += ["--data", str(corpus), "--cache", str(cache), "--workdir", str(workdir), "--no-progress"]
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")}
     begun = time.time()
-    _run(command, surroundings)
+    completed(command, surroundings)
     metrics = workdir / "metrics.jsonl"
     record = json.loads(metrics.read_text(encoding="utf-8").splitlines()[0])
     return metrics.stat().st_mtime - float(record["validation_seconds"]) - begun
@@ -100,7 +99,7 @@ def _imports(setting: Setting) -> Table:
 
 def _import_seconds(module: str) -> dict[str, float]:
     """Package → seconds that its own modules took to import, in a fresh interpreter."""
-    errors = _run([sys.executable, "-X", "importtime", "-c", f"import {module}"], dict(os.environ)).stderr
+    errors = completed([sys.executable, "-X", "importtime", "-c", f"import {module}"], dict(os.environ)).stderr
     before, taken = True, defaultdict[str, float](float)
     for line in errors.splitlines():
         if not line.startswith("import time:") or "self [us]" in line:
@@ -111,10 +110,3 @@ def _import_seconds(module: str) -> dict[str, float]:
             continue
         taken[name.strip().split(".")[0]] += int(own) / 1e6
     return dict(taken)
-
-
-def _run(command: list[str], surroundings: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(command, env=surroundings, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise XECGNetError(f"{' '.join(command)} failed: {(done.stderr.strip().splitlines() or ['–'])[-1]}")
-    return done

@@ -40,8 +40,8 @@ BACKBONE: tuple[tuple[int, ...], ...] = (
     (512, 512, 512),
     (512, 256, 128),
 )
-#: The group of two that is merged in training: few inputs, the largest outputs. Merging the second needs no fewer
-#: operations (docs/performance.md).
+#: The group of two that is merged in training: few inputs, the largest outputs. Merging the second gains
+#: nothing (docs/performance.md).
 MERGED = (0,)
 #: Samples per bin of the maps: five pools of stride 3 (0.486 s at 500 Hz).
 BIN: int = 3 ** len(BACKBONE)
