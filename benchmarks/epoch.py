@@ -10,9 +10,9 @@ from benchmarks.ours import Epochs
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import interleaved, seconds_of
-from xecgnet_jax.data.parts import Parts
-from xecgnet_jax.data.storage import SAMPLES
-from xecgnet_jax.training.windows import table_of
+from xecgnet_jax.data.dataset import Parts
+from xecgnet_jax.data.pack.storage import SAMPLES
+from xecgnet_jax.data.windows import table_of
 
 RESIDENT, STREAMED, PEER = "xecgnet-jax, data on the device", "xecgnet-jax, data streamed", "PyTorch, DataLoader"
 

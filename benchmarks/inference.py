@@ -13,7 +13,7 @@ from benchmarks.machine import threads, torch_missing
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import interleaved, seconds_of
-from xecgnet_jax.evaluation.predict import make_predict
+from xecgnet_jax.evaluation.inference import make_predict
 from xecgnet_jax.model import XECGNet, collapse
 
 COLLAPSED, PLAIN = "xecgnet-jax, collapsed", "xecgnet-jax, plain"

@@ -19,10 +19,10 @@ PACK = """
 import json, sys, time
 from pathlib import Path
 import wfdb, scipy.io
-from xecgnet_jax.data.corpora import open_corpus
+from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.pack import build_pack
 begun = time.perf_counter()
-pack = build_pack(open_corpus(Path(sys.argv[1])), Path(sys.argv[2]), workers=int(sys.argv[3]), progress=False)
+pack = build_pack(read_corpus(Path(sys.argv[1])), Path(sys.argv[2]), workers=int(sys.argv[3]), progress=False)
 print(json.dumps({"seconds": time.perf_counter() - begun, "recordings": len(pack)}))
 """
 

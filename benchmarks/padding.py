@@ -13,7 +13,7 @@ from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import interleaved
 from xecgnet_jax.data.batches import Standardisation
-from xecgnet_jax.evaluation.predict import make_predict, predict_recordings
+from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
 from xecgnet_jax.model import XECGNet, collapse
 
 OURS, PLAIN, PEER = "xecgnet-jax", "xecgnet-jax, plain network on full windows", "PyTorch on full windows"

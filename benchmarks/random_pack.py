@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from xecgnet_jax.data.audit import Audit
 from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.pack import Pack
-from xecgnet_jax.data.parts import Parts
-from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.data.pack.audit import Audit
 from xecgnet_jax.data.splits import Split
 
 

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.config import Config, preset
-from xecgnet_jax.data.parts import Parts, make_parts
-from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.data.dataset import Parts, make_parts
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.model import BIN, XECGNet
 
 CLASSES: int = 9
@@ -86,7 +86,7 @@ class Setting:
 
     def corpus(self, recordings: int) -> Path:
         """A simulated corpus, made once."""
-        from xecgnet_jax.data.simulate import simulate_corpus
+        from xecgnet_jax.data.simulation.corpus import simulate_corpus
 
         return simulate_corpus(self.scratch / f"simulated-{recordings}", recordings, seed=7, progress=False)
 

@@ -23,8 +23,8 @@ from benchmarks.timing import Timing, timing_of
 IMPORTED = {
     "the command line": "xecgnet_jax.cli",
     "training": "xecgnet_jax.training.loop",
-    "predicting": "xecgnet_jax.prediction",
-    "scoring": "xecgnet_jax.scoring",
+    "predicting": "xecgnet_jax.runs.predict",
+    "scoring": "xecgnet_jax.runs.evaluate",
     "JAX alone": "jax",
 }
 

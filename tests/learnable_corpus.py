@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from tests.data.small_corpus import write_record
-from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.data.leads import LEADS, RATE
 
 CODES = ("AF", "Normal", "RBBB", "AF;RBBB")
 FREQUENCIES = {"AF": 7.0, "Normal": 2.0, "RBBB": 30.0}

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.random_pack import random_parts
-from xecgnet_jax.training.windows import table_of
+from xecgnet_jax.data.windows import table_of
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 

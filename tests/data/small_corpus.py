@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import Pack, pack_of
-from xecgnet_jax.data.records import LEADS
 
 TABLE = """id,labels,patient,fold,age,sex
 R0,AF;RBBB,p1,1,63,F

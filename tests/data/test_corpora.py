@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from xecgnet_jax.data.corpora import open_corpus, read_reference
+from xecgnet_jax.data.corpora import read_corpus, read_reference
+from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import classes_of, code_counts
-from xecgnet_jax.data.records import read_recording
 from xecgnet_jax.errors import CorpusError, RecordError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -43,12 +43,12 @@ def touch(*paths: Path) -> None:
 
 
 def ids_of(folder: Path) -> list[str]:
-    return [entry.id for entry in open_corpus(folder).entries]
+    return [entry.id for entry in read_corpus(folder).entries]
 
 
 def refusal(folder: Path) -> str:
     with pytest.raises(CorpusError) as refused:
-        open_corpus(folder)
+        read_corpus(folder)
     return str(refused.value)
 
 
@@ -57,7 +57,7 @@ def refusal(folder: Path) -> str:
 
 @needs_shared
 def test_ptbxl():
-    corpus = open_corpus(DATA / "ptbxl")
+    corpus = read_corpus(DATA / "ptbxl")
     assert corpus.kind == "ptbxl" and len(corpus.entries) == 1631
     assert sum(bool(classes_of(entry.codes)) for entry in corpus.entries) == 1551
     first = corpus.entries[0]
@@ -72,7 +72,7 @@ def test_ptbxl():
 
 @needs_shared
 def test_cpsc2018():
-    corpus = open_corpus(DATA / "cpsc2018")
+    corpus = read_corpus(DATA / "cpsc2018")
     assert corpus.kind == "cpsc2018"
     assert [entry.id for entry in corpus.entries] == [f"A{number}" for number in range(1980, 1990)]
     table = read_reference(DATA / "cpsc2018" / "REFERENCE.csv")
@@ -86,7 +86,7 @@ def test_cpsc2018():
     [("cpsc_2018", 10), ("cpsc_2018_extra", 14), ("georgia", 24), ("chapman_ningbo", 24), ("ptb", 5), ("", 77)],
 )
 def test_challenge_sources(source, count):
-    corpus = open_corpus(DATA / "challenge" / source)
+    corpus = read_corpus(DATA / "challenge" / source)
     assert corpus.kind == "challenge" and len(corpus.entries) == count
     for entry in corpus.entries[:10]:
         recording = read_recording(entry.path)
@@ -123,7 +123,7 @@ def test_layouts_of_cpsc2018(tmp_path, folders):
     write_table(tmp_path / "REFERENCE.csv", *rows)
     touch(*(tmp_path / folders[i % len(folders)] / f"{name}.mat" for i, name in enumerate(names[:5])))
     touch(tmp_path / folders[0] / "._A0001.mat")  # what macOS leaves behind
-    corpus = open_corpus(tmp_path)
+    corpus = read_corpus(tmp_path)
     assert [entry.id for entry in corpus.entries] == names[:5]  # the table may list more than is there
     assert {entry.codes for entry in corpus.entries} == {("5",)}
     touch(tmp_path / folders[0] / "B0001.mat")
@@ -133,7 +133,7 @@ def test_layouts_of_cpsc2018(tmp_path, folders):
 def test_challenge_sources_may_be_nested(tmp_path):
     write_header(tmp_path / "g2" / "E00002.hea")
     write_header(tmp_path / "g1" / "E00001.hea", "# Dx: 426783006, 164889003\n")
-    corpus = open_corpus(tmp_path)
+    corpus = read_corpus(tmp_path)
     assert [(entry.id, entry.codes) for entry in corpus.entries] == [
         ("E00001", ("426783006", "164889003")),
         ("E00002", ("59118001",)),
@@ -145,7 +145,7 @@ def test_challenge_sources_may_be_nested(tmp_path):
 def test_a_damaged_header_does_not_close_a_corpus_but_is_never_read(tmp_path):
     write_header(tmp_path / "E00001.hea")
     (tmp_path / "E00002.hea").write_bytes(b"\0\0\0")
-    first, damaged = open_corpus(tmp_path).entries
+    first, damaged = read_corpus(tmp_path).entries
     assert (first.codes, damaged.codes) == (("59118001",), ())
     with pytest.raises(RecordError, match=r"E00002\.hea"):
         read_recording(damaged.path)
@@ -156,7 +156,7 @@ def test_challenge_sources_that_contradict_themselves(tmp_path):
     write_header(tmp_path / "E00002.hea", "#Age: 5\n")
     assert "no line #Dx: in the header of 1 recordings: E00002" in refusal(tmp_path)
     write_header(tmp_path / "E00002.hea", "#Dx:\n")
-    assert open_corpus(tmp_path).entries[1].codes == ()
+    assert read_corpus(tmp_path).entries[1].codes == ()
     touch(tmp_path / "E00003.mat")
     assert "no header (.hea) beside the signal file of 1 recordings: E00003" in refusal(tmp_path)
 
@@ -171,7 +171,7 @@ def test_ptbxl_rows(tmp_path):
     write_table(tmp_path / "ptbxl_database.csv", PTBXL_ROW)
     assert "no file in records500/ for 1 recordings: 00007_hr" in refusal(tmp_path)
     touch(tmp_path / "records500" / "00000" / "00007_hr.hea")
-    (entry,) = open_corpus(tmp_path).entries
+    (entry,) = read_corpus(tmp_path).entries
     assert (entry.id, entry.codes, entry.patient, entry.fold) == ("00007_hr", ("NORM",), "12", 9)
     assert (entry.age, entry.sex) == (None, "M")
 
@@ -203,7 +203,7 @@ def test_a_table_of_labels(tmp_path):
     write_header(tmp_path / "a" / "r1.hea")
     first = {"id": "r2", "labels": "AF; RBBB;", "patient": "p", "fold": "3.0", "age": "61", "sex": "F"}
     write_table(tmp_path / "labels.csv", first, dict.fromkeys(first, "") | {"id": "r1"})
-    corpus = open_corpus(tmp_path)
+    corpus = read_corpus(tmp_path)
     assert corpus.kind == "wfdb-csv"
     one, two = corpus.entries
     assert (one.id, one.codes, one.patient, one.fold, one.age, one.sex) == ("r1", (), None, None, None, None)

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.evaluation.metrics import predicted
-from xecgnet_jax.evaluation.predict import Maps
 from xecgnet_jax.evaluation.scores import evaluate
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.report import Contents

@@ -12,8 +12,8 @@ import pytest
 
 from tests import learnable_corpus
 from tests.training.test_loop import CONFIG, arrays, assert_same_bits, lines
+from xecgnet_jax.data.dataset import make_parts
 from xecgnet_jax.data.pack import pack_of
-from xecgnet_jax.data.parts import make_parts
 from xecgnet_jax.errors import DivergedError
 from xecgnet_jax.model import Outputs
 from xecgnet_jax.training import loop, resident

@@ -14,18 +14,18 @@ import pytest
 
 from tests import learnable_corpus
 from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimiserConfig
+from xecgnet_jax.data.dataset import Parts, make_parts
 from xecgnet_jax.data.pack import pack_of
-from xecgnet_jax.data.parts import Parts, make_parts
+from xecgnet_jax.data.windows import make_batch
 from xecgnet_jax.errors import CheckpointError, DivergedError
 from xecgnet_jax.evaluation.thresholds import best_f1, best_subset
-from xecgnet_jax.runs import load_run
-from xecgnet_jax.scoring import evaluate_run
+from xecgnet_jax.runs.evaluate import evaluate_run
+from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import from_json
 from xecgnet_jax.training.log import read_metrics
 from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.state import TrainState
-from xecgnet_jax.training.windows import make_batch
 from xecgnet_jax.training.workdir import claimed, read_config
 
 CONFIG = Config(

@@ -11,11 +11,11 @@ import pytest
 from tests import learnable_corpus
 from tests.training.test_loop import CONFIG, arrays, assert_same_bits
 from xecgnet_jax.config import Config, ModelConfig
+from xecgnet_jax.data.dataset import make_parts
 from xecgnet_jax.data.pack import pack_of
-from xecgnet_jax.data.parts import make_parts
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
-from xecgnet_jax.runs import load_run
-from xecgnet_jax.scoring import evaluate_run
+from xecgnet_jax.runs.evaluate import evaluate_run
+from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.crew import Crew
 from xecgnet_jax.training.journal import Journal

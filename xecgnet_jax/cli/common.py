@@ -38,12 +38,12 @@ def pack(corpus: CorpusArguments, progress: bool) -> Any:
     """The pack of the corpus, made where it is missing or out of date."""
     import hashlib
 
-    from xecgnet_jax.data.audit import format_audit
     from xecgnet_jax.data.pack import pack_of
+    from xecgnet_jax.data.pack.audit import format_audit
 
     folder = corpus.data
     if folder is None:
-        from xecgnet_jax.data.simulate import simulate_corpus
+        from xecgnet_jax.data.simulation.corpus import simulate_corpus
 
         folder = corpus.cache / f"simulated-{corpus.simulate}-{corpus.simulate_seed}"
         simulate_corpus(folder, corpus.simulate, corpus.simulate_seed, progress=progress, workers=corpus.workers)
@@ -67,7 +67,7 @@ def pack(corpus: CorpusArguments, progress: bool) -> Any:
 
 def _changed(pack: Path) -> int | None:
     """When a pack was made, in nanoseconds."""
-    from xecgnet_jax.data.storage import MANIFEST
+    from xecgnet_jax.data.pack.storage import MANIFEST
 
     manifest = pack / MANIFEST
     return manifest.stat().st_mtime_ns if manifest.exists() else None

@@ -32,6 +32,6 @@ def run(words: list[str]) -> None:
         "xecgnet-export",
         "Writes a trained model as one file that predicts without this package, checked against the checkpoint.",
     )
-    from xecgnet_jax.export import export_run
+    from xecgnet_jax.export.archive import export_run
 
     print(export_run(arguments.run, arguments.output, format=arguments.format, samples=arguments.samples))

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from xecgnet_jax.cli.common import default_cache, keep_compiled, parse
-from xecgnet_jax.data.sources import Sources, find_sources
-from xecgnet_jax.data.tables import names_leads
+from xecgnet_jax.data.io.discover import Sources, find_sources
+from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
 
 if TYPE_CHECKING:
-    from xecgnet_jax.prediction import Predicted, Refused
+    from xecgnet_jax.runs.predict import Predicted, Refused
 
 #: Lines of one sort on stderr, after which the others are counted.
 LINES: int = 20
@@ -61,9 +61,9 @@ def run(words: list[str]) -> None:
     keep_compiled(arguments.cache)
     from xecgnet_jax.evaluation.table import thresholds_lines
     from xecgnet_jax.files import write_text
-    from xecgnet_jax.prediction import Predicted, Refused, predict_sources
-    from xecgnet_jax.prediction_files import SHOWN, csv_text, jsonl_text, screen_text
-    from xecgnet_jax.runs import load_run
+    from xecgnet_jax.runs.load import load_run
+    from xecgnet_jax.runs.predict import Predicted, Refused, predict_sources
+    from xecgnet_jax.runs.prediction_table import SHOWN, csv_text, jsonl_text, screen_text
 
     run = load_run(arguments.run)
     thresholds = run.thresholds(arguments.thresholds)
@@ -168,7 +168,7 @@ def _say_all(found: Sequence[Predicted], refused: Sequence[Refused], most: int |
 
 
 def _say(word: str, lines: Sequence[str], most: int | None = LINES) -> None:
-    from xecgnet_jax.prediction_files import plain
+    from xecgnet_jax.runs.prediction_table import plain
 
     for line in lines[:most]:
         print(f"{word}: {plain(line)}", file=sys.stderr)

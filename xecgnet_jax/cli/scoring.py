@@ -67,7 +67,7 @@ def _evaluate(words: list[str]) -> None:
         "Scores a trained model on whole recordings, without choosing anything. To compare runs: xecgnet-eval compare "
         "RUN RUN [RUN …].",
     )
-    from xecgnet_jax.scoring import evaluate_run
+    from xecgnet_jax.runs.evaluate import evaluate_run
 
     scoring = arguments.scoring
     corpus, name = _corpus(scoring, [arguments.run])
@@ -95,9 +95,9 @@ def _compare(words: list[str]) -> None:
     )
     if len(arguments.runs) < 2:
         raise ConfigError("compare needs two or more runs: xecgnet-eval compare RUN RUN [RUN …]")
-    from xecgnet_jax.comparing import compare_runs
     from xecgnet_jax.evaluation.comparison_table import format_comparison
     from xecgnet_jax.files import write_json
+    from xecgnet_jax.runs.compare import compare_runs
 
     if arguments.output is not None and arguments.output.is_dir():
         raise ConfigError(f"output {arguments.output} is a folder; name a file in it")

@@ -61,7 +61,7 @@ def run_sweep(words: list[str]) -> None:
     gammas = arguments.gammas or (base.objective.gamma,)
     members = members_of(arguments.config, arguments.seeds, gammas, folder)
     keep_compiled(arguments.corpus.cache)
-    from xecgnet_jax.data.parts import make_parts
+    from xecgnet_jax.data.dataset import make_parts
 
     corpus = pack(arguments.corpus, arguments.progress)
     parts = make_parts(corpus, arguments.config.data)

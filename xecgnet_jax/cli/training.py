@@ -57,7 +57,7 @@ def run(words: list[str]) -> None:
 
     check_config(folder, arguments.config)
     keep_compiled(arguments.corpus.cache)
-    from xecgnet_jax.data.parts import make_parts
+    from xecgnet_jax.data.dataset import make_parts
     from xecgnet_jax.training.loop import fit
 
     corpus = pack(arguments.corpus, arguments.progress)

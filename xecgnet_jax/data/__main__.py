@@ -6,14 +6,14 @@ import argparse
 import sys
 from pathlib import Path
 
-from xecgnet_jax.data.corpora import open_corpus
+from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.labels import code_counts
 from xecgnet_jax.errors import XECGNetError
 
 
 def description(folder: Path) -> str:
     """Kind, size, patients and folds of a corpus, and how many recordings carry each class and unmapped code."""
-    corpus = open_corpus(folder)
+    corpus = read_corpus(folder)
     entries = corpus.entries
     classes, unmapped = code_counts(entry.codes for entry in entries)
     patients = {entry.patient for entry in entries if entry.patient is not None}

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from xecgnet_jax.data.headers import parse_age, parse_sex
-from xecgnet_jax.data.records import read_header
+from xecgnet_jax.data.io.wfdb import read_header
+from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex
 from xecgnet_jax.errors import CorpusError, RecordError
 
 
@@ -53,7 +53,7 @@ class Corpus:
     entries: tuple[Entry, ...]
 
 
-#: What `open_corpus` looks for, as its error message lists it.
+#: What `read_corpus` looks for, as its error message lists it.
 KNOWN_FOLDERS: str = (
     "ptbxl_database.csv and records500/ (PTB-XL); "
     "REFERENCE.csv and .mat files beside it or in TrainingSet*/ (CPSC2018); "
@@ -65,7 +65,7 @@ KNOWN_FOLDERS: str = (
 NAMES_SHOWN: int = 5
 
 
-def open_corpus(folder: str | Path) -> Corpus:
+def read_corpus(folder: str | Path) -> Corpus:
     """Recognises the corpus in `folder` and lists its recordings; signals are not read.
 
     A Challenge recording whose header cannot be parsed is listed without codes: `read_recording`

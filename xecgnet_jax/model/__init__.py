@@ -1,6 +1,6 @@
 """The network: pure functions from signal to logits and maps."""
 
-from xecgnet_jax.model.collapse import Collapsed, collapse
+from xecgnet_jax.model.collapsed import Collapsed, collapse
 from xecgnet_jax.model.xecgnet import (
     BIN,
     Outputs,

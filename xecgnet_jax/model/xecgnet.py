@@ -30,7 +30,7 @@ from xecgnet_jax.model.layers import (
     normalised,
     wide,
 )
-from xecgnet_jax.model.merging import LEAST, convolve_behind, merged_pair, output_moments
+from xecgnet_jax.model.merged import LEAST, convolve_behind, merged_pair, output_moments
 
 #: Features of the backbone's convolutions; a max pool follows each group.
 BACKBONE: tuple[tuple[int, ...], ...] = (

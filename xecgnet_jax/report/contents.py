@@ -13,7 +13,7 @@ from xecgnet_jax.evaluation.metrics import predicted
 from xecgnet_jax.evaluation.thresholds import Thresholds
 
 if TYPE_CHECKING:  # A report needs no JAX.
-    from xecgnet_jax.evaluation.predict import Maps
+    from xecgnet_jax.evaluation.inference import Maps
 
 
 @dataclass(frozen=True, eq=False)

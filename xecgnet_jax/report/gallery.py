@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.explanation.picture import ecg_picture
+from xecgnet_jax.plotting.picture import ecg_picture
 from xecgnet_jax.report.contents import Contents
 
 #: Pictures drawn in vain, because the space that is left is too small for them, before no more are tried.

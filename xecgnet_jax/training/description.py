@@ -11,7 +11,7 @@ import numpy as np
 
 from xecgnet_jax.config import Config, from_dict, to_dict
 from xecgnet_jax.data.batches import Standardisation
-from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds
 

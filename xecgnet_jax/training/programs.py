@@ -13,11 +13,11 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.batches import Plan, steps_per_epoch
-from xecgnet_jax.data.parts import Parts
+from xecgnet_jax.data.dataset import Parts
+from xecgnet_jax.data.windows import Table, batch_of, cutting, table_of
 from xecgnet_jax.training.losses import Losses, added
 from xecgnet_jax.training.state import TrainState, build_model, build_optimiser, init_state, learning_rate
 from xecgnet_jax.training.step import positive_weights, train_step
-from xecgnet_jax.training.windows import Table, batch_of, cutting, table_of
 
 AXIS = "member"
 

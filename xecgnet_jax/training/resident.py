@@ -10,10 +10,10 @@ import jax
 import numpy as np
 
 from xecgnet_jax.data.batches import Plan
-from xecgnet_jax.data.parts import Parts
+from xecgnet_jax.data.dataset import Parts
+from xecgnet_jax.data.windows import plans
 from xecgnet_jax.training.losses import Losses
 from xecgnet_jax.training.programs import Members, Programs, Resident, States
-from xecgnet_jax.training.windows import plans
 
 #: How much of a device's memory the recordings may fill; the rest is for the network.
 SHARE = 0.4

@@ -11,7 +11,7 @@ import numpy as np
 import optax
 
 from xecgnet_jax.config import Config, ModelConfig, OptimiserConfig
-from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.model import BIN, XECGNet
 
 

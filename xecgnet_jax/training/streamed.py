@@ -12,10 +12,10 @@ import jax
 import numpy as np
 
 from xecgnet_jax.data.batches import Plan
-from xecgnet_jax.data.parts import Parts
+from xecgnet_jax.data.dataset import Parts
+from xecgnet_jax.data.windows import gathered, plans
 from xecgnet_jax.training.losses import Losses
 from xecgnet_jax.training.programs import Members, Programs, States
-from xecgnet_jax.training.windows import gathered, plans
 
 #: Batches that lie ready at most.
 AHEAD = 3

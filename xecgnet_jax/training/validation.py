@@ -10,12 +10,12 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from xecgnet_jax.config import window_length
-from xecgnet_jax.data.parts import Parts
+from xecgnet_jax.data.dataset import Parts
+from xecgnet_jax.evaluation.inference import Predict, make_predict, predict_recordings
 from xecgnet_jax.evaluation.metrics import count, predicted, summarise
-from xecgnet_jax.evaluation.predict import Predict, make_predict, predict_recordings
 from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import Outputs, Repeat, collapse
-from xecgnet_jax.model.collapse import apply_collapsed
+from xecgnet_jax.model.collapsed import apply_collapsed
 from xecgnet_jax.training.programs import AXIS, Programs
 
 

@@ -1,1 +1,1 @@
-"""The parts of the simulator; `xecgnet_jax.data.simulate` is its public face."""
+"""The parts of the simulator; `xecgnet_jax.data.simulation.corpus` is its public face."""

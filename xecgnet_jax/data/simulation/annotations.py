@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.simulation.heart import Heart
 from xecgnet_jax.data.simulation.leads import twelve_leads
 from xecgnet_jax.data.simulation.rhythms import Beat, Course

@@ -9,7 +9,7 @@ import wfdb
 from scipy.io import savemat
 
 from xecgnet_jax.data.labels import CLASSES, SNOMED_CT
-from xecgnet_jax.data.records import LEADS, RATE
+from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.simulation.recording import SimulatedRecording, simulate_recording
 
 #: Converter steps per mV, as in the Challenges' CPSC2018.

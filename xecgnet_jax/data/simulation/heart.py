@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xecgnet_jax.data.records import RATE
+from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.morphology import Loop, Ventricles
 from xecgnet_jax.data.simulation.rhythms import Beat, Origin, Pacing
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from xecgnet_jax.data.records import LEADS
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.simulation.leads import twelve_leads
 
 #: Territory → pairs of contiguous leads that look at it.

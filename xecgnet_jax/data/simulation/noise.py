@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xecgnet_jax.data.records import RATE
+from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.leads import ELECTRODES
 
 #: Lengths of Fourier transforms are rounded up to a multiple of this, which keeps their factors small.

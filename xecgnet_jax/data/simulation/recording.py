@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xecgnet_jax.data.labels import CLASSES
-from xecgnet_jax.data.records import RATE
+from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.annotations import Annotations, annotations_of
 from xecgnet_jax.data.simulation.heart import breathing, dipole_of_beats, fibrillatory_waves
 from xecgnet_jax.data.simulation.leads import twelve_leads

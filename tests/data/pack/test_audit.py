@@ -1,0 +1,96 @@
+"""What the audit of a pack finds in signals, and how it says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from xecgnet_jax.data.pack.audit import CLIPPED_RUN, Audit, Findings, audit_of, findings_of, format_audit
+
+
+@pytest.fixture
+def signal() -> np.ndarray:
+    """[5000, 12] mV of an unremarkable size."""
+    return np.random.default_rng(0).normal(scale=0.5, size=(5000, 12)).clip(-1.9, 1.9).astype(np.float32)
+
+
+def test_an_ordinary_signal_has_no_findings(signal: np.ndarray) -> None:
+    found = findings_of(signal)
+    assert (found.flat, found.clipped, found.absurd) == ((), (), ())
+
+
+def test_flat_leads_are_named_and_nothing_else_is_said_of_them(signal: np.ndarray) -> None:
+    signal[:, 3] = 0
+    signal[:, 11] = 2.5
+    found = findings_of(signal)
+    assert (found.flat, found.clipped, found.absurd) == (("aVR", "V6"), (), ())
+
+
+@pytest.mark.parametrize("level", [2.5, -2.5])
+def test_clipped_leads_stay_at_their_extreme_value(signal: np.ndarray, level: float) -> None:
+    signal[100 : 100 + CLIPPED_RUN, 0] = level  # V-shaped peaks of the other leads are no clipping
+    signal[100 : 99 + CLIPPED_RUN, 1] = level  # one sample short
+    signal[[100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100], 2] = level  # not in a row
+    signal[100:200, 4] = level
+    signal[300, 4] = 2 * level  # not at the extreme
+    assert findings_of(signal).clipped == ("I",)
+
+
+def test_a_quiet_baseline_is_no_clipping(signal: np.ndarray) -> None:
+    signal[:, 5] = np.abs(signal[:, 5])
+    signal[:50, 5] = 0
+    assert findings_of(signal).clipped == ()
+
+
+def test_absurd_leads_are_far_too_large_or_far_too_small(signal: np.ndarray) -> None:
+    signal[7, 6] = -20.5
+    signal[7, 7] = -19.5
+    signal[:, 8] *= 1e-3  # volts taken for millivolts
+    assert findings_of(signal).absurd == ("V1", "V3")
+
+
+@given(st.integers(0, 4999), st.integers(0, 11))
+def test_digest_changes_with_any_sample(row: int, column: int) -> None:
+    signal = np.zeros((5000, 12), np.float32)
+    changed = signal.copy()
+    changed[row, column] = 0.001
+    assert findings_of(signal).digest == findings_of(signal.copy()).digest != findings_of(changed).digest
+
+
+def test_audit_gathers_findings_by_recording() -> None:
+    findings = {
+        "A": Findings("1", flat=("I",), clipped=(), absurd=("V1", "V2")),
+        "B": Findings("2", flat=(), clipped=("V6",), absurd=()),
+        "C": Findings("1", flat=(), clipped=(), absurd=()),
+    }
+    labels = np.array([[1, 0], [0, 0], [1, 1]])
+    audit = audit_of(findings, {"X": "damaged"}, labels, {"AF": 2, "PAC": 1}, {"SR": 3})
+    assert audit == Audit(
+        packed=3,
+        refused={"X": "damaged"},
+        flat={"A": ["I"]},
+        clipped={"B": ["V6"]},
+        absurd={"A": ["V1", "V2"]},
+        duplicates=[["A", "C"]],
+        without_class=["B"],
+        classes={"AF": 2, "PAC": 1},
+        unmapped={"SR": 3},
+    )
+    assert format_audit(audit).splitlines() == [
+        "3 recordings packed, 1 refused",
+        "  classes: AF 2, PAC 1",
+        "  refused (1): X (damaged)",
+        "  flat leads (1): A (I)",
+        "  clipped (1): B (V6)",
+        "  absurd amplitude (1): A (V1 V2)",
+        "  same signal (1): A = C",
+        "  without a class (1): B",
+        "  unmapped codes (1): SR (3×)",
+    ]
+
+
+def test_format_gives_a_few_examples_and_all_numbers() -> None:
+    audit = Audit(packed=9, classes={"AF": 1}, without_class=[f"R{number}" for number in range(8)])
+    assert format_audit(audit).splitlines()[-1] == "  without a class (8): R0, R1, R2, …"

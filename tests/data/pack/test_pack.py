@@ -1,0 +1,259 @@
+"""Packs: what goes in comes out, and a changed corpus is seen."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.data.small_corpus import TABLE, converter_values, make, write_corpus, write_record
+from xecgnet_jax.data.corpora import read_corpus
+from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.labels import CLASSES, label_vector
+from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.pack import build_pack, open_pack
+from xecgnet_jax.data.pack.storage import FILES, MANIFEST, SAMPLES, read_manifest, write_sealed
+from xecgnet_jax.errors import CorpusError, PackError
+
+SHARED = Path(__file__).resolve().parents[4] / "shared"
+needs_shared = pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="../shared is not beside the checkout")
+
+
+@pytest.fixture
+def corpus_folder(tmp_path: Path) -> Path:
+    return write_corpus(tmp_path / "corpus")
+
+
+# ---- content
+
+
+def test_pack_holds_what_the_corpus_says(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    assert len(pack) == 4
+    assert pack.ids == ("R0", "R1", "R2", "R3")
+    assert pack.patients == ("p1", "p2", None, "p1")
+    assert pack.sexes == ("F", "M", None, None)
+    assert pack.codes == (("AF", "RBBB"), ("Normal",), ("XYZ", "AF"), ("XYZ",))
+    assert (pack.classes, pack.leads, pack.rate, pack.kind) == (CLASSES, LEADS, 500, "wfdb-csv")
+    np.testing.assert_array_equal(pack.folds, [1, 2, -1, 1])
+    np.testing.assert_array_equal(pack.ages, [63, np.nan, np.nan, 41])
+    np.testing.assert_array_equal(pack.lengths, [500, 600, 700, 800])
+    np.testing.assert_array_equal(pack.labels, [label_vector(codes) for codes in pack.codes])
+    assert pack.labels.dtype == np.uint8
+    assert pack.audit.without_class == ["R3"]
+    assert pack.audit.unmapped == {"XYZ": 2}
+    assert pack.audit.classes == dict.fromkeys(CLASSES, 0) | {"AF": 2, "RBBB": 1, "Normal": 1}
+    for row in range(4):
+        np.testing.assert_array_equal(pack.samples[pack.offsets[row] : pack.offsets[row + 1]], converter_values(row))
+        expected = read_recording(corpus_folder / f"R{row}.hea").signal
+        assert type(pack.signal(row)) is np.ndarray and pack.signal(row).dtype == np.float32
+        np.testing.assert_array_equal(pack.signal(row), expected)
+    np.testing.assert_array_equal(pack.signal(-1), pack.signal(3))
+    with pytest.raises(IndexError):
+        pack.signal(4)
+
+
+def test_samples_are_mapped_and_read_only(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    assert isinstance(pack.samples, np.memmap) and pack.samples.dtype == np.int16
+    assert not pack.samples.flags.writeable
+    assert {path.name for path in (tmp_path / "pack").iterdir()} == FILES
+
+
+def test_select_gives_rows_in_the_order_of_the_ids(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    np.testing.assert_array_equal(pack.select(["R3", "R0", "R0"]), [3, 0, 0])
+    assert pack.select([]).dtype == np.int64
+    with pytest.raises(PackError, match="no recording Q1, Q2"):
+        pack.select(["R1", "Q1", "Q2"])
+
+
+def test_age_and_sex_come_from_the_recording_where_the_table_has_none(corpus_folder: Path, tmp_path: Path) -> None:
+    for name in ("R0", "R1"):
+        with (corpus_folder / f"{name}.hea").open("a") as file:
+            file.write("#Age: 80\n#Sex: Male\n")
+    pack = make(corpus_folder, tmp_path / "pack")
+    np.testing.assert_array_equal(pack.ages[:2], [63, 80])
+    assert pack.sexes[:2] == ("F", "M")
+
+
+def test_resampled_recordings_come_back_within_half_a_microvolt(corpus_folder: Path, tmp_path: Path) -> None:
+    write_record(corpus_folder, "R3", converter_values(3), rate=1000)
+    pack = make(corpus_folder, tmp_path / "pack")
+    expected = read_recording(corpus_folder / "R3.hea").signal
+    assert pack.lengths[3] == 400
+    np.testing.assert_allclose(pack.signal(3), expected, rtol=0, atol=0.5e-3 + 1e-6)
+
+
+@needs_shared
+@pytest.mark.parametrize(
+    "name",
+    [
+        "cpsc2018",
+        "challenge/cpsc_2018",
+        "challenge/cpsc_2018_extra",
+        "challenge/georgia",
+        "challenge/chapman_ningbo",
+        "challenge/ptb",
+    ],
+)
+def test_real_recordings_come_back_exactly_or_within_half_a_microvolt(name: str, tmp_path: Path) -> None:
+    corpus = read_corpus(SHARED / "data" / name)
+    pack = build_pack(corpus, tmp_path / "pack", progress=False)
+    assert pack.ids == tuple(entry.id for entry in corpus.entries)
+    for row, entry in enumerate(corpus.entries):
+        recording = read_recording(entry.path)
+        if recording.resolution is not None:
+            np.testing.assert_array_equal(pack.step[row], recording.resolution)
+            np.testing.assert_array_equal(pack.signal(row), recording.signal)
+        else:
+            assert (pack.step[row] <= 1e-3).all()
+            np.testing.assert_allclose(pack.signal(row), recording.signal, rtol=2**-23, atol=0.5e-3)
+
+
+# ---- recordings that cannot be read
+
+
+def damage(corpus_folder: Path, *names: str) -> None:
+    for name in names:
+        path = corpus_folder / f"{name}.dat"
+        path.write_bytes(path.read_bytes()[:-100])
+
+
+def test_bad_recordings_stop_the_build_and_leave_nothing(corpus_folder: Path, tmp_path: Path) -> None:
+    damage(corpus_folder, "R1", "R3")
+    with pytest.raises(PackError, match=r"2 of 4 recordings cannot be read: .*R1.*R3.*skip") as caught:
+        make(corpus_folder, tmp_path / "pack")
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in tmp_path.iterdir()] == ["corpus"]
+
+
+def test_bad_recordings_are_left_out_and_audited(corpus_folder: Path, tmp_path: Path) -> None:
+    damage(corpus_folder, "R1")
+    pack = make(corpus_folder, tmp_path / "pack", on_bad_recording="skip")
+    assert pack.ids == ("R0", "R2", "R3")
+    assert list(pack.audit.refused) == ["R1"] and "R1" in pack.audit.refused["R1"]
+    np.testing.assert_array_equal(pack.signal(1), read_recording(corpus_folder / "R2.hea").signal)
+    assert make(corpus_folder, tmp_path / "pack", on_bad_recording="skip").fingerprint == pack.fingerprint
+    with pytest.raises(PackError, match="1 of 4 recordings cannot be read"):
+        make(corpus_folder, tmp_path / "pack", on_bad_recording="fail")
+    assert len(open_pack(tmp_path / "pack")) == 3
+
+
+def test_a_corpus_of_bad_recordings_makes_no_pack(corpus_folder: Path, tmp_path: Path) -> None:
+    damage(corpus_folder, "R0", "R1", "R2", "R3")
+    with pytest.raises(PackError, match="4 of 4 recordings cannot be read"):
+        make(corpus_folder, tmp_path / "pack", on_bad_recording="skip")
+    assert not (tmp_path / "pack").exists()
+
+
+# ---- opening an existing pack, or making it anew
+
+
+def built_at(folder: Path) -> int:
+    """Differs between any two builds."""
+    return (folder / SAMPLES).stat().st_ino
+
+
+def test_an_unchanged_corpus_is_not_read_again(corpus_folder: Path, tmp_path: Path) -> None:
+    make(corpus_folder, corpus_folder / "packs" / "pack")  # a pack may lie in its corpus
+    first = built_at(corpus_folder / "packs" / "pack")
+    make(corpus_folder, corpus_folder / "packs" / "pack")
+    assert built_at(corpus_folder / "packs" / "pack") == first
+    moved = corpus_folder.rename(tmp_path / "moved")
+    make(moved, moved / "packs" / "pack")
+    assert built_at(moved / "packs" / "pack") == first
+
+
+def change_table(folder: Path) -> None:
+    """Another content of the same size and time."""
+    table = folder / "labels.csv"
+    times = table.stat()
+    table.write_text(TABLE.replace("R3,XYZ", "R3,PVC"))
+    os.utime(table, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+
+def change_time(folder: Path) -> None:
+    os.utime(folder / "R2.dat", ns=(0, 0))
+
+
+def change_size(folder: Path) -> None:
+    with (folder / "R2.hea").open("a") as file:
+        file.write("# a comment\n")
+
+
+def change_names(folder: Path) -> None:
+    (folder / "labels.csv").write_text(TABLE.replace("R3", "R4"))
+    (folder / "R3.dat").unlink()
+    (folder / "R3.hea").unlink()
+    write_record(folder, "R4", converter_values(3))
+
+
+@pytest.mark.parametrize("change", [change_table, change_time, change_size, change_names])
+def test_a_changed_corpus_is_packed_anew(corpus_folder: Path, tmp_path: Path, change) -> None:  # type: ignore[no-untyped-def]
+    make(corpus_folder, tmp_path / "pack")
+    before = built_at(tmp_path / "pack")
+    change(corpus_folder)
+    pack = make(corpus_folder, tmp_path / "pack")
+    assert built_at(tmp_path / "pack") != before
+    assert pack.ids == tuple(entry.id for entry in read_corpus(corpus_folder).entries)
+    assert pack.codes == tuple(entry.codes for entry in read_corpus(corpus_folder).entries)
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus", "pack"}
+
+
+def test_fingerprint_is_of_the_content(corpus_folder: Path, tmp_path: Path) -> None:
+    first = make(corpus_folder, tmp_path / "pack")
+    change_time(corpus_folder)
+    assert make(corpus_folder, tmp_path / "pack").fingerprint == first.fingerprint
+    change_table(corpus_folder)
+    second = make(corpus_folder, tmp_path / "pack")
+    assert second.fingerprint != first.fingerprint
+    change_names(corpus_folder)
+    assert make(corpus_folder, tmp_path / "pack").fingerprint not in (first.fingerprint, second.fingerprint)
+
+
+def test_a_replaced_pack_stays_usable_where_it_is_open(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    before = pack.signal(2)
+    write_record(corpus_folder, "R2", converter_values(7))
+    assert make(corpus_folder, tmp_path / "pack").lengths[2] == 1200
+    np.testing.assert_array_equal(pack.signal(2), before)
+
+
+def test_a_missing_corpus_is_a_corpus_error(corpus_folder: Path, tmp_path: Path) -> None:
+    make(corpus_folder, tmp_path / "pack")
+    for pack_folder in (tmp_path / "pack", tmp_path / "none"):
+        with pytest.raises(CorpusError, match="elsewhere"):
+            make(tmp_path / "elsewhere", pack_folder)
+    assert len(open_pack(tmp_path / "pack")) == 4
+
+
+def test_links_are_followed_but_not_in_circles(corpus_folder: Path, tmp_path: Path) -> None:
+    """A corpus may lie on another disk, with a link to it."""
+    elsewhere = (corpus_folder / "R2.dat").rename(tmp_path / "R2.dat")
+    (corpus_folder / "R2.dat").symlink_to(elsewhere)
+    (corpus_folder / "gone").symlink_to(tmp_path / "gone")
+    (corpus_folder / "R4").mkdir()
+    (corpus_folder / "R4" / "up").symlink_to(corpus_folder)
+    make(corpus_folder, tmp_path / "pack")
+    first = built_at(tmp_path / "pack")
+    make(corpus_folder, tmp_path / "pack")
+    assert built_at(tmp_path / "pack") == first
+    os.utime(elsewhere, ns=(0, 0))
+    make(corpus_folder, tmp_path / "pack")
+    assert built_at(tmp_path / "pack") != first
+
+
+def test_a_pack_of_another_version_is_refused_or_made_anew(corpus_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pack"
+    make(corpus_folder, folder)
+    manifest = read_manifest(folder)
+    small = {name: (folder / name).read_bytes() for name in FILES - {SAMPLES, MANIFEST}}
+    unsealed = {name: value for name, value in manifest.items() if name != "seal"}
+    write_sealed(folder, small, unsealed | {"format": 0, "state": "of then"})
+    with pytest.raises(PackError, match=r"another version.*make the pack anew"):
+        open_pack(folder)
+    make(corpus_folder, folder)
+    assert read_manifest(folder) == manifest

@@ -1,0 +1,150 @@
+"""Batches: counts from the host or the device, standardised by one function, against the plain rule in float64."""
+
+import dataclasses
+from functools import partial
+from types import SimpleNamespace
+
+import jax
+import numpy as np
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from xecgnet_jax.config import Config, DataConfig
+from xecgnet_jax.data.batches import Plan, Standardisation, gather, plan
+from xecgnet_jax.data.windows import batch_of, cutting, gathered, make_batch, plans, scales, table_of
+from xecgnet_jax.training.programs import cut
+from xecgnet_jax.training.resident import samples_of
+
+BIN = 243
+WINDOWS = ("crop", "pad", "whole")
+
+
+def made_up_parts(lengths, seed=0):
+    """A pack's arrays and a part of its recordings, in an order of their own."""
+    rng = np.random.default_rng(seed)
+    lengths = np.asarray(lengths)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    recordings = len(lengths)
+    pack = SimpleNamespace(
+        samples=rng.integers(-(2**15), 2**15, (offsets[-1], 12)).astype(np.int16),
+        offsets=offsets,
+        lengths=lengths,
+        step=rng.choice([1e-3, 4.88e-3, 1 / 3000], (recordings, 12)),
+        zero=rng.choice([0.0, 1000.0, -52_000.0], (recordings, 12)),
+        labels=rng.integers(0, 2, (recordings, 9)).astype(np.uint8),
+    )
+    train = rng.permutation(recordings)[: max(1, recordings - 2)]
+    moments = Standardisation(rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32))
+    return SimpleNamespace(pack=pack, train=train, standardisation=moments)
+
+
+def config_of(window, length, batch_size=4, seed=0):
+    return Config(data=DataConfig(window=window, length=length), batch_size=batch_size, seed=seed)
+
+
+def millivolts(pack, row):
+    """[N, 12] float64: what the counts say."""
+    return (pack.samples[pack.offsets[row] : pack.offsets[row + 1]] - pack.zero[row]) * pack.step[row]
+
+
+# Few numbers of recordings: each compiles.
+LENGTHS = st.integers(0, 1000).map(lambda seed: np.random.default_rng(seed).integers(1, 1300, 7).tolist())
+
+
+@settings(max_examples=40, deadline=None)
+@given(LENGTHS, st.integers(0, 2**31 - 1), st.integers(0, 300), st.sampled_from(WINDOWS), st.sampled_from([1, 3]))
+@example([BIN] * 7, 0, 3, "whole", 2)
+@example([1] * 7, 0, 0, "crop", 1)
+def test_the_device_cuts_the_same_counts_as_the_host(lengths, seed, step, window, bins):
+    parts = made_up_parts(lengths)
+    table = table_of(parts)
+    config = config_of(window, bins * BIN, seed=seed)
+    samples, masked = cutting(config, table.lengths)
+    chosen = plan(seed, step, table.lengths, batch_size=4, window=window, samples=samples)
+    on_host = gathered(parts.pack.samples, parts.pack.offsets[parts.train], chosen, samples)
+    on_device = np.array(jax.jit(cut, static_argnums=2)(samples_of(parts, samples), chosen, samples))
+    for row, (first, end) in enumerate(chosen.inside.tolist()):
+        np.testing.assert_array_equal(on_host[row, first:end], on_device[row, first:end])
+        assert not np.any(on_host[row, :first]) and not np.any(on_host[row, end:])
+    jitted = jax.jit(partial(batch_of, masked=masked))
+    for one, other in zip(jitted(on_host, chosen, table), jitted(on_device, chosen, table), strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_batches_are_the_plain_rule_in_float64(window):
+    """(mV − mean) / deviation inside the recording, zero outside it; one part in 10⁶ of the larger of the two terms."""
+    parts = made_up_parts([700, 243, 100, 1215, 486, 999, 20, 5000])
+    config = config_of(window, 3 * BIN, seed=5)
+    lengths = parts.pack.lengths[parts.train]
+    for step in range(6):
+        batch = make_batch(config, parts, step)
+        chosen = plan(5, step, lengths, batch_size=4, window=window, samples=3 * BIN)
+        np.testing.assert_array_equal(batch.labels, parts.pack.labels[parts.train[chosen.recordings]])
+        np.testing.assert_array_equal(batch.weights, chosen.weights)
+        for row, (recording, start) in enumerate(zip(chosen.recordings, chosen.starts, strict=True)):
+            signal = millivolts(parts.pack, parts.train[recording])
+            moments = [moment.astype(np.float64) for moment in parts.standardisation]
+            expected, size = np.zeros((3 * BIN, 12)), np.zeros((3 * BIN, 12))
+            for t in range(3 * BIN):
+                if 0 <= start + t < len(signal):
+                    expected[t] = (signal[start + t] - moments[0]) / moments[1]
+                    size[t] = np.abs(signal[start + t]) + np.abs(moments[0])
+                    size[t] += np.abs(parts.pack.zero[parts.train[recording]] * parts.pack.step[parts.train[recording]])
+            error = np.abs(np.asarray(batch.signal[row], np.float64) - expected)
+            assert np.all(error <= 1e-6 * size / moments[1])
+
+
+def test_batches_are_what_evaluation_sees_of_the_same_windows():
+    parts = made_up_parts([700, 243, 100, 1215, 486])
+    parts.pack.zero[:] = 0
+    signals = [millivolts(parts.pack, row).astype(np.float32) for row in range(5)]
+    config = config_of("crop", 300)
+    batch = make_batch(config, parts, 3)
+    chosen = plan(0, 3, parts.pack.lengths[parts.train], batch_size=4, window="crop", samples=300)
+    rows = parts.train[chosen.recordings]
+    expected, inside = gather(signals.__getitem__, rows, chosen.starts, 300, parts.standardisation)
+    np.testing.assert_array_equal(batch.inside, inside)
+    np.testing.assert_allclose(batch.signal, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
+
+
+def test_scales_of_a_zero_beyond_16_bits():
+    moments = Standardisation(np.float32([0.5]), np.float32([2.0]))
+    factor, offset = scales(np.array([[1e-3]]), np.array([[40_000.0]]), moments)
+    assert factor.dtype == offset.dtype == np.float32
+    assert 30_000 * factor[0, 0] + offset[0, 0] == pytest.approx((-10.0 - 0.5) / 2, rel=1e-6)
+
+
+def test_there_is_a_mask_only_where_some_bin_is_not_real():
+    whole = config_of("whole", 5 * BIN)
+    assert cutting(whole, np.array([3 * BIN, 3 * BIN - 1])) == (3 * BIN, False)
+    assert cutting(whole, np.array([3 * BIN, 2 * BIN])) == (3 * BIN, True)
+    assert cutting(whole, np.array([9 * BIN, 8 * BIN])) == (5 * BIN, False)
+    assert cutting(config_of("pad", 5 * BIN), np.array([3 * BIN, BIN])) == (5 * BIN, False)
+    parts = made_up_parts([3 * BIN] * 5)
+    assert make_batch(whole, parts, 0).bins is None
+    parts = made_up_parts([3 * BIN, 3 * BIN, BIN, BIN, BIN])
+    assert make_batch(whole, parts, 0).bins is not None
+
+
+@pytest.mark.parametrize("window", WINDOWS)
+def test_an_epochs_plans_are_those_of_its_steps(window):
+    """Of several members at once, each with its seed."""
+    lengths = np.random.default_rng(2).integers(1, 2000, 10)
+    config = config_of(window, 2 * BIN, batch_size=4)
+    made = plans(config, lengths.astype(np.int32), 2 * BIN, np.uint32([7, 0, 2018]), 3)
+    for member, seed in enumerate((7, 0, 2018)):
+        for within in range(3):
+            alone = plan(seed, 9 + within, lengths, batch_size=4, window=window, samples=2 * BIN)
+            for one, other in zip(Plan(*(value[member, within] for value in made)), alone, strict=True):
+                np.testing.assert_array_equal(one, other)
+
+
+def test_a_batch_depends_on_its_seed():
+    parts = made_up_parts([700] * 12)
+    config = config_of("crop", 300)
+    other = make_batch(dataclasses.replace(config, seed=1), parts, 0)
+    assert not np.array_equal(make_batch(config, parts, 0).signal, other.signal)

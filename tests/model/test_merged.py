@@ -1,0 +1,101 @@
+"""Merged pairs of layers against the layers, and the network in training both ways."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from tests.model.numpy_network import convolve as numpy_convolve
+from tests.model.numpy_network import random_variables
+from xecgnet_jax.model import XECGNet
+from xecgnet_jax.model.layers import Affine, Filter
+from xecgnet_jax.model.merged import LEAST, convolve_behind, merged_pair, output_moments
+from xecgnet_jax.training.objective import objective
+
+TIMES = (LEAST, 7, 20)
+
+
+def filters(rng, features):
+    return [
+        Filter(
+            (rng.standard_normal((3, i, o)) / np.sqrt(3 * i)).astype(np.float32),
+            rng.standard_normal(o).astype(np.float32),
+        )
+        for i, o in itertools.pairwise(features)
+    ]
+
+
+@pytest.mark.parametrize("time", TIMES)
+@pytest.mark.parametrize("mean", [0.0, 300.0])
+def test_moments_of_an_output_that_is_never_made(time, mean):
+    """Also where the input's mean is large beside its spread: the digits of the variance are kept."""
+    rng = np.random.default_rng(time)
+    (first,) = filters(rng, (5, 7))
+    x = (mean + rng.standard_normal((3, time, 5))).astype(np.float32)
+    found, left, right = output_moments(x, first)
+    made = np.stack([numpy_convolve(one, np.float64(first.kernel), first.bias) for one in x.astype(np.float64)])
+    np.testing.assert_allclose(found.mean, made.mean(axis=(0, 1)), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(found.variance, made.var(axis=(0, 1)), rtol=1e-4)
+    np.testing.assert_allclose(left, made[:, :2], rtol=1e-5, atol=1e-4)
+    np.testing.assert_allclose(right, made[:, -2:], rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("time", TIMES)
+def test_a_merged_pair_is_its_layers_at_every_position(time):
+    rng = np.random.default_rng(time)
+    first, second = filters(rng, (4, 6, 5))
+    affine = Affine(rng.uniform(0.5, 1.5, 6).astype(np.float32), rng.standard_normal(6).astype(np.float32))
+    x = rng.standard_normal((2, time, 4)).astype(np.float32)
+    _, left, right = output_moments(x, first)
+    found = merged_pair(x, first, affine, second, (left, right))
+    between = [numpy_convolve(one, first.kernel, first.bias) * affine.factor + affine.offset for one in np.float64(x)]
+    expected = [numpy_convolve(one, second.kernel, second.bias) for one in between]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("time", [1, 2, 3, 20])
+@pytest.mark.parametrize("normalised", [False, True])
+def test_a_convolution_behind_a_normalisation_that_is_not_made(time, normalised):
+    """Also for one position, where both ends are missing."""
+    rng = np.random.default_rng(time)
+    (filter,) = filters(rng, (5, 4))
+    affine = Affine(rng.uniform(-1.5, 1.5, 5).astype(np.float32), rng.standard_normal(5).astype(np.float32))
+    x = rng.standard_normal((2, time, 5)).astype(np.float32)
+    y, constant = convolve_behind(x, affine if normalised else None, filter)
+    before = np.float64(x) * affine.factor + affine.offset if normalised else np.float64(x)
+    expected = [numpy_convolve(one, filter.kernel, filter.bias) for one in before]
+    np.testing.assert_allclose(np.asarray(y) + np.asarray(constant), expected, rtol=0, atol=1e-5)
+
+
+def trained(model, variables, signal, labels):
+    """Outputs, updated statistics and gradients of a training step."""
+
+    @jax.jit
+    def step(params):
+        def loss(params):
+            outputs, updated = model.apply({**variables, "params": params}, signal, train=True, mutable=["batch_stats"])
+            return objective(outputs, labels)[0], (outputs, updated)
+
+        (value, (outputs, updated)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+        return {"loss": value, "outputs": outputs, "statistics": updated, "gradient": gradient}
+
+    return step(variables["params"])
+
+
+@pytest.mark.parametrize("time", [731, 1000])
+def test_training_with_merged_layers_is_training_with_all(time):
+    rng = np.random.default_rng(time)
+    signal = jnp.asarray(0.5 + rng.standard_normal((4, time, 12)), jnp.float32)
+    labels = jnp.asarray(rng.random((4, 9)) < 0.3, jnp.float32)
+    variables = random_variables(XECGNet(width=0.25), 1)
+    fast = trained(XECGNet(width=0.25), variables, signal, labels)
+    slow = trained(XECGNet(width=0.25, merge=False), variables, signal, labels)
+    for name in ("loss", "outputs", "statistics"):
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), fast[name], slow[name])
+    # A bias before a normalisation has no gradient: what is left of it is rounding, on the scale of the others.
+    scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(slow["gradient"]))
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale), fast["gradient"], slow["gradient"]
+    )

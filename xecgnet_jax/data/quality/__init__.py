@@ -1,0 +1,1 @@
+"""What looks wrong with a recording: units, heartbeats, order of the leads."""

@@ -1,0 +1,100 @@
+"""A trained run as one function: recordings in mV → probabilities and maps, by name.
+
+What `Run.predict_signals` does on the host (standardising, cutting into windows, padding, averaging) is part of the
+function, and all its dimensions but the leads may be symbolic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from xecgnet_jax.config import window_length
+from xecgnet_jax.data.batches import Window
+from xecgnet_jax.model import BIN, Outputs, bin_edges, probabilities
+from xecgnet_jax.runs.load import Run
+
+Function = Callable[[Any], dict[str, Any]]
+
+#: Where a file, of either format, says what it is.
+ABOUT = "about.json"
+
+
+def recording_function(run: Run) -> Function:
+    """Recordings in mV [B, T, 12] → what a file gives, by name.
+
+    `probabilities` [B, C]; unless the network is the plain one also `attention` [B, S], `responses` [B, S, C] and
+    `edges` [S + 1] int32: bin s stands for the samples edges[s] to edges[s + 1] of the recordings, and is padding
+    where the two are equal. T may be a symbolic dimension.
+    """
+    window, length = run.config.data.window, window_length(run.config.data)
+    mean, deviation = (np.asarray(moment, np.float32)[None, None] for moment in run.standardisation)
+    network, classes = network_function(run), len(run.classes)
+
+    def of_recordings(signal: jax.Array) -> dict[str, jax.Array]:
+        batch, samples, _ = signal.shape
+        windows, count = _windows((signal - mean) / deviation, window, length)
+        found = network(windows)
+        result = {"probabilities": found["probabilities"].reshape(batch, count, classes).mean(axis=1)}
+        if run.model.attention:
+            bins = count * found["attention"].shape[1]
+            result["attention"] = found["attention"].reshape(batch, bins)
+            result["responses"] = found["responses"].reshape(batch, bins, classes)
+            result["edges"] = _edges(samples, window, length)
+        return result
+
+    return of_recordings
+
+
+def network_function(run: Run) -> Function:
+    """Standardised windows [B, T, 12] → probabilities, attention and responses, by name."""
+    variables = jax.tree.map(np.asarray, run.variables)
+
+    def of_windows(windows: jax.Array) -> dict[str, jax.Array]:
+        outputs: Outputs = run.model.apply(variables, windows)  # type: ignore[assignment]
+        found = {"probabilities": probabilities(outputs)}
+        if outputs.attention is not None and outputs.responses is not None:
+            found |= {"attention": outputs.attention, "responses": outputs.responses}
+        return found
+
+    return of_windows
+
+
+def _windows(signal: jax.Array, window: Window, length: int) -> tuple[jax.Array, Any]:
+    """[B, T, 12] standardised → ([B · W, samples of a window, 12], W), as `evaluation_windows` cuts them."""
+    batch, samples, leads = signal.shape
+    if window == "whole":
+        return _padded(signal, BIN * _whole_bins(samples) - samples), 1
+    if window == "pad":
+        return _padded(signal, length)[:, samples:], 1
+    count = jax.core.max_dim(samples // length, 1)
+    signal = _padded(signal, jax.core.max_dim(length - samples, 0))
+    return signal[:, : count * length].reshape(batch * count, length, leads), count
+
+
+def _edges(samples: Any, window: Window, length: int) -> jax.Array:
+    """The bins of all windows on the recording's own time: [S + 1] int32."""
+    if window == "whole":
+        bins = _whole_bins(samples)
+        edges = BIN * jnp.arange(bins + 1) + (samples - BIN * bins)
+    elif window == "pad":
+        edges = jnp.asarray(bin_edges(length)) + (samples - length)
+    else:
+        count = jax.core.max_dim(samples // length, 1)
+        within = jnp.asarray(bin_edges(length)[:-1])
+        starts = (length * jnp.arange(count)[:, None] + within[None]).reshape(count * len(within))
+        edges = jnp.append(starts, count * length) - jax.core.max_dim(length - samples, 0)
+    return jnp.maximum(edges, 0).astype(jnp.int32)
+
+
+def _whole_bins(samples: Any) -> Any:
+    """As `whole_bins`, for a dimension that may be symbolic."""
+    return (samples + BIN - 1) // BIN
+
+
+def _padded(signal: jax.Array, before: Any) -> jax.Array:
+    return jnp.pad(signal, ((0, 0), (before, 0), (0, 0)))

@@ -1,0 +1,128 @@
+"""A trained run → an ONNX file, by jax2onnx.
+
+jax2onnx (0.17) has no padding by a symbolic amount. Where the length of the recordings is left open, it converts the
+network alone, and a graph before it standardises and pads.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+import numpy as np
+
+from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.errors import ExportError
+from xecgnet_jax.export.function import ABOUT, Function, network_function, recording_function
+from xecgnet_jax.model import BIN
+from xecgnet_jax.runs.load import Run
+
+#: Version of ONNX's operators: the oldest with all that is used here, for the sake of older runtimes.
+OPSET = 18
+
+
+def onnx_file(run: Run, samples: int | None, about: str) -> tuple[bytes, Function]:
+    """(the file, what ONNX Runtime makes of it). The batch is symbolic.
+
+    Args:
+      run: the run.
+      samples: fixed length of the recordings. None leaves it open, for `whole` windows only.
+      about: what the file says of itself.
+
+    Raises:
+      ExportError: jax2onnx is not installed, or `samples` is needed.
+    """
+    window = run.config.data.window
+    if samples is None and window != "whole":
+        raise ExportError(
+            f"an ONNX file of a run with --window {window} takes recordings of one length only: give --samples, or "
+            "--format jax"
+        )
+    onnx, helper, compose = (_library(name) for name in ("onnx", "onnx.helper", "onnx.compose"))
+    if samples is None:
+        network = _converted(network_function(run), "standardised", f"{BIN}*bins", _maps(run))
+        before = _before(network.ir_version, run.standardisation.mean, run.standardisation.deviation)
+        kept = [*_maps(run), *_edges(run)]
+        model = compose.merge_models(before, network, io_map=[("padded", "standardised")], outputs=kept)
+    else:
+        model = _converted(recording_function(run), "signal", samples, [*_maps(run), *_edges(run)])
+    helper.set_model_props(model, {ABOUT: about})
+    onnx.checker.check_model(model, full_check=True)
+    content = model.SerializeToString()
+    session = _library("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
+    names = [output.name for output in session.get_outputs()]
+    return content, lambda signal: dict(zip(names, session.run(names, {"signal": signal}), strict=True))
+
+
+def _maps(run: Run) -> list[str]:
+    return ["probabilities", *(["attention", "responses"] if run.model.attention else [])]
+
+
+def _edges(run: Run) -> list[str]:
+    return ["edges"] if run.model.attention else []
+
+
+def _converted(function: Function, takes: str, samples: str | int, gives: list[str]) -> Any:
+    """The ONNX model of a function of [batch, samples, 12]."""
+    jax2onnx = _library("jax2onnx")
+
+    def in_order(signal: Any) -> tuple[Any, ...]:
+        found = function(signal)
+        # Without the barriers, outputs that feed a convolution keep its layout: responses would be [B, C, S].
+        return tuple(jax.lax.optimization_barrier(found[name]) for name in gives)
+
+    # It warns of types that it leaves to ONNX's own inference.
+    logging.getLogger("onnx_ir").setLevel(logging.ERROR)
+    # Its own code broadcasts, whatever the setting.
+    with jax.numpy_rank_promotion("allow"):
+        return jax2onnx.to_onnx(
+            in_order,
+            [("batch", samples, len(LEADS))],
+            model_name="xecgnet",
+            opset=OPSET,
+            input_names=[takes],
+            output_names=gives,
+        )
+
+
+def _before(ir_version: int, mean: np.ndarray, deviation: np.ndarray) -> Any:
+    """Recordings in mV of any length → standardised, left-padded with zeros to whole bins, and the bins' edges."""
+    return _library("onnx.parser").parse_model(f"""
+        <ir_version: {ir_version}, opset_import: ["": {OPSET}]>
+        before (float[batch, samples, {len(LEADS)}] signal)
+            => (float[batch, whole, {len(LEADS)}] padded, int32[ends] edges)
+        <float[{len(LEADS)}] mean = {{{_listed(mean)}}}, float[{len(LEADS)}] deviation = {{{_listed(deviation)}}},
+         int64 zero = {{0}}, int64 one = {{1}}, int64 bin = {{{BIN}}},
+         int64[1] none = {{0}}, int64[3] nones = {{0, 0, 0}}>
+        {{
+            centred = Sub(signal, mean)
+            standardised = Div(centred, deviation)
+            length = Shape<start = 1, end = 2>(signal)
+            negative = Neg(length)
+            missing = Mod(negative, bin)
+            amounts = Concat<axis = 0>(none, missing, none, nones)
+            padded = Pad(standardised, amounts)
+            total = Add(length, missing)
+            behind = Add(total, one)
+            stop = Squeeze(behind)
+            multiples = Range(zero, stop, bin)
+            shifted = Sub(multiples, missing)
+            clipped = Max(shifted, zero)
+            edges = Cast<to = 6>(clipped)
+        }}""")
+
+
+def _listed(values: Iterable[float]) -> str:
+    return ", ".join(repr(float(value)) for value in values)
+
+
+def _library(name: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ExportError(
+            f"--format onnx needs {name.split('.')[0]} ({error}): pip install 'xecgnet-jax[onnx]', see docs/export.md"
+        ) from None

@@ -1,0 +1,198 @@
+"""Runs against runs on the same recordings: `eval.py compare`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xecgnet_jax.config import Config, differences
+from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.evaluation.comparison import Side, check_same_recordings, compare
+from xecgnet_jax.evaluation.intervals import RESAMPLES
+from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.thresholds import ThresholdName
+from xecgnet_jax.runs.load import Run, load_run
+from xecgnet_jax.runs.predictions import Part, Scored, score
+
+#: A side is named by at most this many settings; by its runs where more differ.
+_NAMED_SETTINGS = 3
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What `compare_runs` found.
+
+    Attributes:
+      title: what was compared on what.
+      results: of the first side with each other one, as `comparison.compare` gives them, plus `thresholds` and
+        `made_from`.
+    """
+
+    title: str
+    results: list[dict[str, Any]]
+
+
+def compare_runs(
+    paths: Sequence[Path],
+    pack: Pack,
+    *,
+    corpus_name: str,
+    part: Part = "auto",
+    thresholds: ThresholdName = "0.5",
+    resamples: int = RESAMPLES,
+    batch_size: int = 32,
+    progress: bool = True,
+) -> Comparison:
+    """Compares runs on one part of a corpus. Runs whose configs differ in the seed alone are one side.
+
+    The first run's side is compared with each other one. Two runs of one config are compared with each other.
+
+    Args:
+      paths: working directories or checkpoints, two or more.
+      pack: the corpus.
+      corpus_name: names the folder in which each run's predictions are kept.
+      part: as for `scored.score`.
+      thresholds: each run's own of that name.
+      resamples: of the bootstrap.
+      batch_size: windows in a step.
+      progress: show a progress bar.
+
+    Raises:
+      CheckpointError: fewer than two runs, one run twice, runs that cannot be compared, or other recordings.
+    """
+    if len(paths) < 2:
+        raise CheckpointError("comparing needs two runs or more")
+    runs: list[Run] = []
+    for path in paths:
+        run = load_run(path)
+        if any(run.workdir.resolve() == one.workdir.resolve() and run.step == one.step for one in runs):
+            raise CheckpointError(f"{path}: given twice; a run cannot be compared with itself")
+        run.thresholds(thresholds)  # what cannot be compared is said before anything is predicted
+        runs.append(run)
+    members_of = _sides(runs)
+    scored: list[Scored] = []
+    for run in runs:
+        one = score(run, pack, corpus_name=corpus_name, part=part, batch_size=batch_size, progress=progress)
+        if scored:
+            _check_comparable(scored[0], one)
+        scored.append(one)
+    sides = [[scored[position] for position in members] for members in members_of]
+    run_names = _run_names(scored)
+    names = _names(sides, run_names)
+    made = [_side(name, side, run_names, thresholds) for name, side in zip(names, sides, strict=True)]
+    results = []
+    for side, members in zip(made[1:], sides[1:], strict=True):
+        result = compare(made[0], side, patients=scored[0].patients, resamples=resamples)
+        result["notes"] += _notes([sides[0], members], run_names)
+        result["thresholds"] = {
+            "name": thresholds,
+            "values": {
+                run_names[one]: one.run.thresholds(thresholds).by_class(one.run.classes)
+                for one in (*sides[0], *members)
+            },
+        }
+        result["made_from"] = {
+            run_names[one]: {"workdir": str(one.run.workdir)} | one.made_from for one in (*sides[0], *members)
+        }
+        results.append(result)
+    used = "threshold 0.5" if thresholds == "0.5" else f"thresholds {thresholds} of each run's validation part"
+    return Comparison(f"{corpus_name}, {scored[0].part} part: {len(scored[0].rows)} recordings, {used}", results)
+
+
+def _check_comparable(one: Scored, other: Scored) -> None:
+    try:
+        check_same_recordings(one.ids, one.labels, other.ids, other.labels)
+    except CheckpointError as error:
+        raise CheckpointError(f"{one.run.workdir} and {other.run.workdir} cannot be compared: {error}") from None
+
+
+def _sides(runs: list[Run]) -> list[list[int]]:
+    """Positions of the runs of one config but for the seed, trained on the same data, in the order of their first."""
+    sides: dict[tuple[Config, str], list[int]] = {}
+    for position, run in enumerate(runs):
+        sides.setdefault((replace(run.config, seed=0), json.dumps(run.data, sort_keys=True)), []).append(position)
+    if len(sides) == 1 and len(runs) == 2:
+        return [[0], [1]]
+    if len(sides) == 1:
+        raise CheckpointError(
+            f"the {len(runs)} runs differ in nothing but the seed, so they are one side; give a run of another "
+            "config to compare them with, or two runs only"
+        )
+    for side in sides.values():
+        seeds = [runs[position].config.seed for position in side]
+        if doubled := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
+            twice = [str(runs[position].workdir) for position in side if runs[position].config.seed == doubled[0]]
+            raise CheckpointError(
+                f"{' and '.join(twice)} have one config and one seed, {doubled[0]}: they are not independent "
+                "runs; leave one out"
+            )
+    return list(sides.values())
+
+
+def _notes(sides: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]:
+    """What the comparison itself cannot know of the runs."""
+    scored = [one for side in sides for one in side]
+    notes = [
+        f"{run_names[one]} was trained on {one.trained_on} of these recordings, by their names: its figures are not "
+        "those of new ones."
+        for one in scored
+        if one.trained_on
+    ]
+    if len({one.run.workdir.resolve() for one in scored}) < len(scored):
+        notes.append(
+            "Some are checkpoints of one training: to choose between them by these figures is to choose on these "
+            "recordings."
+        )
+    return notes
+
+
+def _run_names(scored: list[Scored]) -> dict[Scored, str]:
+    """The name of each working directory, or what more it takes to tell them apart."""
+    for names in (
+        [one.run.workdir.resolve().name for one in scored],
+        [f"{one.run.workdir.resolve().name}@{one.run.step}" for one in scored],
+        [str(one.run.workdir) for one in scored],
+    ):
+        if len(set(names)) == len(names):
+            return dict(zip(scored, names, strict=True))
+    return {one: f"{one.run.workdir}@{one.run.step}" for one in scored}
+
+
+def _names(sides: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]:
+    """What sets each side apart from the first: its settings, or its runs."""
+    first = sides[0][0].run.config
+    settings: dict[str, None] = {}
+    for side in sides[1:]:
+        for line in differences(first, replace(side[0].run.config, seed=first.seed)):
+            settings[line.partition(":")[0]] = None
+    data = {json.dumps(side[0].run.data, sort_keys=True) for side in sides}
+    if not 0 < len(settings) <= _NAMED_SETTINGS or len(data) > 1:
+        return [", ".join(run_names[one] for one in side) for side in sides]
+    return [", ".join(_setting(side[0].run.config, name) for name in settings) for side in sides]
+
+
+def _setting(config: Config, dotted: str) -> str:
+    """objective.gamma → "gamma 0.01"."""
+    value: Any = config
+    for name in dotted.split("."):
+        value = getattr(value, name)
+    return (
+        f"{dotted.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{dotted.rpartition('.')[2]} {value}"
+    )
+
+
+def _side(name: str, side: list[Scored], run_names: dict[Scored, str], thresholds: ThresholdName) -> Side:
+    return Side(
+        name=name,
+        runs=tuple(run_names[one] for one in side),
+        seeds=tuple(one.run.config.seed for one in side),
+        labels=side[0].labels,
+        probabilities=np.stack([one.probabilities for one in side]),
+        predictions=np.stack([predicted(one.probabilities, one.run.thresholds(thresholds).values) for one in side]),
+    )
