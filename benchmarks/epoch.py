@@ -10,7 +10,6 @@ from benchmarks.ours import Epochs
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import interleaved, seconds_of
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.data.pack.storage import SAMPLES
 from xecgnet_jax.data.windows import table_of
 
@@ -20,16 +19,16 @@ RESIDENT, STREAMED, PEER = "xecgnet-jax, data on the device", "xecgnet-jax, data
 def run(setting: Setting) -> Iterator[Table]:
     batches = 2 if setting.quick else 6
     recordings = batches * setting.batch_size
-    parts = setting.parts(recordings)
+    dataset = setting.dataset(recordings)
     resident, streamed = (
-        Epochs([setting.config], parts, setting.scratch, resident=resident) for resident in (True, False)
+        Epochs([setting.config], dataset, setting.scratch, resident=resident) for resident in (True, False)
     )
     runs: dict[str, Callable[[], object]] = {RESIDENT: resident, STREAMED: streamed}
     remarks = []
     if missing := torch_missing():
         remarks.append(missing)
     else:
-        runs[PEER], chosen = _peer(setting, parts)
+        runs[PEER], chosen = _peer(setting, dataset)
         remarks.append(chosen)
     compiling = {name: seconds_of(runs[name]) for name in (RESIDENT, STREAMED)}
     repetitions = setting.repetitions(5)
@@ -51,7 +50,7 @@ def run(setting: Setting) -> Iterator[Table]:
     )
 
 
-def _peer(setting: Setting, parts: Parts) -> tuple[Callable[[], float], str]:
+def _peer(setting: Setting, dataset: Dataset) -> tuple[Callable[[], float], str]:
     """PyTorch's epoch with as many workers as are fastest, and how fast the others are."""
     import torch
 
@@ -60,7 +59,7 @@ def _peer(setting: Setting, parts: Parts) -> tuple[Callable[[], float], str]:
 
     torch.set_num_threads(threads())
     step = training_step(peer_of(setting.variables, setting.width))
-    crops = crops_of(setting, parts)
+    crops = crops_of(setting, dataset)
     epochs: dict[str, Callable[[], float]] = {}
     for workers in WORKERS[:2] if setting.quick else WORKERS:
         batches = loader(crops, setting.batch_size, workers)
@@ -71,11 +70,11 @@ def _peer(setting: Setting, parts: Parts) -> tuple[Callable[[], float], str]:
     return epochs[best], f"The DataLoader has {best} worker processes (medians by their number: {tried})."
 
 
-def crops_of(setting: Setting, parts: Parts) -> Any:
+def crops_of(setting: Setting, dataset: Dataset) -> Any:
     """The training part as PyTorch's dataset."""
     from benchmarks.torch_data import Crops
 
-    table = table_of(parts)
-    file = setting.scratch / f"pack-{len(parts.train)}" / SAMPLES
-    begins = parts.pack.offsets[parts.train]
+    table = table_of(dataset)
+    file = setting.scratch / f"pack-{len(dataset.train)}" / SAMPLES
+    begins = dataset.pack.offsets[dataset.train]
     return Crops(file, begins, table.lengths, table.factor, table.offset, table.labels, setting.samples)

@@ -137,9 +137,9 @@ def _step_timings(setting: Setting, precision: str, size: int) -> dict[str, Timi
 
 def our_steps(setting: Setting, precision: str, signal: np.ndarray, labels: np.ndarray) -> Stepper:
     """Compiled in a precision."""
-    compute, product, _ = PRECISIONS[precision]
+    dtype, product, _ = PRECISIONS[precision]
     with jax.default_matmul_precision(product):
-        model = XECGNet(width=setting.width, compute=compute)
+        model = XECGNet(width=setting.width, dtype=dtype)
         return Stepper(model, setting.variables, setting.config, batch_of(signal, labels), STEPS)
 
 
@@ -166,12 +166,12 @@ def _peer_steps(setting: Setting, precision: str, signal: np.ndarray, labels: np
 def epochs(setting: Setting) -> Iterator[Table]:
     """An epoch of as many recordings as CPSC2018 has, of its lengths."""
     recordings = 8 if setting.quick else 6877
-    parts = random_parts(cpsc_like_lengths(recordings), seed=0)
+    dataset = random_parts(cpsc_like_lengths(recordings), seed=0)
     for size in (4,) if setting.quick else (32, 256):
         config = dataclasses.replace(_in_bfloat16(setting.config), batch_size=size)
         runs = {
-            "data on the device": Epochs([config], parts, setting.scratch, resident=True),
-            "data streamed": Epochs([config], parts, setting.scratch, resident=False),
+            "data on the device": Epochs([config], dataset, setting.scratch, resident=True),
+            "data streamed": Epochs([config], dataset, setting.scratch, resident=False),
         }
         compiling = {name: seconds_of(run) for name, run in runs.items()}
         timings = interleaved(runs, repetitions=setting.repetitions(3), warmup=0)
@@ -184,7 +184,7 @@ def epochs(setting: Setting) -> Iterator[Table]:
             amount=recordings,
             unit="recordings",
             compiling=compiling,
-            remarks=[f"Random counts, {parts.pack.samples.nbytes / 1e9:.2g} GB. Compiling includes the first epoch."],
+            remarks=[f"Random counts, {dataset.pack.samples.nbytes / 1e9:.2g} GB. Compiling includes the first epoch."],
         )
 
 
@@ -192,12 +192,12 @@ def sweep(setting: Setting) -> Iterator[Table]:
     """Members trained as one program, against one of them alone so many times."""
     members, size = (2, 4) if setting.quick else (32, 32)
     batches = 2 if setting.quick else 16
-    parts = random_parts(cpsc_like_lengths(batches * size), seed=1)
+    dataset = random_parts(cpsc_like_lengths(batches * size), seed=1)
     config = dataclasses.replace(_in_bfloat16(setting.config), batch_size=size)
     together = Epochs(
-        [dataclasses.replace(config, seed=seed) for seed in range(members)], parts, setting.scratch, resident=True
+        [dataclasses.replace(config, seed=seed) for seed in range(members)], dataset, setting.scratch, resident=True
     )
-    alone = Epochs([config], parts, setting.scratch, resident=True)
+    alone = Epochs([config], dataset, setting.scratch, resident=True)
 
     def apart() -> None:
         for _ in range(members):
@@ -235,7 +235,7 @@ def profile(setting: Setting, folder: Path) -> Iterator[Table]:
 
 
 def _in_bfloat16(config: Config) -> Config:
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, compute="bfloat16"))
+    return dataclasses.replace(config, model=dataclasses.replace(config.model, dtype="bfloat16"))
 
 
 if __name__ == "__main__":

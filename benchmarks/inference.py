@@ -1,4 +1,4 @@
-"""Inference: the plain network, the collapsed one, and PyTorch with and without its normalisations folded in."""
+"""Inference: the plain network, the collapsed one, and PyTorch with and without its normalizations folded in."""
 
 from __future__ import annotations
 

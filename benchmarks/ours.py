@@ -15,13 +15,12 @@ import numpy as np
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.batches import Batch
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.model import XECGNet
 from xecgnet_jax.training.crew import Crew, Data
 from xecgnet_jax.training.journal import Journal
 from xecgnet_jax.training.programs import Programs
 from xecgnet_jax.training.resident import ResidentData
-from xecgnet_jax.training.state import TrainState, build_optimiser
+from xecgnet_jax.training.state import TrainState, build_optimizer
 from xecgnet_jax.training.step import Metrics, train_step
 from xecgnet_jax.training.streamed import StreamedData
 
@@ -31,15 +30,15 @@ _EPOCHS, _STEPS = 1000, 100
 
 def initial_state(config: Config, variables: dict[str, Any]) -> TrainState:
     """The state before step 0 with copies of these variables: steps use theirs up."""
-    optimiser = build_optimiser(config.optimiser, _EPOCHS, _STEPS)
+    optimizer = build_optimizer(config.optimizer, _EPOCHS, _STEPS)
     own = jax.tree.map(jnp.copy, variables)
-    return TrainState(jnp.zeros((), jnp.int32), own, optimiser.init(own["params"]), None)
+    return TrainState(jnp.zeros((), jnp.int32), own, optimizer.init(own["params"]), None)
 
 
 def step_of(model: XECGNet, config: Config) -> Callable[[TrainState, Batch], tuple[TrainState, Metrics]]:
     """The jitted training step of a model; the state it is given is used up."""
-    optimiser = build_optimiser(config.optimiser, _EPOCHS, _STEPS)
-    step = partial(train_step, apply=model.apply, optimiser=optimiser, config=config)
+    optimizer = build_optimizer(config.optimizer, _EPOCHS, _STEPS)
+    step = partial(train_step, apply=model.apply, optimizer=optimizer, config=config)
     seed = jnp.uint32(config.seed)
     return jax.jit(lambda state, batch: step(state, batch, seed), donate_argnums=0)
 
@@ -80,15 +79,15 @@ class Epochs:
       waited: seconds that the device waited for data so far.
     """
 
-    def __init__(self, configs: Sequence[Config], parts: Parts, scratch: Path, *, resident: bool) -> None:
+    def __init__(self, configs: Sequence[Config], dataset: Dataset, scratch: Path, *, resident: bool) -> None:
         self._folder = TemporaryDirectory(dir=scratch)
-        programs = Programs(configs[0], parts, jax.local_devices()[:1])
+        programs = Programs(configs[0], dataset, jax.local_devices()[:1])
         self._runs = [
-            Journal(config, parts, Path(self._folder.name) / str(number)) for number, config in enumerate(configs)
+            Journal(config, dataset, Path(self._folder.name) / str(number)) for number, config in enumerate(configs)
         ]
         for run in self._runs:
             run.open(programs)
-        self._data: Data = ResidentData(programs, parts) if resident else StreamedData(programs, parts)
+        self._data: Data = ResidentData(programs, dataset) if resident else StreamedData(programs, dataset)
         self._crew = Crew(self._runs, programs, self._data, resident=resident)
         self._steps = programs.per_epoch
 

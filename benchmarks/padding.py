@@ -12,7 +12,7 @@ from benchmarks.machine import threads, torch_missing
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import interleaved
-from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
 from xecgnet_jax.model import XECGNet, collapse
 
@@ -36,7 +36,7 @@ def run(setting: Setting) -> Iterator[Table]:
     window = 72_000 if not setting.quick else 4 * 243 * 3
     lengths = np.minimum(cpsc_like_lengths(6 if setting.quick else 32), window)
     signals = [setting.signal(1, length)[0] for length in lengths.tolist()]
-    moments = Standardisation(np.zeros(12, np.float32), np.ones(12, np.float32))
+    moments = Normalization(np.zeros(12, np.float32), np.ones(12, np.float32))
     model = XECGNet(width=setting.width)
     fast = collapse(model, setting.variables)
     predict_fast, predict_plain = make_predict(fast.apply), make_predict(model.apply)
@@ -49,7 +49,7 @@ def run(setting: Setting) -> Iterator[Table]:
             lengths,
             window="pad",
             length=window,
-            standardisation=moments,
+            normalization=moments,
             batch_size=BATCH,
         ).probabilities
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from xecgnet_jax.data.batches import Standardisation
-from xecgnet_jax.data.dataset import Parts
+from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.pack import Pack
@@ -13,7 +12,7 @@ from xecgnet_jax.data.pack.audit import Audit
 from xecgnet_jax.data.splits import Split
 
 
-def random_parts(lengths: np.ndarray, seed: int) -> Parts:
+def random_parts(lengths: np.ndarray, seed: int) -> Dataset:
     """Recordings of these lengths [R] samples, all of them to train on."""
     rng = np.random.default_rng(seed)
     count, leads = len(lengths), len(LEADS)
@@ -39,5 +38,5 @@ def random_parts(lengths: np.ndarray, seed: int) -> Parts:
         audit=Audit(packed=count),
     )
     everyone, no_one = np.arange(count), np.zeros(0, np.int64)
-    moments = Standardisation(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
-    return Parts(pack, Split(names, (), ()), everyone, no_one, no_one, moments)
+    moments = Normalization(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
+    return Dataset(pack, Split(names, (), ()), everyone, no_one, no_one, moments)

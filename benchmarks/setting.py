@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.config import Config, preset
-from xecgnet_jax.data.dataset import Parts, make_parts
+from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.model import BIN, XECGNet
 
@@ -50,12 +50,12 @@ class Setting:
 
     @cached_property
     def config(self) -> Config:
-        """The authors' network, objective and optimiser on crop windows."""
+        """The authors' network, objective and optimizer on crop windows."""
         paper = preset("paper-crop")
         return dataclasses.replace(
             paper,
             model=dataclasses.replace(paper.model, width=self.width),
-            data=dataclasses.replace(paper.data, length=self.samples, split="stratified", standardise_on="train"),
+            data=dataclasses.replace(paper.data, length=self.samples, split="stratified", normalize_on="train"),
             batch_size=self.batch_size,
         )
 
@@ -90,15 +90,15 @@ class Setting:
 
         return simulate_corpus(self.scratch / f"simulated-{recordings}", recordings, seed=7, progress=False)
 
-    def parts(self, train: int) -> Parts:
+    def dataset(self, train: int) -> Dataset:
         """A pack of simulated recordings, of which `train` are to train on and two each to validate and test."""
         from xecgnet_jax.data.pack import pack_of
 
         pack = pack_of(self.corpus(train + 4), self.scratch / f"pack-{train}", progress=False, workers=1)
-        labelled = np.flatnonzero(pack.labels.any(axis=1))[0]
-        others = [row for row in range(len(pack)) if row != labelled]
-        rows = {"validation": [labelled, others[0]], "test": others[1:3], "train": others[3:]}
+        labeled = np.flatnonzero(pack.labels.any(axis=1))[0]
+        others = [row for row in range(len(pack)) if row != labeled]
+        rows = {"validation": [labeled, others[0]], "test": others[1:3], "train": others[3:]}
         split = self.scratch / f"split-{train}.csv"
         lines = [f"{pack.ids[row]},{part}" for part, chosen in rows.items() for row in chosen]
         split.write_text("\n".join(["id,part", *lines]) + "\n")
-        return make_parts(pack, dataclasses.replace(self.config.data, split="file", split_file=str(split)))
+        return make_dataset(pack, dataclasses.replace(self.config.data, split="file", split_file=str(split)))

@@ -35,9 +35,9 @@ def run(setting: Setting) -> Iterator[Table]:
 
 
 def _first_step(setting: Setting) -> Table:
-    parts = setting.parts(setting.batch_size)  # one batch: the first epoch is the first step
+    dataset = setting.dataset(setting.batch_size)  # one batch: the first epoch is the first step
     corpus = setting.corpus(setting.batch_size + 4)
-    split = setting.scratch / f"split-{len(parts.train)}.csv"
+    split = setting.scratch / f"split-{len(dataset.train)}.csv"
     cache = setting.scratch / "start-cache"
     seconds: dict[str, list[float]] = {"empty": [], "filled": []}
     _first_step_seconds(setting, corpus, split, cache)  # makes the pack

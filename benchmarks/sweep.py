@@ -26,11 +26,11 @@ def run(setting: Setting) -> Iterator[Table]:
 
 def _table(setting: Setting, width: float, members: int, batches: int) -> Table:
     recordings = batches * setting.batch_size
-    parts = setting.parts(recordings)
+    dataset = setting.dataset(recordings)
     config = dataclasses.replace(setting.config, model=dataclasses.replace(setting.config.model, width=width))
     configs = [dataclasses.replace(config, seed=seed) for seed in range(members)]
-    together = Epochs(configs, parts, setting.scratch, resident=True)
-    each = [Epochs([one], parts, setting.scratch, resident=True) for one in configs]
+    together = Epochs(configs, dataset, setting.scratch, resident=True)
+    each = [Epochs([one], dataset, setting.scratch, resident=True) for one in configs]
 
     def apart() -> None:
         for one in each:

@@ -18,12 +18,12 @@ WORKERS: tuple[int, ...] = (0, 1, 2)
 
 
 class Crops(Dataset):
-    """A random window of each recording, [12, T] float32 standardised leads, and its labels.
+    """A random window of each recording, [12, T] float32 normalized leads, and its labels.
 
     Args:
       samples: file of the pack's counts, [N, 12] int16; mapped where it is used, so that workers share its pages.
       begins, lengths: [R] of the training recordings.
-      factor, offset: [R, 12] float32; standardised lead = count · factor + offset.
+      factor, offset: [R, 12] float32; normalized lead = count · factor + offset.
       labels: [R, C] float32.
       window: T; shorter recordings have zeros before them.
     """

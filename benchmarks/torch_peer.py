@@ -1,4 +1,4 @@
-"""The authors' network, objective and optimiser in PyTorch, as fast as PyTorch does them: the peer of `xecgnet_jax`.
+"""The authors' network, objective and optimizer in PyTorch, as fast as PyTorch does them: the peer of `xecgnet_jax`.
 
 Signals are [B, 12, T], PyTorch's own layout, so that no convolution copies its input.
 """
@@ -104,7 +104,7 @@ class Peer(nn.Module):
         )
 
     def forward(self, signal: Tensor) -> PeerOutputs:
-        """[B, 12, T] standardised leads → outputs."""
+        """[B, 12, T] normalized leads → outputs."""
         features = self.backbone(signal)
         attend, perceive = self.attention_branch, self.perception_branch
         responses = F.relu(attend["responses"](attend["norm"](attend["bottleneck"](features))))
@@ -184,21 +184,21 @@ def training_step(
       precision: bfloat16 lets autocast compute with it what it deems fit.
     """
     peer.train()
-    optimiser = torch.optim.Adam(peer.parameters(), lr=learning_rate, eps=1e-7, fused=True)
+    optimizer = torch.optim.Adam(peer.parameters(), lr=learning_rate, eps=1e-7, fused=True)
 
     def step(signal: Tensor, labels: Tensor) -> Tensor:
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         with torch.autocast(signal.device.type, precision, enabled=precision is not torch.float32):
             loss = objective(peer(signal), labels, gamma)
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         return loss.detach()
 
     return step
 
 
 def folded(peer: Peer) -> Peer:
-    """A copy for inference with each convolution and the normalisation behind it in one, where they stand so."""
+    """A copy for inference with each convolution and the normalization behind it in one, where they stand so."""
     peer = copy.deepcopy(peer).eval()
     backbone = peer.backbone
     for at, (conv, batch_norm) in enumerate(zip(backbone.convs, backbone.norms, strict=True)):

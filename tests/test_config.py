@@ -15,7 +15,7 @@ from xecgnet_jax.config import (
     DataConfig,
     ModelConfig,
     ObjectiveConfig,
-    OptimiserConfig,
+    OptimizerConfig,
     differences,
     from_dict,
     preset,
@@ -50,13 +50,13 @@ def test_the_paper_presets_are_the_authors_settings():
         objective = config.objective
         assert (objective.gamma, objective.reference, objective.norm) == (0.01, "all_classes", "l2")
         assert (objective.term, objective.reference_gradient, objective.loss) == ("both_heads", True, "bce")
-        assert objective.positive_power == 0
-        optimiser = config.optimiser
-        assert (optimiser.optimiser, optimiser.learning_rate, optimiser.epsilon) == ("adam", 1e-5, 1e-7)
-        assert (optimiser.schedule, optimiser.warmup_epochs, optimiser.weight_decay) == ("constant", 0, 0)
-        assert (optimiser.clip_norm, optimiser.average) == (0, 0)
+        assert objective.pos_weight_power == 0
+        optimizer = config.optimizer
+        assert (optimizer.optimizer, optimizer.learning_rate, optimizer.epsilon) == ("adam", 1e-5, 1e-7)
+        assert (optimizer.schedule, optimizer.warmup_epochs, optimizer.weight_decay) == ("constant", 0, 0)
+        assert (optimizer.clip_norm, optimizer.ema_decay) == (0, 0)
         assert (config.batch_size, config.epochs, config.patience) == (32, 1000, 50)
-        assert (config.data.augment, config.data.standardise_on) == (0, "all")
+        assert (config.data.augment, config.data.normalize_on) == (0, "all")
 
 
 def test_window_lengths():
@@ -85,28 +85,28 @@ IMPOSSIBLE = [
     ("objective.norm", "l3", "l2, l2_squared, l1"),
     ("objective.term", "twice", "both_heads, once"),
     ("objective.loss", "mse", "bce, asymmetric"),
-    ("objective.focus_negative", -1.0, "0 or more"),
-    ("objective.focus_positive", -1.0, "0 or more"),
-    ("objective.margin", 1.0, "from 0 to below 1"),
-    ("objective.positive_power", 1.5, "from 0 to 1"),
-    ("objective.positive_limit", 0.5, "1 or more"),
+    ("objective.asl_gamma_negative", -1.0, "0 or more"),
+    ("objective.asl_gamma_positive", -1.0, "0 or more"),
+    ("objective.asl_clip", 1.0, "from 0 to below 1"),
+    ("objective.pos_weight_power", 1.5, "from 0 to 1"),
+    ("objective.pos_weight_limit", 0.5, "1 or more"),
     ("data.split", "random", "auto, paper, folds, stratified, file"),
     ("data.split", "file", "split_file.*CSV"),
     ("data.window", "slide", "crop, pad, whole"),
     ("data.length", -1, "0 .*or more"),
     ("data.length", 244, "multiple of 243"),
-    ("data.standardise_on", "test", "train, all, none"),
-    ("data.unlabelled", "guess", "keep, drop"),
+    ("data.normalize_on", "test", "train, all, none"),
+    ("data.unlabeled", "guess", "keep, drop"),
     ("data.augment", 3.5, "from 0 to 3"),
-    ("optimiser.optimiser", "sgd", "adam, adamw"),
-    ("optimiser.schedule", "step", "constant, cosine"),
-    ("optimiser.learning_rate", 0.0, "above 0"),
-    ("optimiser.warmup_epochs", -1.0, "0 or more"),
-    ("optimiser.weight_decay", -1.0, "0 or more"),
-    ("optimiser.weight_decay", 0.1, "adamw decays"),
-    ("optimiser.epsilon", 0.0, "above 0"),
-    ("optimiser.clip_norm", -1.0, "no limit"),
-    ("optimiser.average", 1.0, "below 1"),
+    ("optimizer.optimizer", "sgd", "adam, adamw"),
+    ("optimizer.schedule", "step", "constant, cosine"),
+    ("optimizer.learning_rate", 0.0, "above 0"),
+    ("optimizer.warmup_epochs", -1.0, "0 or more"),
+    ("optimizer.weight_decay", -1.0, "0 or more"),
+    ("optimizer.weight_decay", 0.1, "adamw decays"),
+    ("optimizer.epsilon", 0.0, "above 0"),
+    ("optimizer.clip_norm", -1.0, "no limit"),
+    ("optimizer.ema_decay", 1.0, "below 1"),
     ("batch_size", 0, "1 or more"),
     ("epochs", 0, "1 or more"),
     ("patience", -1, "never stop early"),
@@ -184,11 +184,11 @@ PATHS = list(paths(to_dict(Config())))
 
 def test_a_run_older_than_a_setting_did_what_its_default_does():
     values = to_dict(Config())
-    del values["model"]["compute"]
-    assert from_dict(values).model.compute == "float32"
+    del values["model"]["dtype"]
+    assert from_dict(values).model.dtype == "float32"
 
 
-@pytest.mark.parametrize("path", sorted({*PATHS} - {"model.compute"}))
+@pytest.mark.parametrize("path", sorted({*PATHS} - {"model.dtype"}))
 def test_a_missing_setting_is_named(path):
     values = to_dict(Config())
     node = values
@@ -245,7 +245,7 @@ def test_configs_made_in_code_are_checked_too():
     with pytest.raises(ConfigError, match="epochs is 0"):
         Config(epochs=0)
     with pytest.raises(ConfigError, match="learning_rate"):
-        dataclasses.replace(Config(), optimiser=OptimiserConfig(learning_rate=-1.0))
+        dataclasses.replace(Config(), optimizer=OptimizerConfig(learning_rate=-1.0))
 
 
 def test_differences_name_both_values():

@@ -12,6 +12,9 @@ from typing import Any, Literal
 
 from xecgnet_jax.errors import ConfigError
 
+#: Strides of the backbone's poolings, which are also their window lengths.
+POOL_STRIDES: tuple[int, ...] = (3, 3, 3, 3, 3)
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -24,9 +27,17 @@ class ModelConfig:
     """Between the backbone's layers; the authors' code has none."""
     attention: bool = True
     """False: the plain backbone with the perception branch as its classifier."""
-    compute: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16"] = "float32"
     """Type of the convolutions and of what lies between layers; parameters, statistics and losses are float32 always.
     bfloat16 is for accelerators: on CPUs it is slower."""
+    matmul_precision: Literal["highest", "high", "default"] = "highest"
+    """Precision of convolutions and matrix products in float32: highest computes them in float32 everywhere; high and
+    default let GPUs (TF32) and TPUs (bfloat16 passes) round the factors, and change nothing on CPUs."""
+
+    @property
+    def samples_per_bin(self) -> int:
+        """Samples per attention bin: the product of the strides of the backbone's poolings."""
+        return math.prod(POOL_STRIDES)
 
 
 @dataclass(frozen=True)
@@ -44,15 +55,15 @@ class ObjectiveConfig:
     """Let gradients flow into the reference map (the authors' code) or not."""
     loss: Literal["bce", "asymmetric"] = "bce"
     """Of each class: binary cross-entropy, or the asymmetric loss (Ridnik et al. 2021)."""
-    focus_negative: float = 0.0
+    asl_gamma_negative: float = 0.0
     """Asymmetric loss: exponent that makes easy negatives count less."""
-    focus_positive: float = 0.0
+    asl_gamma_positive: float = 0.0
     """Asymmetric loss: exponent that makes easy positives count less."""
-    margin: float = 0.0
+    asl_clip: float = 0.0
     """Asymmetric loss: probability below which a negative counts nothing."""
-    positive_power: float = 0.0
+    pos_weight_power: float = 0.0
     """Positives of a class weigh (negatives / positives of the training part) to this power; 0: all alike."""
-    positive_limit: float = 30.0
+    pos_weight_limit: float = 30.0
     """Upper limit of that weight."""
 
 
@@ -77,17 +88,17 @@ class DataConfig:
     length: int = 0
     """Samples of a window at 500 Hz. crop: 0 is 2,880; pad: 0 is 72,000; whole: recordings longer than this
     are cropped at a random start in training (0 is 15,066, about 30 s)."""
-    standardise_on: Literal["train", "all", "none"] = "train"
-    """Recordings whose mean and standard deviation standardise each lead; all is the authors' leak."""
-    unlabelled: Literal["keep", "drop"] = "keep"
+    normalize_on: Literal["train", "all", "none"] = "train"
+    """Recordings whose mean and standard deviation normalize each lead; all is the authors' leak."""
+    unlabeled: Literal["keep", "drop"] = "keep"
     """Recordings with none of the nine classes: part of the run, or left out of all parts."""
     augment: float = 0.0
     """Strength of random gains, baseline wander, noise and lead loss in training; 0 is none, 1 is usual."""
 
 
 @dataclass(frozen=True)
-class OptimiserConfig:
-    optimiser: Literal["adam", "adamw"] = "adam"
+class OptimizerConfig:
+    optimizer: Literal["adam", "adamw"] = "adam"
     """Adam as in Keras, or AdamW with decoupled decay of the kernels."""
     learning_rate: float = 1e-5
     """Highest learning rate."""
@@ -101,7 +112,7 @@ class OptimiserConfig:
     """Adam's ε (Keras: 1e-7)."""
     clip_norm: float = 0.0
     """Largest global norm of a gradient; 0: no limit."""
-    average: float = 0.0
+    ema_decay: float = 0.0
     """Decay of the moving average of the weights that is validated and kept, per step; 0: no average."""
 
 
@@ -112,7 +123,7 @@ class Config:
     model: ModelConfig = field(default_factory=ModelConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DataConfig = field(default_factory=DataConfig)
-    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     batch_size: int = 32
     """Recordings in a step."""
     epochs: int = 1000
@@ -126,8 +137,10 @@ class Config:
         validate(self)
 
 
-#: Lengths that a `length` of 0 stands for, in samples at 500 Hz (paper.md; whole: 62 bins).
-DEFAULT_LENGTHS = {"crop": 2880, "pad": 72000, "whole": 62 * 243}
+#: Samples at 500 Hz that a `length` of 0 stands for; crop and pad as in the paper.
+DEFAULT_LENGTHS = {"crop": 2880, "pad": 72000}
+#: Attention bins that a `length` of 0 stands for in `whole` windows, about 30 s.
+DEFAULT_WHOLE_BINS = 62
 
 
 def preset(name: str) -> Config:
@@ -137,9 +150,13 @@ def preset(name: str) -> Config:
     return PRESETS[name]
 
 
-def window_length(data: DataConfig) -> int:
+def window_length(config: Config) -> int:
     """Samples of a window: the setting, or the default of its kind."""
-    return data.length or DEFAULT_LENGTHS[data.window]
+    if config.data.length:
+        return config.data.length
+    if config.data.window == "whole":
+        return DEFAULT_WHOLE_BINS * config.model.samples_per_bin
+    return DEFAULT_LENGTHS[config.data.window]
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -148,8 +165,12 @@ def to_dict(config: Any) -> dict[str, Any]:
 
 
 def from_dict(values: dict[str, Any]) -> Config:
-    """Inverse of `to_dict`. Raises ConfigError for unknown or missing fields and impossible values."""
-    return _build(Config, values, "")
+    """Inverse of `to_dict`, also for the names of older versions.
+
+    Raises:
+      ConfigError: unknown or missing fields, or impossible values.
+    """
+    return _build(Config, rename_old(values), "")
 
 
 def differences(one: Config, other: Config) -> list[str]:
@@ -160,28 +181,28 @@ def differences(one: Config, other: Config) -> list[str]:
 
 def validate(config: Config) -> None:
     """Raises ConfigError for the first impossible value, with what is possible."""
-    for part in (config.model, config.objective, config.data, config.optimiser):
+    for part in (config.model, config.objective, config.data, config.optimizer):
         for name, hint in typing.get_type_hints(type(part)).items():
             if typing.get_origin(hint) is Literal and getattr(part, name) not in typing.get_args(hint):
                 possible = ", ".join(map(str, typing.get_args(hint)))
                 raise ConfigError(f"{name} is {getattr(part, name)!r}; possible: {possible}")
             if hint is float and not math.isfinite(getattr(part, name)):
                 raise ConfigError(f"{name} is {getattr(part, name)!r}; possible: a finite number")
-    objective, data, optimiser = config.objective, config.data, config.optimiser
+    objective, data, optimizer = config.objective, config.data, config.optimizer
     rules = [
         (0 < config.model.width <= 16, "width", config.model.width, "above 0 and at most 16"),
         (objective.gamma >= 0, "gamma", objective.gamma, "0 or more"),
-        (objective.focus_negative >= 0, "focus_negative", objective.focus_negative, "0 or more"),
-        (objective.focus_positive >= 0, "focus_positive", objective.focus_positive, "0 or more"),
-        (0 <= objective.margin < 1, "margin", objective.margin, "from 0 to below 1"),
-        (0 <= objective.positive_power <= 1, "positive_power", objective.positive_power, "from 0 to 1"),
-        (objective.positive_limit >= 1, "positive_limit", objective.positive_limit, "1 or more"),
+        (objective.asl_gamma_negative >= 0, "asl_gamma_negative", objective.asl_gamma_negative, "0 or more"),
+        (objective.asl_gamma_positive >= 0, "asl_gamma_positive", objective.asl_gamma_positive, "0 or more"),
+        (0 <= objective.asl_clip < 1, "asl_clip", objective.asl_clip, "from 0 to below 1"),
+        (0 <= objective.pos_weight_power <= 1, "pos_weight_power", objective.pos_weight_power, "from 0 to 1"),
+        (objective.pos_weight_limit >= 1, "pos_weight_limit", objective.pos_weight_limit, "1 or more"),
         (data.length >= 0, "length", data.length, "0 (the window's default) or more samples"),
         (
-            data.window != "whole" or data.length % 243 == 0,
+            data.window != "whole" or data.length % config.model.samples_per_bin == 0,
             "length",
             data.length,
-            "a multiple of 243 (one attention bin) for --window whole",
+            f"a multiple of {config.model.samples_per_bin} (one attention bin) for --window whole",
         ),
         (0 <= data.augment <= 3, "augment", data.augment, "from 0 to 3"),
         (
@@ -190,18 +211,18 @@ def validate(config: Config) -> None:
             data.split_file,
             "the path of a CSV with --split file",
         ),
-        (optimiser.learning_rate > 0, "learning_rate", optimiser.learning_rate, "above 0"),
-        (optimiser.warmup_epochs >= 0, "warmup_epochs", optimiser.warmup_epochs, "0 or more"),
-        (optimiser.weight_decay >= 0, "weight_decay", optimiser.weight_decay, "0 or more"),
+        (optimizer.learning_rate > 0, "learning_rate", optimizer.learning_rate, "above 0"),
+        (optimizer.warmup_epochs >= 0, "warmup_epochs", optimizer.warmup_epochs, "0 or more"),
+        (optimizer.weight_decay >= 0, "weight_decay", optimizer.weight_decay, "0 or more"),
         (
-            optimiser.optimiser == "adamw" or optimiser.weight_decay == 0,
+            optimizer.optimizer == "adamw" or optimizer.weight_decay == 0,
             "weight_decay",
-            optimiser.weight_decay,
-            "0 for --optimiser adam (adamw decays)",
+            optimizer.weight_decay,
+            "0 for --optimizer adam (adamw decays)",
         ),
-        (optimiser.epsilon > 0, "epsilon", optimiser.epsilon, "above 0"),
-        (optimiser.clip_norm >= 0, "clip_norm", optimiser.clip_norm, "0 (no limit) or more"),
-        (0 <= optimiser.average < 1, "average", optimiser.average, "from 0 (none) to below 1"),
+        (optimizer.epsilon > 0, "epsilon", optimizer.epsilon, "above 0"),
+        (optimizer.clip_norm >= 0, "clip_norm", optimizer.clip_norm, "0 (no limit) or more"),
+        (0 <= optimizer.ema_decay < 1, "ema_decay", optimizer.ema_decay, "from 0 (none) to below 1"),
         (config.batch_size >= 1, "batch_size", config.batch_size, "1 or more"),
         (config.epochs >= 1, "epochs", config.epochs, "1 or more"),
         (config.patience >= 0, "patience", config.patience, "0 (never stop early) or more"),
@@ -210,9 +231,9 @@ def validate(config: Config) -> None:
     for fine, name, value, possible in rules:
         if not fine:
             raise ConfigError(f"{name} is {value!r}; possible: {possible}")
-    asymmetric = objective.focus_negative or objective.focus_positive or objective.margin
+    asymmetric = objective.asl_gamma_negative or objective.asl_gamma_positive or objective.asl_clip
     if objective.loss == "bce" and asymmetric:
-        raise ConfigError("focus_negative, focus_positive and margin belong to --loss asymmetric")
+        raise ConfigError("asl_gamma_negative, asl_gamma_positive and asl_clip belong to --loss asymmetric")
     if not config.model.attention and objective.gamma:
         raise ConfigError("gamma needs the attention branch: give --gamma 0 with --no-attention")
     if not config.model.attention and config.model.attention_head != "gap":
@@ -220,7 +241,38 @@ def validate(config: Config) -> None:
 
 
 #: Settings that runs of older versions do not name → what they did.
-_ADDED: dict[tuple[type, str], Any] = {(ModelConfig, "compute"): "float32"}
+_ADDED: dict[tuple[type, str], Any] = {
+    (ModelConfig, "dtype"): "float32",
+    (ModelConfig, "matmul_precision"): "default",
+}
+#: Names in the config.json and in the checkpoints of older versions → the names of today.
+OLD_NAMES: dict[str, str] = {
+    "average": "ema_decay",
+    "compute": "dtype",
+    "deviation": "std",
+    "focus_negative": "asl_gamma_negative",
+    "focus_positive": "asl_gamma_positive",
+    "margin": "asl_clip",
+    "optimiser": "optimizer",
+    "positive_limit": "pos_weight_limit",
+    "positive_power": "pos_weight_power",
+    "standardisation": "normalization",
+    "standardise_on": "normalize_on",
+    "unlabelled": "unlabeled",
+}
+
+
+def rename_old(value: Any) -> Any:
+    """Returns JSON values with the names of today in place of those of `OLD_NAMES`, at every depth.
+
+    Where a table has both names the old one stays, to be refused as unknown.
+    """
+    if isinstance(value, list):
+        return [rename_old(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    names = {name: OLD_NAMES.get(name, name) for name in value}
+    return {new if new == old or new not in value else old: rename_old(value[old]) for old, new in names.items()}
 
 
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -264,15 +316,15 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     raise ConfigError(f"{name} is {value!r}; possible: a value of type {getattr(hint, '__name__', hint)}")
 
 
-_PAPER = Config(data=DataConfig(window="pad", standardise_on="all"))
+_PAPER = Config(data=DataConfig(window="pad", normalize_on="all"))
 
 #: Starting points; every field can be changed.
 PRESETS: dict[str, Config] = {
     "quick": Config(
         model=ModelConfig(width=0.25, activation="relu"),
         data=DataConfig(window="whole", length=7290),
-        optimiser=OptimiserConfig(
-            optimiser="adamw",
+        optimizer=OptimizerConfig(
+            optimizer="adamw",
             learning_rate=3e-3,
             schedule="cosine",
             warmup_epochs=1.0,
@@ -286,15 +338,15 @@ PRESETS: dict[str, Config] = {
     "fast": Config(
         model=ModelConfig(width=0.5, activation="relu"),
         data=DataConfig(window="whole", augment=1.0),
-        objective=ObjectiveConfig(positive_power=0.5),
-        optimiser=OptimiserConfig(
-            optimiser="adamw",
+        objective=ObjectiveConfig(pos_weight_power=0.5),
+        optimizer=OptimizerConfig(
+            optimizer="adamw",
             learning_rate=2e-3,
             schedule="cosine",
             warmup_epochs=2.0,
             weight_decay=5e-2,
             clip_norm=1.0,
-            average=0.995,
+            ema_decay=0.995,
         ),
         epochs=40,
         patience=20,

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is whole or not there."""
+"""Atomic writes (a file is whole or not there), and where the package keeps its caches."""
 
 from __future__ import annotations
 
@@ -31,3 +31,9 @@ def write_text(path: Path, text: str) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Writes JSON; NaN and infinities are refused, not written as something that is no JSON."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+
+
+def default_cache() -> Path:
+    """Returns the folder of the user's caches that is this package's."""
+    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(home).expanduser() / "xecgnet-jax"

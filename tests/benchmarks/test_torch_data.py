@@ -14,31 +14,31 @@ from benchmarks.torch_data import Crops, loader, train_epoch
 
 
 @pytest.fixture(scope="module")
-def parts():
+def dataset():
     return random_parts(np.array([300, 500, 900, 500]), seed=4)
 
 
-def crops(parts, folder, window: int) -> Crops:
-    np.save(folder / "samples.npy", parts.pack.samples)
-    table, begins = table_of(parts), parts.pack.offsets[parts.train]
+def crops(dataset, folder, window: int) -> Crops:
+    np.save(folder / "samples.npy", dataset.pack.samples)
+    table, begins = table_of(dataset), dataset.pack.offsets[dataset.train]
     return Crops(folder / "samples.npy", begins, table.lengths, table.factor, table.offset, table.labels, window)
 
 
-def standardised(parts, row: int) -> np.ndarray:
-    return (parts.pack.signal(row) - parts.standardisation.mean) / parts.standardisation.deviation
+def normalized(dataset, row: int) -> np.ndarray:
+    return (dataset.pack.signal(row) - dataset.normalization.mean) / dataset.normalization.std
 
 
-def test_short_recordings_have_zeros_before_them(parts, tmp_path):
-    dataset = crops(parts, tmp_path, 500)
+def test_short_recordings_have_zeros_before_them(dataset, tmp_path):
+    dataset = crops(dataset, tmp_path, 500)
     for row, zeros in ((0, 200), (1, 0), (3, 0)):
         signal, labels = dataset[row]
         assert signal.shape == (12, 500) and not signal[:, :zeros].any()
-        np.testing.assert_allclose(signal[:, zeros:].numpy().T, standardised(parts, row), atol=1e-5)
-        np.testing.assert_array_equal(labels, parts.pack.labels[row])
+        np.testing.assert_allclose(signal[:, zeros:].numpy().T, normalized(dataset, row), atol=1e-5)
+        np.testing.assert_array_equal(labels, dataset.pack.labels[row])
 
 
-def test_long_ones_are_cut_at_random_starts(parts, tmp_path):
-    dataset, whole = crops(parts, tmp_path, 500), standardised(parts, 2)
+def test_long_ones_are_cut_at_random_starts(dataset, tmp_path):
+    dataset, whole = crops(dataset, tmp_path, 500), normalized(dataset, 2)
     starts = set()
     for _ in range(20):
         signal = dataset[2][0].numpy().T
@@ -48,12 +48,12 @@ def test_long_ones_are_cut_at_random_starts(parts, tmp_path):
     assert len(starts) > 10
 
 
-def test_an_epoch_takes_each_recording_once(parts, tmp_path):
+def test_an_epoch_takes_each_recording_once(dataset, tmp_path):
     seen = []
 
     def step(signal, labels):
         seen.append(signal.abs().sum(dim=(1, 2)))
         return labels.new_tensor(len(seen))
 
-    assert train_epoch(step, loader(crops(parts, tmp_path, 500), 2, workers=0)) == 1.5
+    assert train_epoch(step, loader(crops(dataset, tmp_path, 500), 2, workers=0)) == 1.5
     assert sum(len(one) for one in seen) == 4

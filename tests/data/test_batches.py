@@ -6,11 +6,10 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xecgnet_jax.data.batches import (
-    Standardisation,
+    Normalization,
     evaluation_windows,
     gather,
     plan,
-    standardisation,
     steps_per_epoch,
     whole_bins,
     window_samples,
@@ -166,13 +165,13 @@ def test_evaluation_windows_of_the_paper():
     assert starts.tolist() == [0, -1, 0, 2880, 0, 2880]
 
 
-MOMENTS = Standardisation(np.linspace(-1, 1, 12).astype(np.float32), np.linspace(0.2, 3, 12).astype(np.float32))
+MOMENTS = Normalization(np.linspace(-1, 1, 12).astype(np.float32), np.linspace(0.2, 3, 12).astype(np.float32))
 
 
 @settings(max_examples=60)
 @given(st.data(), st.lists(st.integers(1, 60), min_size=1, max_size=4), st.integers(1, 80))
 def test_gather_against_brute_force(data, lengths, samples):
-    """Sample by sample: inside the recording standardised, outside it exactly zero."""
+    """Sample by sample: inside the recording normalized, outside it exactly zero."""
     rng = np.random.default_rng(6)
     corpus = [rng.standard_normal((length, 12)).astype(np.float32) for length in lengths]
     recordings = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=3))
@@ -185,7 +184,7 @@ def test_gather_against_brute_force(data, lengths, samples):
         assert inside[row].tolist() == [there[0], there[-1] + 1]
         for t in range(samples):
             if t in there:
-                expected = (corpus[recording][start + t] - MOMENTS.mean) / MOMENTS.deviation
+                expected = (corpus[recording][start + t] - MOMENTS.mean) / MOMENTS.std
                 np.testing.assert_allclose(batch[row, t], expected, rtol=1e-6, atol=1e-6)
             else:
                 assert not np.any(batch[row, t])
@@ -198,7 +197,7 @@ def test_short_recordings_have_their_zeros_on_the_left(window):
     corpus = [np.full((length, 12), 5.0, np.float32) for length in lengths]
     made = plan(0, 0, lengths, batch_size=2, window=window, samples=2 * BIN)
     batch, inside = gather(
-        corpus.__getitem__, made.recordings, made.starts, 2 * BIN, Standardisation(np.zeros(12), np.ones(12))
+        corpus.__getitem__, made.recordings, made.starts, 2 * BIN, Normalization(np.zeros(12), np.ones(12))
     )
     for row, recording in enumerate(made.recordings.tolist()):
         end = BIN * int(made.bins[row])
@@ -209,23 +208,23 @@ def test_short_recordings_have_their_zeros_on_the_left(window):
         assert not np.any(batch[row, end:])
 
 
-def test_standardisation_is_the_mean_of_the_recordings_moments():
+def test_normalization_is_the_mean_of_the_recordings_moments():
     """Each recording counts once, however long it is; the deviation is the mean of theirs, not that of all samples."""
     rng = np.random.default_rng(8)
     corpus = [
         (offset + scale * rng.standard_normal((length, 12))).astype(np.float32)
         for offset, scale, length in ((0, 1, 50), (10, 3, 500), (-4, 0.1, 7))
     ]
-    made = standardisation(corpus.__getitem__, np.array([0, 2]))
+    made = normalization(corpus.__getitem__, np.array([0, 2]))
     np.testing.assert_allclose(made.mean, (corpus[0].mean(axis=0) + corpus[2].mean(axis=0)) / 2, rtol=1e-5)
-    np.testing.assert_allclose(made.deviation, (corpus[0].std(axis=0) + corpus[2].std(axis=0)) / 2, rtol=1e-5)
-    assert made.mean.dtype == made.deviation.dtype == np.float32
+    np.testing.assert_allclose(made.std, (corpus[0].std(axis=0) + corpus[2].std(axis=0)) / 2, rtol=1e-5)
+    assert made.mean.dtype == made.std.dtype == np.float32
 
 
 def test_a_lead_that_is_flat_everywhere_stays_finite():
     flat = np.tile(np.linspace(-0.3, 0.7, 12, dtype=np.float32), (40, 1))
-    made = standardisation([flat, flat[:7]].__getitem__, np.array([0, 1]))
-    np.testing.assert_array_equal(made.deviation, np.ones(12))
+    made = normalization([flat, flat[:7]].__getitem__, np.array([0, 1]))
+    np.testing.assert_array_equal(made.std, np.ones(12))
     batch, _ = gather([flat].__getitem__, np.array([0]), np.array([0]), 40, made)
     np.testing.assert_allclose(batch, 0, atol=1e-6)
 

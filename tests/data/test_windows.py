@@ -1,4 +1,4 @@
-"""Batches: counts from the host or the device, standardised by one function, against the plain rule in float64."""
+"""Batches: counts from the host or the device, normalized by one function, against the plain rule in float64."""
 
 import dataclasses
 from functools import partial
@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from xecgnet_jax.config import Config, DataConfig
-from xecgnet_jax.data.batches import Plan, Standardisation, gather, plan
+from xecgnet_jax.data.batches import Normalization, Plan, gather, plan
 from xecgnet_jax.data.windows import batch_of, cutting, gathered, make_batch, plans, scales, table_of
 from xecgnet_jax.training.programs import cut
 from xecgnet_jax.training.resident import samples_of
@@ -35,8 +35,8 @@ def made_up_parts(lengths, seed=0):
         labels=rng.integers(0, 2, (recordings, 9)).astype(np.uint8),
     )
     train = rng.permutation(recordings)[: max(1, recordings - 2)]
-    moments = Standardisation(rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32))
-    return SimpleNamespace(pack=pack, train=train, standardisation=moments)
+    moments = Normalization(rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32))
+    return SimpleNamespace(pack=pack, train=train, normalization=moments)
 
 
 def config_of(window, length, batch_size=4, seed=0):
@@ -57,13 +57,13 @@ LENGTHS = st.integers(0, 1000).map(lambda seed: np.random.default_rng(seed).inte
 @example([BIN] * 7, 0, 3, "whole", 2)
 @example([1] * 7, 0, 0, "crop", 1)
 def test_the_device_cuts_the_same_counts_as_the_host(lengths, seed, step, window, bins):
-    parts = made_up_parts(lengths)
-    table = table_of(parts)
+    dataset = made_up_parts(lengths)
+    table = table_of(dataset)
     config = config_of(window, bins * BIN, seed=seed)
     samples, masked = cutting(config, table.lengths)
     chosen = plan(seed, step, table.lengths, batch_size=4, window=window, samples=samples)
-    on_host = gathered(parts.pack.samples, parts.pack.offsets[parts.train], chosen, samples)
-    on_device = np.array(jax.jit(cut, static_argnums=2)(samples_of(parts, samples), chosen, samples))
+    on_host = gathered(dataset.pack.samples, dataset.pack.offsets[dataset.train], chosen, samples)
+    on_device = np.array(jax.jit(cut, static_argnums=2)(samples_of(dataset, samples), chosen, samples))
     for row, (first, end) in enumerate(chosen.inside.tolist()):
         np.testing.assert_array_equal(on_host[row, first:end], on_device[row, first:end])
         assert not np.any(on_host[row, :first]) and not np.any(on_host[row, end:])
@@ -77,42 +77,44 @@ def test_the_device_cuts_the_same_counts_as_the_host(lengths, seed, step, window
 @pytest.mark.parametrize("window", WINDOWS)
 def test_batches_are_the_plain_rule_in_float64(window):
     """(mV − mean) / deviation inside the recording, zero outside it; one part in 10⁶ of the larger of the two terms."""
-    parts = made_up_parts([700, 243, 100, 1215, 486, 999, 20, 5000])
+    dataset = made_up_parts([700, 243, 100, 1215, 486, 999, 20, 5000])
     config = config_of(window, 3 * BIN, seed=5)
-    lengths = parts.pack.lengths[parts.train]
+    lengths = dataset.pack.lengths[dataset.train]
     for step in range(6):
-        batch = make_batch(config, parts, step)
+        batch = make_batch(config, dataset, step)
         chosen = plan(5, step, lengths, batch_size=4, window=window, samples=3 * BIN)
-        np.testing.assert_array_equal(batch.labels, parts.pack.labels[parts.train[chosen.recordings]])
+        np.testing.assert_array_equal(batch.labels, dataset.pack.labels[dataset.train[chosen.recordings]])
         np.testing.assert_array_equal(batch.weights, chosen.weights)
         for row, (recording, start) in enumerate(zip(chosen.recordings, chosen.starts, strict=True)):
-            signal = millivolts(parts.pack, parts.train[recording])
-            moments = [moment.astype(np.float64) for moment in parts.standardisation]
+            signal = millivolts(dataset.pack, dataset.train[recording])
+            moments = [moment.astype(np.float64) for moment in dataset.normalization]
             expected, size = np.zeros((3 * BIN, 12)), np.zeros((3 * BIN, 12))
             for t in range(3 * BIN):
                 if 0 <= start + t < len(signal):
                     expected[t] = (signal[start + t] - moments[0]) / moments[1]
                     size[t] = np.abs(signal[start + t]) + np.abs(moments[0])
-                    size[t] += np.abs(parts.pack.zero[parts.train[recording]] * parts.pack.step[parts.train[recording]])
+                    size[t] += np.abs(
+                        dataset.pack.zero[dataset.train[recording]] * dataset.pack.step[dataset.train[recording]]
+                    )
             error = np.abs(np.asarray(batch.signal[row], np.float64) - expected)
             assert np.all(error <= 1e-6 * size / moments[1])
 
 
 def test_batches_are_what_evaluation_sees_of_the_same_windows():
-    parts = made_up_parts([700, 243, 100, 1215, 486])
-    parts.pack.zero[:] = 0
-    signals = [millivolts(parts.pack, row).astype(np.float32) for row in range(5)]
+    dataset = made_up_parts([700, 243, 100, 1215, 486])
+    dataset.pack.zero[:] = 0
+    signals = [millivolts(dataset.pack, row).astype(np.float32) for row in range(5)]
     config = config_of("crop", 300)
-    batch = make_batch(config, parts, 3)
-    chosen = plan(0, 3, parts.pack.lengths[parts.train], batch_size=4, window="crop", samples=300)
-    rows = parts.train[chosen.recordings]
-    expected, inside = gather(signals.__getitem__, rows, chosen.starts, 300, parts.standardisation)
+    batch = make_batch(config, dataset, 3)
+    chosen = plan(0, 3, dataset.pack.lengths[dataset.train], batch_size=4, window="crop", samples=300)
+    rows = dataset.train[chosen.recordings]
+    expected, inside = gather(signals.__getitem__, rows, chosen.starts, 300, dataset.normalization)
     np.testing.assert_array_equal(batch.inside, inside)
     np.testing.assert_allclose(batch.signal, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
 def test_scales_of_a_zero_beyond_16_bits():
-    moments = Standardisation(np.float32([0.5]), np.float32([2.0]))
+    moments = Normalization(np.float32([0.5]), np.float32([2.0]))
     factor, offset = scales(np.array([[1e-3]]), np.array([[40_000.0]]), moments)
     assert factor.dtype == offset.dtype == np.float32
     assert 30_000 * factor[0, 0] + offset[0, 0] == pytest.approx((-10.0 - 0.5) / 2, rel=1e-6)
@@ -124,10 +126,10 @@ def test_there_is_a_mask_only_where_some_bin_is_not_real():
     assert cutting(whole, np.array([3 * BIN, 2 * BIN])) == (3 * BIN, True)
     assert cutting(whole, np.array([9 * BIN, 8 * BIN])) == (5 * BIN, False)
     assert cutting(config_of("pad", 5 * BIN), np.array([3 * BIN, BIN])) == (5 * BIN, False)
-    parts = made_up_parts([3 * BIN] * 5)
-    assert make_batch(whole, parts, 0).bins is None
-    parts = made_up_parts([3 * BIN, 3 * BIN, BIN, BIN, BIN])
-    assert make_batch(whole, parts, 0).bins is not None
+    dataset = made_up_parts([3 * BIN] * 5)
+    assert make_batch(whole, dataset, 0).bins is None
+    dataset = made_up_parts([3 * BIN, 3 * BIN, BIN, BIN, BIN])
+    assert make_batch(whole, dataset, 0).bins is not None
 
 
 @pytest.mark.parametrize("window", WINDOWS)
@@ -144,7 +146,7 @@ def test_an_epochs_plans_are_those_of_its_steps(window):
 
 
 def test_a_batch_depends_on_its_seed():
-    parts = made_up_parts([700] * 12)
+    dataset = made_up_parts([700] * 12)
     config = config_of("crop", 300)
-    other = make_batch(dataclasses.replace(config, seed=1), parts, 0)
-    assert not np.array_equal(make_batch(config, parts, 0).signal, other.signal)
+    other = make_batch(dataclasses.replace(config, seed=1), dataset, 0)
+    assert not np.array_equal(make_batch(config, dataset, 0).signal, other.signal)

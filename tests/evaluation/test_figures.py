@@ -11,7 +11,7 @@ from sklearn import metrics as sklearn
 
 from xecgnet_jax.evaluation.calibration import BINS, bins_of, chance_errors, reliability
 from xecgnet_jax.evaluation.figures import BY_CLASS, figures
-from xecgnet_jax.evaluation.metrics import GROUPS, count, summarise
+from xecgnet_jax.evaluation.metrics import GROUPS, count, summarize
 
 
 @st.composite
@@ -127,7 +127,7 @@ def test_a_macro_average_is_over_the_classes_defined_at_weight_1_or_undefined(ca
 def test_at_weight_1_they_are_the_figures_of_the_counts(case):
     labels, _, predictions, weights = case
     found = figures(*case[:3], weights[:1])
-    summary = summarise(count(labels, predictions), tuple(map(str, range(labels.shape[1]))))
+    summary = summarize(count(labels, predictions), tuple(map(str, range(labels.shape[1]))))
     flat = {
         f"{kind}_{name}": summary[kind][name] for kind in ("micro", "macro") for name in ("precision", "recall", "f1")
     }

@@ -7,13 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.numpy_network import random_variables, sigmoid
-from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
 from xecgnet_jax.model import XECGNet, bin_edges
 from xecgnet_jax.model.layers import max_pool3
 
 BIN = 243
-MOMENTS = Standardisation(np.linspace(-0.2, 0.2, 12).astype(np.float32), np.linspace(0.5, 2, 12).astype(np.float32))
+MOMENTS = Normalization(np.linspace(-0.2, 0.2, 12).astype(np.float32), np.linspace(0.5, 2, 12).astype(np.float32))
 #: Unequal, unordered, shorter and longer than any window, and no multiple of the batch size.
 LENGTHS = [300, 299, 40, 650, 243, 244, 601]
 
@@ -24,8 +24,8 @@ def corpus_of(lengths):
 
 
 def windows_of(recording, window, length):
-    """The windows of one recording, cut by hand and standardised."""
-    standard = (recording - MOMENTS.mean) / MOMENTS.deviation
+    """The windows of one recording, cut by hand and normalized."""
+    standard = (recording - MOMENTS.mean) / MOMENTS.std
     if window == "whole":
         length = BIN * int(np.ceil(len(standard) / BIN))
     if window == "crop" and len(standard) >= length:
@@ -52,7 +52,7 @@ def test_whole_recordings_against_one_window_at_a_time(model, window, length):
         np.array(LENGTHS),
         window=window,
         length=length,
-        standardisation=MOMENTS,
+        normalization=MOMENTS,
         batch_size=3,
         progress=done.append,
     )
@@ -78,7 +78,7 @@ def test_maps_against_one_window_at_a_time(model, window, length):
         np.array(LENGTHS),
         window=window,
         length=length,
-        standardisation=MOMENTS,
+        normalization=MOMENTS,
         batch_size=3,
         maps=True,
     )
@@ -180,7 +180,7 @@ def test_order_and_padding_for_any_lengths(lengths, how, batch_size):
         np.array(lengths),
         window=window,
         length=length,
-        standardisation=MOMENTS,
+        normalization=MOMENTS,
         batch_size=batch_size,
     )
     expected = [
@@ -209,7 +209,7 @@ def test_batches_of_unequal_recordings_come_in_few_shapes():
             lengths,
             window="whole",
             length=0,
-            standardisation=MOMENTS,
+            normalization=MOMENTS,
             batch_size=2,
         )
         assert all(shape[1] <= longest * BIN * 5 / 4 for shape, _ in network.seen - before)
@@ -225,7 +225,7 @@ def test_recordings_of_one_length_need_no_mask():
         np.full(5, 5000),
         window="whole",
         length=0,
-        standardisation=MOMENTS,
+        normalization=MOMENTS,
         batch_size=2,
     )
     assert network.seen == {((2, 21 * BIN, 12), True)}
@@ -234,5 +234,5 @@ def test_recordings_of_one_length_need_no_mask():
 def test_no_recordings_are_refused():
     with pytest.raises(ValueError, match="no recordings"):
         predict_recordings(
-            Shapes(), None, lambda row: None, np.array([], int), window="pad", length=9, standardisation=MOMENTS
+            Shapes(), None, lambda row: None, np.array([], int), window="pad", length=9, normalization=MOMENTS
         )

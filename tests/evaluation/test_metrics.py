@@ -11,7 +11,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from sklearn import metrics as sklearn
 
 from xecgnet_jax.data.labels import CLASSES
-from xecgnet_jax.evaluation.metrics import add, count, micro_f1, predicted, summarise
+from xecgnet_jax.evaluation.metrics import add, apply_thresholds, count, micro_f1, summarize
 from xecgnet_jax.evaluation.table import format_table
 
 
@@ -48,7 +48,7 @@ def same(ours, theirs):
 def test_figures_of_each_class_are_scikit_learns(sets):
     """F1 of a class that no recording has is undefined for us; scikit-learn says 0 where it is predicted."""
     labels, predictions = sets
-    summary = summarise(count(*sets), names(labels))
+    summary = summarize(count(*sets), names(labels))
     precision, recall, f1 = (
         by_sklearn(name, labels, predictions, average=None) for name in ("precision", "recall", "f1")
     )
@@ -69,7 +69,7 @@ def test_averages_are_scikit_learns(sets):
     """Macro averages are over the classes that some recording has."""
     labels, predictions = sets
     counts = count(*sets)
-    summary = summarise(counts, names(labels))
+    summary = summarize(counts, names(labels))
     present = np.flatnonzero(labels.any(axis=0)).tolist()
     for name in ("precision", "recall", "f1"):
         assert same(summary["micro"][name], by_sklearn(name, labels, predictions, average="micro"))
@@ -92,7 +92,7 @@ def test_averages_are_scikit_learns(sets):
 @given(label_sets())
 def test_subset_accuracy_is_scikit_learns_in_every_group(sets):
     labels, _ = sets
-    summary = summarise(count(*sets), names(labels))
+    summary = summarize(count(*sets), names(labels))
     number = labels.sum(axis=1)
     groups = {"all": number >= 0, "single_label": number == 1, "multi_label": number > 1, "no_label": number == 0}
     assert list(summary["subset_accuracy"]) == list(groups)
@@ -121,13 +121,13 @@ def test_counts_of_parts_add_up(sets, data):
 @settings(max_examples=50, deadline=None)
 @given(label_sets())
 def test_a_summary_is_json_without_nan(sets):
-    summary = summarise(count(*sets), names(sets[0]))
+    summary = summarize(count(*sets), names(sets[0]))
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
 
 
 def test_nothing_scored_is_nothing_defined():
     nothing = np.zeros((0, 9), np.uint8)
-    summary = summarise(count(nothing, nothing), CLASSES)
+    summary = summarize(count(nothing, nothing), CLASSES)
     assert summary["subset_accuracy"]["all"] == {"accuracy": None, "exact": 0, "recordings": 0}
     assert summary["micro"] == {"precision": None, "recall": None, "f1": None, "support": 0}
     assert summary["macro"] == {"precision": None, "recall": None, "f1": None, "classes": 0}
@@ -141,9 +141,9 @@ def test_labels_and_predictions_must_be_of_one_shape(shapes):
 
 def test_a_threshold_forces_no_class_and_includes_itself():
     probabilities = np.array([[0.4999, 0.1, 0.0], [0.5, 0.49, 0.9], [0.2, 0.2, 0.2]])
-    assert predicted(probabilities).tolist() == [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
-    assert predicted(probabilities, 0.2).tolist() == [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
-    assert predicted(np.float32([[0.5, np.nextafter(np.float32(0.5), np.float32(0))]])).tolist() == [[1, 0]]
+    assert apply_thresholds(probabilities).tolist() == [[0, 0, 0], [1, 0, 1], [0, 0, 0]]
+    assert apply_thresholds(probabilities, 0.2).tolist() == [[1, 0, 0], [1, 1, 1], [1, 1, 1]]
+    assert apply_thresholds(np.float32([[0.5, np.nextafter(np.float32(0.5), np.float32(0))]])).tolist() == [[1, 0]]
 
 
 def multi_label_test_part(exact):
@@ -167,7 +167,7 @@ def test_the_published_multi_label_subset_accuracies(exact, published):
     single = np.eye(9, dtype=np.uint8)[rng.integers(0, 9, 1285)]
     guessed = np.where(rng.uniform(size=(1285, 1)) < 0.7, single, np.eye(9, dtype=np.uint8)[0])
     counts = add(count(labels, predictions), count(single, guessed))
-    row = summarise(counts, CLASSES)["subset_accuracy"]["multi_label"]
+    row = summarize(counts, CLASSES)["subset_accuracy"]["multi_label"]
     assert (row["exact"], row["recordings"]) == (exact, 91)
     assert f"{row['accuracy']:.3f}" == published
 
@@ -194,9 +194,9 @@ subset accuracy                    exact      of
 def test_the_table_shows_the_figures_and_explains_its_dashes():
     labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1]])
     predictions = np.array([[1, 0, 0], [0, 1, 0], [1, 1, 0], [0, 0, 0]])
-    assert format_table(summarise(count(labels, predictions), ("AF", "Normal", "STE")), "a small case") == TABLE
+    assert format_table(summarize(count(labels, predictions), ("AF", "Normal", "STE")), "a small case") == TABLE
 
 
 def test_a_table_without_dashes_needs_no_explanation():
     labels = np.array([[1, 0], [1, 1], [0, 1], [0, 0]])
-    assert "–" not in format_table(summarise(count(labels, labels), ("AF", "PVC")), "all right")
+    assert "–" not in format_table(summarize(count(labels, labels), ("AF", "PVC")), "all right")

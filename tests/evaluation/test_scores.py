@@ -11,7 +11,7 @@ from xecgnet_jax.evaluation.calibration import chance_errors
 from xecgnet_jax.evaluation.figures import figures
 from xecgnet_jax.evaluation.intervals import bootstrap, percentile_interval, units_of, wilson
 from xecgnet_jax.evaluation.label_sets import label_sets
-from xecgnet_jax.evaluation.metrics import GROUPS, count, predicted, summarise
+from xecgnet_jax.evaluation.metrics import GROUPS, apply_thresholds, count, summarize
 from xecgnet_jax.evaluation.scores import evaluate
 
 
@@ -30,13 +30,13 @@ def scored():
     return (
         labels,
         probabilities,
-        evaluate(labels, probabilities, predicted(probabilities), CLASSES, resamples=300, seed=7),
+        evaluate(labels, probabilities, apply_thresholds(probabilities), CLASSES, resamples=300, seed=7),
     )
 
 
 def test_the_figures_of_the_counts_are_kept(scored):
     labels, probabilities, metrics = scored
-    summary = summarise(count(labels, predicted(probabilities)), CLASSES)
+    summary = summarize(count(labels, apply_thresholds(probabilities)), CLASSES)
     assert metrics["micro"] == summary["micro"] | {"intervals": metrics["micro"]["intervals"]}
     assert metrics["macro_f1_undefined_as_0"] == pytest.approx(summary["macro_f1_undefined_as_0"])
     for kind in ("subset_accuracy", "per_class"):
@@ -58,7 +58,7 @@ def test_the_figures_of_the_probabilities_are_scikit_learns(scored):
         assert row["brier"] == pytest.approx(sklearn.brier_score_loss(truth, found)), name
     assert metrics["macro"]["auroc"] == pytest.approx(np.mean(aurocs))
     assert metrics["macro"]["average_precision"] == pytest.approx(np.mean(precisions))
-    predictions = predicted(probabilities)
+    predictions = apply_thresholds(probabilities)
     assert metrics["hamming_loss"] == pytest.approx(sklearn.hamming_loss(labels, predictions))
     for name, empty in (("samples_f1", 1), ("samples_f1_empty_as_0", 0)):
         expected = sklearn.f1_score(labels, predictions, average="samples", zero_division=empty)
@@ -70,7 +70,10 @@ def test_the_figures_of_the_probabilities_are_scikit_learns(scored):
 def test_every_interval_is_of_the_figure_it_stands_next_to(scored):
     labels, probabilities, metrics = scored
     found = bootstrap(
-        lambda w: figures(labels, probabilities, predicted(probabilities), w), units_of(400), resamples=300, seed=7
+        lambda w: figures(labels, probabilities, apply_thresholds(probabilities), w),
+        units_of(400),
+        resamples=300,
+        seed=7,
     )
 
     def percentile(values):
@@ -100,9 +103,9 @@ def test_every_interval_is_of_the_figure_it_stands_next_to(scored):
 def test_it_is_json_and_repeats(scored):
     labels, probabilities, metrics = scored
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
-    again = evaluate(labels, probabilities, predicted(probabilities), CLASSES, resamples=300, seed=7)
+    again = evaluate(labels, probabilities, apply_thresholds(probabilities), CLASSES, resamples=300, seed=7)
     assert again == metrics
-    other = evaluate(labels, probabilities, predicted(probabilities), CLASSES, resamples=300, seed=8)
+    other = evaluate(labels, probabilities, apply_thresholds(probabilities), CLASSES, resamples=300, seed=8)
     assert other["micro"]["intervals"] != metrics["micro"]["intervals"]
     assert metrics["resampling"] == {
         "level": 0.95,
@@ -119,8 +122,8 @@ def test_where_patients_repeat_they_are_resampled_and_proportions_get_a_second_i
     labels, probabilities = simulated(150, seed=3)
     four = [np.repeat(array, 4, axis=0) for array in (labels, probabilities)]
     patients = [f"patient {index // 4}" for index in range(600)]
-    single = evaluate(labels, probabilities, predicted(probabilities), CLASSES, resamples=400)
-    metrics = evaluate(*four, predicted(four[1]), CLASSES, patients=patients, resamples=400)
+    single = evaluate(labels, probabilities, apply_thresholds(probabilities), CLASSES, resamples=400)
+    metrics = evaluate(*four, apply_thresholds(four[1]), CLASSES, patients=patients, resamples=400)
     assert metrics["resampling"]["units"] == "patients" and metrics["resampling"]["number"] == 150
     assert metrics["micro"]["intervals"]["f1"] == pytest.approx(single["micro"]["intervals"]["f1"])
     accuracy = metrics["subset_accuracy"]["all"]
@@ -129,7 +132,9 @@ def test_where_patients_repeat_they_are_resampled_and_proportions_get_a_second_i
     np.testing.assert_allclose(
         accuracy["intervals"]["accuracy_by_patient"], wilson(accuracy["exact"] // 4, 150), atol=0.015
     )
-    found = bootstrap(lambda w: figures(*four, predicted(four[1]), w), units_of(600, patients), resamples=400, seed=0)
+    found = bootstrap(
+        lambda w: figures(*four, apply_thresholds(four[1]), w), units_of(600, patients), resamples=400, seed=0
+    )
     for index, group in enumerate(GROUPS):
         expected = percentile_interval(found["subset_accuracy"][:, index])
         assert metrics["subset_accuracy"][group]["intervals"]["accuracy_by_patient"] == pytest.approx(expected)
@@ -145,7 +150,7 @@ def test_what_is_undefined_is_none_with_no_interval():
     labels[:, 2] = np.arange(60) == 5
     labels[:, 3], probabilities[:, 3] = 1, 0.9
     labels[:7, 4], probabilities[:, 4] = 1, 0.1
-    metrics = evaluate(labels, probabilities, predicted(probabilities), CLASSES, resamples=200)
+    metrics = evaluate(labels, probabilities, apply_thresholds(probabilities), CLASSES, resamples=200)
     never, once, always = (metrics["per_class"][name] for name in ("STE", "LBBB", "Normal"))
     for name in ("recall", "f1", "auroc", "average_precision", "brier", "calibration_error"):
         assert never[name] is None and never["intervals"][name] is None
@@ -175,7 +180,7 @@ def calibration_of(slope, seed):
     logits = rng.normal(-2, 2, size=(300, 3))
     labels = (rng.uniform(size=logits.shape) < 1 / (1 + np.exp(-logits))).astype(np.uint8)
     probabilities = 1 / (1 + np.exp(-slope * logits))
-    return evaluate(labels, probabilities, predicted(probabilities), CLASSES[:3], resamples=200, seed=seed)[
+    return evaluate(labels, probabilities, apply_thresholds(probabilities), CLASSES[:3], resamples=200, seed=seed)[
         "calibration"
     ]
 

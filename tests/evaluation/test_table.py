@@ -9,7 +9,7 @@ from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.evaluation.comparison import Side, compare
 from xecgnet_jax.evaluation.comparison_table import format_comparison
 from xecgnet_jax.evaluation.label_sets import label_sets
-from xecgnet_jax.evaluation.metrics import count, predicted, summarise
+from xecgnet_jax.evaluation.metrics import apply_thresholds, count, summarize
 from xecgnet_jax.evaluation.scores import evaluate
 from xecgnet_jax.evaluation.table import format_label_sets, format_table
 
@@ -60,7 +60,7 @@ def test_the_table_shows_figures_intervals_and_thresholds():
     [("0.5", 0.5, "threshold 0.5"), ("best-f1", 0.5, "thresholds best-f1: 0.5 for every class")],
 )
 def test_one_threshold_for_all_classes_is_said_once(name, value, line):
-    metrics = summarise(count(*small()[::2]), ("AF", "Normal", "STE"))
+    metrics = summarize(count(*small()[::2]), ("AF", "Normal", "STE"))
     metrics["thresholds"] = {"name": name, "values": dict.fromkeys(("AF", "Normal", "STE"), value)}
     assert format_table(metrics, "title").splitlines()[1] == line
 
@@ -75,7 +75,7 @@ def sides(recordings, runs=(1, 1), classes=9, seed=0):
             np.where(labels, 0.8, 0.1) + rng.normal(0, 0.25, (number, recordings, classes)), 0, 1
         ).astype(np.float32)
         names = tuple(f"runs/of a rather long working directory/{name}/seed-{run}" for run in range(number))
-        made.append(Side(name, names, tuple(range(number)), labels, probabilities, predicted(probabilities)))
+        made.append(Side(name, names, tuple(range(number)), labels, probabilities, apply_thresholds(probabilities)))
     return made
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import LEAST_POSITIVES, best_f1, best_subset, half
 
 #: Few values, so that many probabilities are equal, 0 and 1 among them.
@@ -48,7 +48,7 @@ def test_no_threshold_of_a_class_has_a_better_f1(both):
 
 
 def exact(labels, found, values):
-    return int(np.all(predicted(found, values) == labels, axis=1).sum())
+    return int(np.all(apply_thresholds(found, values) == labels, axis=1).sum())
 
 
 @settings(deadline=None)

@@ -17,7 +17,7 @@ import pytest
 from tests.model.numpy_network import random_variables
 from xecgnet_jax import XECGNet, cli
 from xecgnet_jax.config import Config, ModelConfig
-from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.evaluation.thresholds import Thresholds
@@ -53,7 +53,7 @@ def make_run(window: str = "whole", length: int = 0, **switches) -> Run:
             data=replace(config.data, window=window, length=length),
         ),
         classes=CLASSES,
-        standardisation=Standardisation(
+        normalization=Normalization(
             rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32)
         ),
         model=model,
@@ -73,7 +73,7 @@ def whole_archive():
 
 def recordings(run: Run, batch: int, samples: int) -> np.ndarray:
     noise = np.random.default_rng(samples).standard_normal((batch, samples, 12))
-    return (run.standardisation.mean + run.standardisation.deviation * noise).astype(np.float32)
+    return (run.normalization.mean + run.normalization.std * noise).astype(np.float32)
 
 
 def assert_as_predicted(run: Run, function, batch: int, samples: int) -> None:
@@ -124,7 +124,7 @@ def test_a_mean_is_taken_as_zero_and_padding_too():
     run = make_run()
     _, function = whole_archive()
     short = recordings(run, 1, 300)
-    before = np.broadcast_to(run.standardisation.mean, (1, 2 * 243 - 300, 12))
+    before = np.broadcast_to(run.normalization.mean, (1, 2 * 243 - 300, 12))
     long = np.concatenate([before, short], axis=1).astype(np.float32)
     for name in ("probabilities", "attention", "responses"):
         np.testing.assert_allclose(function(long)[name], function(short)[name], atol=1e-5, rtol=0)
@@ -271,7 +271,7 @@ def workdir(tmp_path_factory) -> Path:
     description = Description(
         config=run.config,
         classes=run.classes,
-        standardisation=run.standardisation,
+        normalization=run.normalization,
         data=run.data,
         versions={},
         progress=Progress(),

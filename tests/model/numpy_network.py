@@ -36,7 +36,7 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 
 def convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | float = 0.0) -> np.ndarray:
-    """[T, F] with [K, F, G] → [T, G]: zeros beyond both ends, output t is centred on input t."""
+    """[T, F] with [K, F, G] → [T, G]: zeros beyond both ends, output t is centerd on input t."""
     beyond = (len(kernel) - 1) // 2
     padded = np.pad(x, ((beyond, beyond), (0, 0)))
     return sum(padded[k : k + len(x)] @ kernel[k] for k in range(len(kernel))) + bias

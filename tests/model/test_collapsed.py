@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve as numpy_convolve
 from tests.model.numpy_network import random_variables
-from xecgnet_jax.model import BIN, Repeat, XECGNet, bin_edges, collapse, without_zeros
+from xecgnet_jax.model import BIN, RepeatedBin, XECGNet, bin_edges, collapse, trim_padding
 from xecgnet_jax.model.collapsed import chain, convolve_chain
 from xecgnet_jax.model.layers import Filter
 from xecgnet_jax.model.merged import composed
@@ -147,7 +147,7 @@ def test_a_repeated_bin_stands_for_a_constant_stretch(length):
     signal = np.zeros((3, length, 12), np.float32)
     for row, samples in enumerate((longest, 1000, 1)):
         signal[row, -samples:] = rng.standard_normal((samples, 12))
-    samples, repeat = without_zeros(longest, length)
+    samples, repeat = trim_padding(longest, length)
     assert repeat is not None
     assert samples < 0.7 * length
     expected = SMALL.apply(variables, signal)
@@ -159,7 +159,7 @@ def test_a_repeated_bin_stands_for_a_constant_stretch(length):
 @settings(max_examples=200, deadline=None)
 @given(longest=st.integers(1, 80_000), length=st.integers(1, 80_000))
 def test_what_is_left_out_is_zeros(longest, length):
-    samples, repeat = without_zeros(longest, length)
+    samples, repeat = trim_padding(longest, length)
     if repeat is None:
         assert samples == length
     else:
@@ -170,10 +170,10 @@ def test_what_is_left_out_is_zeros(longest, length):
 
 
 def test_few_shapes_come_of_many_lengths():
-    assert len({without_zeros(longest, 72_000) for longest in range(3000, 72_000, 100)}) < 20
+    assert len({trim_padding(longest, 72_000) for longest in range(3000, 72_000, 100)}) < 20
 
 
 def test_a_repeated_bin_is_for_inference():
     variables = random_variables(SMALL, 0)
     with pytest.raises(ValueError, match="leave out train and bins"):
-        SMALL.apply(variables, np.zeros((1, BIN, 12), np.float32), bins=np.ones(1, np.int32), repeat=Repeat(0, 1))
+        SMALL.apply(variables, np.zeros((1, BIN, 12), np.float32), bins=np.ones(1, np.int32), repeat=RepeatedBin(0, 1))

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve, pool
-from xecgnet_jax.model.layers import Bottleneck, Conv, Filter, Norm, average, keep, max_pool3, normalised
+from xecgnet_jax.model.layers import Bottleneck, Conv, Filter, Norm, average, keep, max_pool3, normalized
 from xecgnet_jax.model.layers import convolve as convolve_ours
 
 
@@ -59,7 +59,7 @@ def norm_of(variables, x, *, train, valid):
     class Layer(nn.Module):
         @nn.compact
         def __call__(self, x):
-            return normalised(x, Norm(features, name="norm"), train=train, valid=valid)
+            return normalized(x, Norm(features, name="norm"), train=train, valid=valid)
 
     named = {collection: {"norm": values} for collection, values in variables.items()}
     y, updated = Layer().apply(named, x, mutable=["batch_stats"])

@@ -56,15 +56,15 @@ def test_a_merged_pair_is_its_layers_at_every_position(time):
 
 
 @pytest.mark.parametrize("time", [1, 2, 3, 20])
-@pytest.mark.parametrize("normalised", [False, True])
-def test_a_convolution_behind_a_normalisation_that_is_not_made(time, normalised):
+@pytest.mark.parametrize("normalized", [False, True])
+def test_a_convolution_behind_a_normalization_that_is_not_made(time, normalized):
     """Also for one position, where both ends are missing."""
     rng = np.random.default_rng(time)
     (filter,) = filters(rng, (5, 4))
     affine = Affine(rng.uniform(-1.5, 1.5, 5).astype(np.float32), rng.standard_normal(5).astype(np.float32))
     x = rng.standard_normal((2, time, 5)).astype(np.float32)
-    y, constant = convolve_behind(x, affine if normalised else None, filter)
-    before = np.float64(x) * affine.factor + affine.offset if normalised else np.float64(x)
+    y, constant = convolve_behind(x, affine if normalized else None, filter)
+    before = np.float64(x) * affine.factor + affine.offset if normalized else np.float64(x)
     expected = [numpy_convolve(one, filter.kernel, filter.bias) for one in before]
     np.testing.assert_allclose(np.asarray(y) + np.asarray(constant), expected, rtol=0, atol=1e-5)
 
@@ -94,7 +94,7 @@ def test_training_with_merged_layers_is_training_with_all(time):
     slow = trained(XECGNet(width=0.25, merge=False), variables, signal, labels)
     for name in ("loss", "outputs", "statistics"):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), fast[name], slow[name])
-    # A bias before a normalisation has no gradient: what is left of it is rounding, on the scale of the others.
+    # A bias before a normalization has no gradient: what is left of it is rounding, on the scale of the others.
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(slow["gradient"]))
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale), fast["gradient"], slow["gradient"]

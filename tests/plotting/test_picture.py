@@ -49,10 +49,10 @@ def worst_distance(root, signal: np.ndarray, rate: float = 500) -> float:
     """mm between the samples, each lead about its median, and the straight lines of its trace."""
     found = traces(root)
     assert tuple(found) == LEADS
-    centred = signal.astype(np.float64) - np.median(signal.astype(np.float64), axis=0)
+    centerd = signal.astype(np.float64) - np.median(signal.astype(np.float64), axis=0)
     times = np.arange(len(signal)) * 25 / rate
     distances = []
-    for lead, values in zip(LEADS, centred.T, strict=True):
+    for lead, values in zip(LEADS, centerd.T, strict=True):
         assert found[lead].x[0] == 0
         assert found[lead].x[-1] == pytest.approx(times[-1], abs=1e-4 * max(1, times[-1]))
         distances.append(np.abs(np.interp(times, found[lead].x, found[lead].y) - 10 * values).max())
@@ -90,8 +90,8 @@ def test_real_recordings_keep_their_peaks_and_are_small():
     sizes = []
     for path in paths:
         signal = read_recording(path).signal
-        centred = signal - np.median(signal, axis=0)
-        if np.abs(centred).max() > 5:
+        centerd = signal - np.median(signal, axis=0)
+        if np.abs(centerd).max() > 5:
             continue
         maps = random_maps([*range(0, 5000, 243), 5000], 3)
         svg = ecg_picture(
@@ -101,7 +101,7 @@ def test_real_recordings_keep_their_peaks_and_are_small():
         sizes.append(len(zlib.compress(svg.encode(), 9)))
         root = parsed(svg)
         assert worst_distance(root, signal) <= 0.15 + 1e-5
-        for lead, values in zip(LEADS, centred.T, strict=True):
+        for lead, values in zip(LEADS, centerd.T, strict=True):
             drawn = traces(root)[lead].y / 10
             for peak in (values.max(), values.min()):
                 if abs(peak) > 0.75:
@@ -188,9 +188,9 @@ def test_an_offset_changes_nothing():
     assert worst_distance(other, signal) <= 0.15 + 1e-3
 
 
-def test_artefacts_are_cut_off_and_marked_and_take_no_room():
+def test_artifacts_are_cut_off_and_marked_and_take_no_room():
     calm = random_signal(2500) / 4
-    calm[:, [0, 7]] = 0  # whose medians an artefact does not move
+    calm[:, [0, 7]] = 0  # whose medians an artifact does not move
     wild = calm.copy()
     wild[600:700, 0] = 27
     wild[1200, 7] = -30.04

@@ -42,7 +42,7 @@ def drawn(**options) -> str:
         ),
         ({"thresholds": 0.95}, "Predicted: none of the classes.", []),
         ({"thresholds": [0.95, 0.2, 0.1]}, "Predicted: Normal 0.20, PVC 0.40.", ["Normal predicted", "PVC predicted"]),
-        ({"probabilities": None, "truth": ["PVC"]}, "Labelled: PVC.", ["PVC labelled"]),
+        ({"probabilities": None, "truth": ["PVC"]}, "Labelled: PVC.", ["PVC labeled"]),
         ({"probabilities": None, "truth": []}, "Labelled: none of the classes.", []),
     ],
 )
@@ -123,7 +123,7 @@ def test_several_pictures_in_a_page_do_not_meet():
     assert not svg.startswith("<?xml")
 
 
-def test_every_colour_can_be_set_by_the_page_and_has_one_of_its_own():
+def test_every_color_can_be_set_by_the_page_and_has_one_of_its_own():
     signal = SIGNAL.copy()
     signal[300:302] = 9
     maps = Maps(np.array([0, 500, 800]), MAPS.attention, MAPS.responses)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.evaluation.inference import Maps
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.scores import evaluate
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.report import Contents
@@ -43,7 +43,12 @@ def example(recordings: int = 60, *, seed: int = 0, **changed: Any) -> Contents:
     thresholds = changed.get("thresholds", Thresholds("0.5", np.full(len(CLASSES), 0.5)))
     patients = [f"p{position // 2}" for position in range(recordings)]
     metrics = evaluate(
-        labels, probabilities, predicted(probabilities, thresholds.values), CLASSES, patients=patients, resamples=40
+        labels,
+        probabilities,
+        apply_thresholds(probabilities, thresholds.values),
+        CLASSES,
+        patients=patients,
+        resamples=40,
     )
     edges = np.arange(0, 1250, 243)
     maps = [

@@ -77,7 +77,7 @@ def file(html, tmp_path_factory):
 
 @pytest.fixture
 def page(browser, file):
-    """The page as first opened, at 1280 × 900, in light colours."""
+    """The page as first opened, at 1280 × 900, in light colors."""
     show(browser)
     open_page(browser, file)
     return browser
@@ -90,10 +90,10 @@ def open_page(browser, file: Path, hash_: str = "", ready: str = "#picture svg")
     wait(browser, lambda driver: driver.find_elements(By.CSS_SELECTOR, ready))
 
 
-def show(browser, width: int = 1280, height: int = 900, colours: str = "light", medium: str = "") -> None:
+def show(browser, width: int = 1280, height: int = 900, colors: str = "light", medium: str = "") -> None:
     screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", screen)
-    features = [{"name": "prefers-color-scheme", "value": colours}]
+    features = [{"name": "prefers-color-scheme", "value": colors}]
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features, "media": medium})
 
 
@@ -259,26 +259,26 @@ def test_the_address_keeps_what_is_shown(page, browser, file, contents):
     assert page.get_log("browser") == []
 
 
-def test_colours(page):
+def test_colors(page):
     light = background(page)
     assert light == "rgb(255, 255, 255)"
     find(page, "#theme").click()
     dark = background(page)
     assert dark != light
     assert text(page, "#theme") == "Light"
-    show(page, colours="dark")
+    show(page, colors="dark")
     wait(page, lambda driver: background(driver) == dark)
     find(page, "#theme").click()
     assert background(page) == light
 
 
-def test_colours_of_the_system(browser, file):
-    show(browser, colours="dark")
+def test_colors_of_the_system(browser, file):
+    show(browser, colors="dark")
     open_page(browser, file)
     assert background(browser) != "rgb(255, 255, 255)"
     paper = "return getComputedStyle(document.querySelector('#picture svg > rect')).fill"
     assert browser.execute_script(paper) != "rgb(255, 255, 255)"
-    show(browser, colours="dark", medium="print")
+    show(browser, colors="dark", medium="print")
     wait(browser, lambda driver: background(driver) == "rgb(255, 255, 255)")
     assert browser.execute_script(paper) == "rgb(255, 255, 255)"
     assert not find(browser, "#filters").is_displayed()
@@ -300,8 +300,8 @@ def test_only_boxes_scroll_sideways(browser, file, width):
 def test_the_picture_is_to_scale_or_fits(browser, file):
     show(browser, width=390)
     open_page(browser, file)
-    shown, millimetres, inside, box = browser.execute_script(SIZES)
-    assert shown == pytest.approx(float(millimetres.removesuffix("mm")) * 96 / 25.4, abs=0.1)
+    shown, millimeters, inside, box = browser.execute_script(SIZES)
+    assert shown == pytest.approx(float(millimeters.removesuffix("mm")) * 96 / 25.4, abs=0.1)
     assert inside > box
     find(browser, "#fit").click()
     shown, _, inside, box = browser.execute_script(SIZES)
@@ -314,8 +314,8 @@ def test_on_paper_it_is_to_scale(page):
     show(page, width=688, medium="print")
     assert page.execute_script("return document.documentElement.scrollWidth") <= 688
     show(page, width=1084, medium="print")
-    shown, millimetres, *_ = page.execute_script(SIZES)
-    assert shown == pytest.approx(float(millimetres.removesuffix("mm")) * 96 / 25.4, abs=0.1)
+    shown, millimeters, *_ = page.execute_script(SIZES)
+    assert shown == pytest.approx(float(millimeters.removesuffix("mm")) * 96 / 25.4, abs=0.1)
     sheets = page.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True, "printBackground": True})
     boxes = re.findall(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", base64.b64decode(sheets["data"]))
     sizes = {tuple(round(float(side) * 25.4 / 72) for side in box) for box in boxes}

@@ -25,7 +25,7 @@ NUMBER = r"-?\d+(?:\.\d+)?"
 
 
 def paths(svg: str, ink: str) -> list[np.ndarray]:
-    """[n, 2] points of each line in that colour."""
+    """[n, 2] points of each line in that color."""
     found = []
     for node in fromstring(svg).iter("path"):
         if f"stroke:var({ink})" in node.attrib.get("style", ""):
@@ -124,7 +124,7 @@ def test_training_curves_stand_where_the_records_say():
     assert "micro F1 0.800" in texts
 
 
-def test_charts_take_their_colours_from_the_page():
+def test_charts_take_their_colors_from_the_page():
     contents = example(60)
     svgs = [
         panel.svg

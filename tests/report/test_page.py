@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.report.examples import CLASSES, EVIL, example, noise, read_page
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.report import report_html
 from xecgnet_jax.report.page import LIMIT
@@ -118,7 +118,7 @@ def test_the_headline(page, contents):
         low, high = metrics[name]["intervals"]["f1"]
         expected.append([f"{metrics[name]['f1']:.3f}", "", f"{low:.3f}–{high:.3f}", counts])
     assert figures == expected
-    exact = (contents.labels == predicted(contents.probabilities, contents.thresholds.values)).all(axis=1)
+    exact = (contents.labels == apply_thresholds(contents.probabilities, contents.thresholds.values)).all(axis=1)
     assert figures[0][3] == f"{exact.sum()} of 60"
     text = page.id("headline").text
     assert "60 recordings of 30 patients" in text
@@ -151,7 +151,7 @@ def test_the_table_of_classes(page, contents):
 
 def test_the_label_sets(page, contents):
     several = contents.labels.sum(axis=1) > 1
-    right = contents.labels == predicted(contents.probabilities, contents.thresholds.values)
+    right = contents.labels == apply_thresholds(contents.probabilities, contents.thresholds.values)
     counts = {}
     for row, truth in enumerate(contents.labels):
         if several[row]:
@@ -166,7 +166,7 @@ def test_the_label_sets(page, contents):
     assert all(int(match[2]) < int(match[3]) for match in found_of)
     truth, found = (
         contents.labels[several] > 0,
-        predicted(contents.probabilities, contents.thresholds.values)[several] > 0,
+        apply_thresholds(contents.probabilities, contents.thresholds.values)[several] > 0,
     )
     assert sum(int(match[3]) - int(match[2]) for match in found_of) == (truth & ~found).sum()
 
@@ -222,7 +222,7 @@ def test_noise_does_not_make_it_larger():
     pictured = len(data["pictures"])
     assert 5 < pictured < 100
     assert f"{pictured} have a picture" in page.id("recordings").text
-    wrong = (contents.labels != predicted(contents.probabilities, 0.5)).any(axis=1)
+    wrong = (contents.labels != apply_thresholds(contents.probabilities, 0.5)).any(axis=1)
     several = contents.labels.sum(axis=1) > 1
     shown = [contents.ids.index(data["recordings"][int(at)][0]) for at in data["pictures"]]
     assert (wrong & several)[shown].all()

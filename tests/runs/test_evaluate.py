@@ -15,7 +15,7 @@ from tests.training.test_loop import WORDS
 from xecgnet_jax import cli
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import read_split
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.runs.compare import _sides
 from xecgnet_jax.runs.load import load_run
 
@@ -89,7 +89,7 @@ def test_thresholds_of_the_checkpoint_are_used_and_named(words, runs, capsys):
     truth = np.array([[name in line["true"].split(";") for name in run.classes] for line in lines])
     found = np.array([[name in line["predicted best-f1"].split(";") for name in run.classes] for line in lines])
     likely = np.array([[float(line[f"probability {name}"]) for name in run.classes] for line in lines])
-    np.testing.assert_array_equal(found, predicted(likely, values))
+    np.testing.assert_array_equal(found, apply_thresholds(likely, values))
     metrics = json.loads((run.workdir / "evaluation/corpus-test/metrics-best-f1.json").read_text())
     assert metrics["micro"]["f1"] == pytest.approx(f1_score(truth, found, average="micro"))
     assert metrics["thresholds"]["values"] == dict(zip(run.classes, values.tolist(), strict=True))

@@ -24,7 +24,7 @@ from tests.data.small_corpus import write_record
 from tests.model.numpy_network import random_variables
 from tests.training.test_loop import CONFIG
 from xecgnet_jax import cli
-from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.io.discover import Source
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES
@@ -58,7 +58,7 @@ def workdir(corpus) -> Path:
     description = Description(
         config=CONFIG,
         classes=CLASSES,
-        standardisation=Standardisation(*rng.uniform(0.5, 1, (2, 12)).astype(np.float32)),
+        normalization=Normalization(*rng.uniform(0.5, 1, (2, 12)).astype(np.float32)),
         data={},
         versions={},
         progress=Progress(),

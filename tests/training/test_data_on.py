@@ -12,7 +12,7 @@ import pytest
 
 from tests import learnable_corpus
 from tests.training.test_loop import CONFIG, arrays, assert_same_bits, lines
-from xecgnet_jax.data.dataset import make_parts
+from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.errors import DivergedError
 from xecgnet_jax.model import Outputs
@@ -22,50 +22,50 @@ from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.losses import added, begun, check
 from xecgnet_jax.training.programs import Members, Programs, stacked
 from xecgnet_jax.training.resident import ResidentData
-from xecgnet_jax.training.state import TrainState, build_optimiser
+from xecgnet_jax.training.state import TrainState, build_optimizer
 from xecgnet_jax.training.step import METRICS, train_step
 from xecgnet_jax.training.streamed import Ahead, StreamedData
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
+def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data-on")
     corpus = learnable_corpus.write(folder / "corpus", recordings=36)
-    return make_parts(pack_of(corpus, folder / "pack", workers=1, progress=False), CONFIG.data)
+    return make_dataset(pack_of(corpus, folder / "pack", workers=1, progress=False), CONFIG.data)
 
 
 @pytest.fixture(scope="module")
-def on_device(parts, tmp_path_factory):
+def on_device(dataset, tmp_path_factory):
     workdir = tmp_path_factory.mktemp("on-device") / "run"
-    fit(CONFIG, parts, workdir, progress=False, data_on="device")
+    fit(CONFIG, dataset, workdir, progress=False, data_on="device")
     return workdir
 
 
-def test_a_run_with_its_data_on_the_host_is_the_same(parts, on_device, tmp_path, monkeypatch):
+def test_a_run_with_its_data_on_the_host_is_the_same(dataset, on_device, tmp_path, monkeypatch):
     """Looking up after each step, too: the other looked up now and then."""
     monkeypatch.setattr(loop, "LOOK_UP_SECONDS", 0)
-    fit(CONFIG, parts, tmp_path / "run", progress=False, data_on="host")
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="host")
     assert_same_bits(on_device, tmp_path / "run")
 
 
-def test_what_fits_is_on_the_device(parts, monkeypatch):
-    rows = int(parts.pack.lengths[parts.train].sum()) + 2 * 1215
+def test_what_fits_is_on_the_device(dataset, monkeypatch):
+    rows = int(dataset.pack.lengths[dataset.train].sum()) + 2 * 1215
     size = rows * 12 * 2
     accelerator = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": limit})
     limit = int(size / resident.SHARE) + 1
-    assert resident.fits(parts, 1215, accelerator)
+    assert resident.fits(dataset, 1215, accelerator)
     limit = int(size / resident.SHARE) - 1
-    assert not resident.fits(parts, 1215, accelerator)
+    assert not resident.fits(dataset, 1215, accelerator)
     monkeypatch.setattr(resident, "_memory", lambda: int(size / resident.SHARE_OF_COMPUTER) - 1)
-    assert not resident.fits(parts, 1215, jax.devices("cpu")[0])
+    assert not resident.fits(dataset, 1215, jax.devices("cpu")[0])
 
 
-def test_what_does_not_fit_is_streamed(parts, tmp_path, monkeypatch):
+def test_what_does_not_fit_is_streamed(dataset, tmp_path, monkeypatch):
     """`auto` asks; the run is that with its data on the host, and says what it waited."""
     monkeypatch.setattr(loop, "fits", lambda *_: False)
     made = []
     monkeypatch.setattr(loop, "StreamedData", lambda *given: made.append(StreamedData(*given)) or made[-1])
-    fit(CONFIG, parts, tmp_path / "run", progress=False)
+    fit(CONFIG, dataset, tmp_path / "run", progress=False)
     (data,) = made
     waited = [record["waited_seconds"] for record in read_metrics(tmp_path / "run")]
     assert all(seconds >= 0 for seconds in waited) and 0 < sum(waited) <= data.waited
@@ -75,17 +75,17 @@ def test_what_does_not_fit_is_streamed(parts, tmp_path, monkeypatch):
 class Linear(Programs):
     """Logits from each lead's mean square: XLA's CPU compiler takes minutes for convolutions in a loop."""
 
-    def __init__(self, parts, *, batched):
-        super().__init__(CONFIG, parts, jax.devices()[:1])
-        optimiser = build_optimiser(CONFIG.optimiser, CONFIG.epochs, self.per_epoch)
+    def __init__(self, dataset, *, batched):
+        super().__init__(CONFIG, dataset, jax.devices()[:1])
+        optimizer = build_optimizer(CONFIG.optimizer, CONFIG.epochs, self.per_epoch)
 
         def apply(variables, signal, *, train, bins, mutable):
             logits = jnp.mean(jnp.square(signal), axis=1) @ variables["params"]["kernel"]
             return Outputs(None, logits, None, None), {"batch_stats": {}}
 
         params = {"kernel": jnp.ones((12, 9))}
-        self.start = TrainState(jnp.int32(0), {"params": params, "batch_stats": {}}, optimiser.init(params), None)
-        self._train_step = partial(train_step, apply=apply, optimiser=optimiser, config=CONFIG)
+        self.start = TrainState(jnp.int32(0), {"params": params, "batch_stats": {}}, optimizer.init(params), None)
+        self._train_step = partial(train_step, apply=apply, optimizer=optimizer, config=CONFIG)
         self.batched = batched
 
     def run(self, data, pieces):
@@ -104,23 +104,23 @@ class Linear(Programs):
         return jax.tree.map(np.asarray, (states, losses))
 
 
-def test_many_steps_in_a_program_are_the_steps_one_by_one(parts):
+def test_many_steps_in_a_program_are_the_steps_one_by_one(dataset):
     """Accelerators loop in the program; the loop's pieces leave no trace in the bits."""
-    batched, single = Linear(parts, batched=True), Linear(parts, batched=False)
+    batched, single = Linear(dataset, batched=True), Linear(dataset, batched=False)
     assert single.per_epoch == 3
-    once = batched.run(ResidentData(batched, parts), [3, 2])
+    once = batched.run(ResidentData(batched, dataset), [3, 2])
     assert int(once[0].step[0]) == 5
-    pieces = batched.run(ResidentData(batched, parts), [1, 2, 1, 1])
+    pieces = batched.run(ResidentData(batched, dataset), [1, 2, 1, 1])
     for one, other in zip(jax.tree.leaves(once), jax.tree.leaves(pieces), strict=True):
         np.testing.assert_array_equal(one, other)
     assert np.any(once[0].variables["params"]["kernel"] != 1)
     for data in (ResidentData, StreamedData):
-        one_by_one = single.run(data(single, parts), [1, 1, 1, 2])
+        one_by_one = single.run(data(single, dataset), [1, 1, 1, 2])
         for one, other in zip(jax.tree.leaves(once), jax.tree.leaves(one_by_one), strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
 
 
-def test_sums_go_on_within_an_epoch(parts):
+def test_sums_go_on_within_an_epoch(dataset):
     """Losses of an epoch are the sums of its steps'; the first that is not finite is named, and kept."""
     steps = [{name: jnp.float32(index + place) for place, name in enumerate(METRICS)} for index in range(4)]
     losses = begun({})
@@ -138,7 +138,7 @@ def test_sums_go_on_within_an_epoch(parts):
         check(worse)
 
 
-def test_nothing_is_compiled_after_the_first_epoch(parts, tmp_path):
+def test_nothing_is_compiled_after_the_first_epoch(dataset, tmp_path):
     """Validation and checkpoints included; counted by JAX itself."""
     compiled = []
 
@@ -149,7 +149,7 @@ def test_nothing_is_compiled_after_the_first_epoch(parts, tmp_path):
     jax.monitoring.register_event_duration_secs_listener(note)
     try:
         jax.clear_caches()
-        fit(CONFIG, parts, tmp_path / "run", progress=False, save_every=2)
+        fit(CONFIG, dataset, tmp_path / "run", progress=False, save_every=2)
     finally:
         jax.monitoring.unregister_event_duration_listener(note)
     assert compiled.count(0) > 3
@@ -198,22 +198,22 @@ class TestAhead:
         assert threading.active_count() == before
 
 
-def test_an_error_in_the_thread_ends_the_run_and_the_thread(parts, tmp_path):
+def test_an_error_in_the_thread_ends_the_run_and_the_thread(dataset, tmp_path):
     """The map of a pack whose file is gone, say."""
 
     class Broken:
-        shape, dtype, itemsize = parts.pack.samples.shape, np.dtype(np.int16), 2
+        shape, dtype, itemsize = dataset.pack.samples.shape, np.dtype(np.int16), 2
 
         def __getitem__(self, _):
             raise OSError("the pack cannot be read")
 
-    broken = dataclasses.replace(parts, pack=dataclasses.replace(parts.pack, samples=Broken()))
+    broken = dataclasses.replace(dataset, pack=dataclasses.replace(dataset.pack, samples=Broken()))
     with pytest.raises(OSError, match="the pack cannot be read"):
         fit(CONFIG, broken, tmp_path / "run", progress=False, data_on="host")
     assert not [thread for thread in threading.enumerate() if thread.name == "batches"]
 
 
-def test_a_run_may_move_between_device_and_host(parts, on_device, tmp_path, monkeypatch):
+def test_a_run_may_move_between_device_and_host(dataset, on_device, tmp_path, monkeypatch):
     """Stopped after the second epoch, gone on with elsewhere."""
     ordinary = loop._Loop._end_epoch
 
@@ -224,8 +224,8 @@ def test_a_run_may_move_between_device_and_host(parts, on_device, tmp_path, monk
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(loop._Loop, "_end_epoch", stop)
-        fit(CONFIG, parts, tmp_path / "run", progress=False, data_on="host")
+        fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="host")
     assert len(read_metrics(tmp_path / "run")) == 2
-    fit(CONFIG, parts, tmp_path / "run", progress=False, data_on="device")
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="device")
     assert lines(on_device) == lines(tmp_path / "run")
     assert arrays(on_device).keys() == arrays(tmp_path / "run").keys()

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from tests import learnable_corpus
-from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimiserConfig
-from xecgnet_jax.data.dataset import Parts, make_parts
+from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
+from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.windows import make_batch
 from xecgnet_jax.errors import CheckpointError, DivergedError
@@ -30,7 +30,7 @@ from xecgnet_jax.training.workdir import claimed, read_config
 
 CONFIG = Config(
     model=ModelConfig(width=0.0625),
-    objective=ObjectiveConfig(positive_power=0.5),
+    objective=ObjectiveConfig(pos_weight_power=0.5),
     data=DataConfig(
         split="folds",
         train_folds=(1,),
@@ -40,8 +40,8 @@ CONFIG = Config(
         length=1215,
         augment=1.0,
     ),
-    optimiser=OptimiserConfig(
-        optimiser="adamw", learning_rate=3e-3, schedule="cosine", warmup_epochs=1.0, clip_norm=1.0, average=0.9
+    optimizer=OptimizerConfig(
+        optimizer="adamw", learning_rate=3e-3, schedule="cosine", warmup_epochs=1.0, clip_norm=1.0, ema_decay=0.9
     ),
     batch_size=4,
     epochs=4,
@@ -51,7 +51,7 @@ CONFIG = Config(
 #: The same as words for the command line.
 WORDS = (
     "--preset fast --width 0.0625 --split folds --train-folds 1 --validation-folds 2 --test-folds 3 --length 1215 "
-    "--learning-rate 3e-3 --warmup-epochs 1 --weight-decay 0 --average 0.9 --batch-size 4 --epochs 4 --patience 0 "
+    "--learning-rate 3e-3 --warmup-epochs 1 --weight-decay 0 --ema-decay 0.9 --batch-size 4 --epochs 4 --patience 0 "
     "--seed 3 --activation none --epsilon 1e-7 --workers 1"
 ).split()
 
@@ -62,16 +62,16 @@ def corpus(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def parts(corpus, tmp_path_factory) -> Parts:
+def dataset(corpus, tmp_path_factory) -> Dataset:
     pack = pack_of(corpus, tmp_path_factory.mktemp("packs") / "pack", workers=1, progress=False)
-    return make_parts(pack, CONFIG.data)
+    return make_dataset(pack, CONFIG.data)
 
 
 @pytest.fixture(scope="module")
-def finished(parts, tmp_path_factory) -> Path:
+def finished(dataset, tmp_path_factory) -> Path:
     """A run that nothing interrupted."""
     workdir = tmp_path_factory.mktemp("finished") / "run"
-    fit(CONFIG, parts, workdir, progress=False)
+    fit(CONFIG, dataset, workdir, progress=False)
     return workdir
 
 
@@ -112,13 +112,13 @@ def test_it_learns(finished):
     assert records[-1]["loss"] < records[0]["loss"]
 
 
-def test_two_runs_with_one_seed_are_the_same_bits(parts, finished, tmp_path):
-    fit(CONFIG, parts, tmp_path / "again", progress=False)
+def test_two_runs_with_one_seed_are_the_same_bits(dataset, finished, tmp_path):
+    fit(CONFIG, dataset, tmp_path / "again", progress=False)
     assert_same_bits(finished, tmp_path / "again")
 
 
-def test_another_seed_is_another_run(parts, finished, tmp_path):
-    fit(dataclasses.replace(CONFIG, seed=4), parts, tmp_path / "other", progress=False)
+def test_another_seed_is_another_run(dataset, finished, tmp_path):
+    fit(dataclasses.replace(CONFIG, seed=4), dataset, tmp_path / "other", progress=False)
     assert lines(tmp_path / "other")[0]["loss"] != lines(finished)[0]["loss"]
 
 
@@ -151,36 +151,36 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finish
     assert_same_bits(finished, workdir)
 
 
-def test_a_finished_run_is_found_and_not_made_again(parts, finished):
+def test_a_finished_run_is_found_and_not_made_again(dataset, finished):
     before = arrays(finished)
-    best = fit(CONFIG, parts, finished, progress=False)
+    best = fit(CONFIG, dataset, finished, progress=False)
     assert best["validation_micro_f1"] == max(record["validation_micro_f1"] for record in read_metrics(finished))
     assert before.keys() == arrays(finished).keys()
 
 
-def test_a_workdir_of_another_config_is_refused(parts, finished):
+def test_a_workdir_of_another_config_is_refused(dataset, finished):
     other = dataclasses.replace(CONFIG, objective=dataclasses.replace(CONFIG.objective, gamma=0.5))
     with pytest.raises(CheckpointError, match=r"another config \(objective.gamma: 0.01 → 0.5\)"):
-        fit(other, parts, finished, progress=False)
+        fit(other, dataset, finished, progress=False)
 
 
 def test_other_data_are_refused(finished, tmp_path):
     corpus = learnable_corpus.write(tmp_path / "other", recordings=36, seed=1)
     pack = pack_of(corpus, tmp_path / "pack", workers=1, progress=False)
     with pytest.raises(CheckpointError, match="other data"):
-        fit(CONFIG, make_parts(pack, CONFIG.data), finished, progress=False)
+        fit(CONFIG, make_dataset(pack, CONFIG.data), finished, progress=False)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(parts, tmp_path):
-    optimiser = OptimiserConfig(learning_rate=1e30)
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(dataset, tmp_path):
+    optimizer = OptimizerConfig(learning_rate=1e30)
     with pytest.raises(DivergedError, match=r"the loss of step \d+ is not finite"):
-        fit(dataclasses.replace(CONFIG, optimiser=optimiser), parts, tmp_path / "run", progress=False)
+        fit(dataclasses.replace(CONFIG, optimizer=optimizer), dataset, tmp_path / "run", progress=False)
 
 
-def test_early_stopping(parts, tmp_path):
+def test_early_stopping(dataset, tmp_path):
     """Nearly no learning rate: the figures come to rest long before the last epoch."""
-    config = dataclasses.replace(CONFIG, optimiser=OptimiserConfig(learning_rate=1e-12), patience=2, epochs=200)
-    best = fit(config, parts, tmp_path / "run", progress=False)
+    config = dataclasses.replace(CONFIG, optimizer=OptimizerConfig(learning_rate=1e-12), patience=2, epochs=200)
+    best = fit(config, dataset, tmp_path / "run", progress=False)
     records = read_metrics(tmp_path / "run")
     figures = [record["validation_micro_f1"] for record in records]
     assert best["epoch"] == figures.index(max(figures)) + 1
@@ -188,37 +188,37 @@ def test_early_stopping(parts, tmp_path):
     assert load_run(tmp_path / "run").step == best["step"]
 
 
-def test_a_checkpoint_describes_itself(finished, parts):
+def test_a_checkpoint_describes_itself(finished, dataset):
     checkpoints = Checkpoints(finished, read_only=True)
     description = checkpoints.description(checkpoints.best())
     checkpoints.close()
-    assert description.data == parts.description()
+    assert description.data == dataset.description()
     description = description.to_json()
-    assert description["classes"] == list(parts.pack.classes)
-    assert description["leads"] == list(parts.pack.leads)
+    assert description["classes"] == list(dataset.pack.classes)
+    assert description["leads"] == list(dataset.pack.leads)
     assert (description["rate"], description["units"], description["seed"]) == (500, "mV", 3)
-    assert description["data"]["fingerprint"] == parts.pack.fingerprint
-    assert description["standardisation"]["mean"] == [float(value) for value in parts.standardisation.mean]
+    assert description["data"]["fingerprint"] == dataset.pack.fingerprint
+    assert description["normalization"]["mean"] == [float(value) for value in dataset.normalization.mean]
     assert "jax" in description["versions"]
     assert json.loads((finished / "config.json").read_text()) == description["config"]
 
 
-def test_the_kept_weights_are_the_best_epochs(finished, parts):
+def test_the_kept_weights_are_the_best_epochs(finished, dataset):
     """What a checkpoint restores predicts what training said of it."""
     run = load_run(finished)
     best = max(read_metrics(finished), key=lambda record: record["validation_micro_f1"])
-    evaluate_run(finished, parts.pack, corpus_name="small", part="validation", report=False, progress=False)
+    evaluate_run(finished, dataset.pack, corpus_name="small", part="validation", report=False, progress=False)
     metrics = json.loads((finished / "evaluation" / "small-validation" / "metrics.json").read_text())
     assert metrics["micro"]["f1"] == best["validation_micro_f1"]
     assert metrics["subset_accuracy"]["all"]["accuracy"] == best["validation_subset_accuracy"]
     assert run.step == best["step"]
 
 
-def test_thresholds_are_those_of_the_validation_part(finished, parts):
+def test_thresholds_are_those_of_the_validation_part(finished, dataset):
     """Chosen anew from the predictions of the validation part alone."""
     run = load_run(finished)
-    labels = parts.pack.labels[parts.validation]
-    probabilities = run.predict(parts.pack, parts.validation)
+    labels = dataset.pack.labels[dataset.validation]
+    probabilities = run.predict(dataset.pack, dataset.validation)
     for choose in (best_f1, best_subset):
         expected = choose(labels, probabilities)
         np.testing.assert_allclose(run.thresholds(expected.name).values, expected.values, rtol=0, atol=1e-6)
@@ -232,11 +232,11 @@ def test_a_checkpoint_within_an_epoch_has_no_thresholds(finished):
         run.thresholds("best-f1")
 
 
-def test_batches_do_not_depend_on_what_came_before(parts):
-    late = make_batch(CONFIG, parts, 7)
+def test_batches_do_not_depend_on_what_came_before(dataset):
+    late = make_batch(CONFIG, dataset, 7)
     for step in range(3):
-        make_batch(CONFIG, parts, step)
-    for one, other in zip(late, make_batch(CONFIG, parts, 7), strict=True):
+        make_batch(CONFIG, dataset, step)
+    for one, other in zip(late, make_batch(CONFIG, dataset, 7), strict=True):
         np.testing.assert_array_equal(one, other)
 
 
@@ -246,18 +246,18 @@ def test_tensorboard_events_are_written(finished):
     assert list((finished / "tensorboard").glob("events.out.tfevents.*"))
 
 
-def test_a_run_killed_before_its_first_checkpoint_keeps_to_its_data(parts, tmp_path):
+def test_a_run_killed_before_its_first_checkpoint_keeps_to_its_data(dataset, tmp_path):
     """Its data.json is there from the beginning."""
     workdir = tmp_path / "run"
-    with claimed(workdir, CONFIG, parts):
+    with claimed(workdir, CONFIG, dataset):
         pass
     corpus = learnable_corpus.write(tmp_path / "other", recordings=36, seed=1)
     pack = pack_of(corpus, tmp_path / "pack", workers=1, progress=False)
     with pytest.raises(CheckpointError, match="other data"):
-        fit(CONFIG, make_parts(pack, CONFIG.data), workdir, progress=False)
+        fit(CONFIG, make_dataset(pack, CONFIG.data), workdir, progress=False)
 
 
-def test_a_second_process_in_one_workdir_is_refused(parts, tmp_path):
+def test_a_second_process_in_one_workdir_is_refused(dataset, tmp_path):
     script = (
         "import fcntl, sys\n"
         f"lock = open({str(tmp_path / 'run' / '.lock')!r}, 'a')\n"
@@ -271,15 +271,15 @@ def test_a_second_process_in_one_workdir_is_refused(parts, tmp_path):
     ) as other:
         assert other.stdout.readline() == "held\n"
         with pytest.raises(CheckpointError, match="another process is training here"):
-            fit(CONFIG, parts, tmp_path / "run", progress=False)
+            fit(CONFIG, dataset, tmp_path / "run", progress=False)
         other.communicate("")
 
 
-def test_scores_of_other_weights_are_not_taken_for_these(parts, finished, tmp_path):
+def test_scores_of_other_weights_are_not_taken_for_these(dataset, finished, tmp_path):
     """Another run in the same folder, with its best checkpoint at the same step."""
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)
-    evaluate_run(workdir, parts.pack, corpus_name="small", report=False, progress=False)
+    evaluate_run(workdir, dataset.pack, corpus_name="small", report=False, progress=False)
     before = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
     shutil.rmtree(workdir / "checkpoints")
     run = load_run(finished)
@@ -289,13 +289,13 @@ def test_scores_of_other_weights_are_not_taken_for_these(parts, finished, tmp_pa
     checkpoints.save(state, source.description(run.step).to_json(), 1.0)
     source.close()
     checkpoints.close()
-    evaluate_run(workdir, parts.pack, corpus_name="small", report=False, progress=False)
+    evaluate_run(workdir, dataset.pack, corpus_name="small", report=False, progress=False)
     after = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
     assert before["made_from"]["weights"] != after["made_from"]["weights"]
 
 
 def test_the_runs_own_corpus_changed_is_not_taken_for_another(finished, corpus, tmp_path):
-    """A row relabelled: the training part would be scored as if it were new."""
+    """A row relabeled: the training part would be scored as if it were new."""
     changed = tmp_path / "corpus"
     shutil.copytree(corpus, changed)
     table = changed / "labels.csv"
@@ -305,7 +305,7 @@ def test_the_runs_own_corpus_changed_is_not_taken_for_another(finished, corpus, 
         evaluate_run(finished, pack, corpus_name="changed", progress=False)
 
 
-@pytest.mark.parametrize("damage", ["leads", "rate", "progress", "standardisation", "config"])
+@pytest.mark.parametrize("damage", ["leads", "rate", "progress", "normalization", "config"])
 def test_a_description_that_cannot_be_trusted_is_refused(finished, damage):
     checkpoints = Checkpoints(finished, read_only=True)
     value = checkpoints.description(checkpoints.best()).to_json()
@@ -314,8 +314,8 @@ def test_a_description_that_cannot_be_trusted_is_refused(finished, damage):
         value["leads"] = value["leads"][::-1]
     elif damage == "rate":
         value["rate"] = 250
-    elif damage == "standardisation":
-        value["standardisation"]["mean"] = ["x"] * 12
+    elif damage == "normalization":
+        value["normalization"]["mean"] = ["x"] * 12
     else:
         del value[damage]
     with pytest.raises(CheckpointError, match="some/checkpoint: the checkpoint's description is damaged"):
@@ -338,8 +338,8 @@ def test_a_line_that_a_kill_cut_short_is_left_out_and_damage_is_refused(tmp_path
         read_metrics(tmp_path)
 
 
-def test_a_finished_run_without_its_curves_still_knows_its_best_epoch(parts, finished, tmp_path):
+def test_a_finished_run_without_its_curves_still_knows_its_best_epoch(dataset, finished, tmp_path):
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)
     (workdir / "metrics.jsonl").unlink()
-    assert fit(CONFIG, parts, workdir, progress=False)["step"] == load_run(finished).step
+    assert fit(CONFIG, dataset, workdir, progress=False)["step"] == load_run(finished).step

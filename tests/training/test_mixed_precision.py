@@ -1,4 +1,4 @@
-"""bfloat16 compute: what stays float32, and that training ends in the neighbourhood of float32."""
+"""bfloat16: what stays float32, and that training ends in the neighborhood of float32."""
 
 from functools import partial
 
@@ -7,17 +7,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from tests.model.numpy_network import random_variables
-from xecgnet_jax.config import Config, ModelConfig, OptimiserConfig
+from xecgnet_jax.config import Config, ModelConfig, OptimizerConfig
 from xecgnet_jax.data.batches import Batch
 from xecgnet_jax.model import XECGNet, collapse
-from xecgnet_jax.training.state import build_model, build_optimiser, init_state
+from xecgnet_jax.training.state import build_model, build_optimizer, init_state
 from xecgnet_jax.training.step import train_step
 
 SAMPLES = 972
 
 
 def test_outputs_and_statistics_stay_float32():
-    model = XECGNet(width=0.125, compute="bfloat16")
+    model = XECGNet(width=0.125, dtype="bfloat16")
     variables = random_variables(model, 0)
     signal = np.random.default_rng(0).standard_normal((2, SAMPLES, 12)).astype(np.float32)
     outputs, updated = model.apply(variables, signal, train=True, mutable=["batch_stats"])
@@ -27,7 +27,7 @@ def test_outputs_and_statistics_stay_float32():
 def test_outputs_are_near_those_of_float32():
     """Rounding to 8 bits, through thirteen layers; the collapsed network too."""
     signal = np.random.default_rng(1).standard_normal((4, SAMPLES, 12)).astype(np.float32)
-    exact, rough = XECGNet(width=0.5), XECGNet(width=0.5, compute="bfloat16")
+    exact, rough = XECGNet(width=0.5), XECGNet(width=0.5, dtype="bfloat16")
     variables = random_variables(exact, 1)
     expected = exact.apply(variables, signal)
     collapsed = collapse(rough, variables)
@@ -37,11 +37,11 @@ def test_outputs_are_near_those_of_float32():
         np.testing.assert_allclose(found.responses, expected.responses, atol=0.05 * float(expected.responses.max()))
 
 
-def losses_of(compute: str) -> list[float]:
+def losses_of(dtype: str) -> list[float]:
     """Losses of 60 steps on sinusoids whose frequency tells the class."""
     config = Config(
-        model=ModelConfig(width=0.125, compute=compute),
-        optimiser=OptimiserConfig(optimiser="adamw", learning_rate=3e-3),
+        model=ModelConfig(width=0.125, dtype=dtype),
+        optimizer=OptimizerConfig(optimizer="adamw", learning_rate=3e-3),
         batch_size=16,
     )
     rng = np.random.default_rng(0)
@@ -52,10 +52,10 @@ def losses_of(compute: str) -> list[float]:
         signal += labels[:, None, column : column + 1] * np.sin(2 * np.pi * frequency * seconds)
     inside = np.tile(np.array([0, SAMPLES], np.int32), (16, 1))
     batch = Batch(signal.astype(np.float32), labels, np.ones(16, np.float32), None, inside)
-    optimiser = build_optimiser(config.optimiser, 1, 60)
+    optimizer = build_optimizer(config.optimizer, 1, 60)
     model = build_model(config.model, 2)
-    state = init_state(config, 2, optimiser, 0)
-    step = jax.jit(partial(train_step, apply=model.apply, optimiser=optimiser, config=config))
+    state = init_state(config, 2, optimizer, 0)
+    step = jax.jit(partial(train_step, apply=model.apply, optimizer=optimizer, config=config))
     losses = []
     for _ in range(60):
         state, metrics = step(state, batch, 0)
@@ -64,7 +64,7 @@ def losses_of(compute: str) -> list[float]:
     return losses
 
 
-def test_training_reaches_the_neighbourhood_of_float32():
+def test_training_reaches_the_neighborhood_of_float32():
     exact = losses_of("float32")
     rough = losses_of("bfloat16")
     assert rough[0] != exact[0]

@@ -20,7 +20,7 @@ from xecgnet_jax.training.objective import (
     objective,
     reference_map,
 )
-from xecgnet_jax.training.step import positive_weights
+from xecgnet_jax.training.step import pos_weight
 
 B, S, C = 5, 4, 9
 
@@ -44,17 +44,17 @@ def sigmoid(x):
     return 1 / (1 + np.exp(-np.asarray(x, np.float64)))
 
 
-def class_loss(p, y, *, focus_negative=0.0, focus_positive=0.0, margin=0.0):
+def class_loss(p, y, *, asl_gamma_negative=0.0, asl_gamma_positive=0.0, asl_clip=0.0):
     """One class of one recording, from its probability; with zeros: binary cross-entropy."""
     if y:
-        return -((1 - p) ** focus_positive) * np.log(p)
-    shifted = max(p - margin, 0)
-    if margin and not shifted:
+        return -((1 - p) ** asl_gamma_positive) * np.log(p)
+    shifted = max(p - asl_clip, 0)
+    if asl_clip and not shifted:
         return 0.0
-    return -(shifted**focus_negative) * np.log(1 - shifted)
+    return -(shifted**asl_gamma_negative) * np.log(1 - shifted)
 
 
-def numpy_objective(outputs, labels, *, gamma, reference, norm, term, positive_weights=None, weights=None, **focus):
+def numpy_objective(outputs, labels, *, gamma, reference, norm, term, pos_weight=None, weights=None, **focus):
     """The same from loops over recordings, heads, classes and bins."""
     weights = np.ones(len(labels)) if weights is None else np.float64(weights)
     sums = {"attention_loss": 0.0, "perception_loss": 0.0, "alignment": 0.0}
@@ -64,7 +64,7 @@ def numpy_objective(outputs, labels, *, gamma, reference, norm, term, positive_w
             losses = []
             for c in range(labels.shape[1]):
                 one = class_loss(sigmoid(logits[row, c]), labels[row, c], **focus)
-                losses.append(one * (positive_weights[c] if positive_weights is not None and labels[row, c] else 1))
+                losses.append(one * (pos_weight[c] if pos_weight is not None and labels[row, c] else 1))
             sums[name] += weight * np.mean(losses)
         true = np.flatnonzero(labels[row])
         divisor = labels.shape[1] if reference == "all_classes" else max(len(true), 1)
@@ -106,28 +106,26 @@ def test_the_defaults_are_the_authors():
 
 
 @pytest.mark.parametrize("weights", [None, [1.0, 0.0, 2.0, 0.5, 1.0]])
-@pytest.mark.parametrize("positive_weights", [None, np.linspace(0.2, 7, C)])
+@pytest.mark.parametrize("pos_weight", [None, np.linspace(0.2, 7, C)])
 @pytest.mark.parametrize(
     "focus",
     [
         {},
-        {"focus_negative": 4.0},
-        {"focus_positive": 1.0},
-        {"margin": 0.05},
-        {"focus_negative": 0.5, "focus_positive": 0.25, "margin": 0.2},
+        {"asl_gamma_negative": 4.0},
+        {"asl_gamma_positive": 1.0},
+        {"asl_clip": 0.05},
+        {"asl_gamma_negative": 0.5, "asl_gamma_positive": 0.25, "asl_clip": 0.2},
     ],
 )
-def test_every_switch_of_the_classification(focus, positive_weights, weights):
+def test_every_switch_of_the_classification(focus, pos_weight, weights):
     outputs, labels = example(1)
     arrays_ = {
-        "positive_weights": None if positive_weights is None else jnp.asarray(positive_weights, jnp.float32),
+        "pos_weight": None if pos_weight is None else jnp.asarray(pos_weight, jnp.float32),
         "weights": None if weights is None else jnp.asarray(weights),
     }
     total, terms = objective(outputs, labels, loss="asymmetric" if focus else "bce", **arrays_, **focus)
-    expected, means = numpy_objective(
-        outputs, labels, **AUTHORS, positive_weights=positive_weights, weights=weights, **focus
-    )
-    # A margin multiplies p by 1 − 1e-6 before the logarithm.
+    expected, means = numpy_objective(outputs, labels, **AUTHORS, pos_weight=pos_weight, weights=weights, **focus)
+    # A asl_clip multiplies p by 1 − 1e-6 before the logarithm.
     assert float(total) == pytest.approx(expected, rel=2e-5)
     assert {name: float(value) for name, value in terms.items()} == pytest.approx(means, rel=2e-5)
 
@@ -140,7 +138,7 @@ def test_asymmetric_loss_without_its_settings_is_binary_cross_entropy(label):
     labels = jnp.full(EXTREME.shape, label)
 
     def asymmetric(x):
-        return asymmetric_loss(x, labels, focus_negative=0.0, focus_positive=0.0, margin=0.0)
+        return asymmetric_loss(x, labels, asl_gamma_negative=0.0, asl_gamma_positive=0.0, asl_clip=0.0)
 
     def plain(x):
         return binary_cross_entropy(x, labels)
@@ -152,14 +150,18 @@ def test_asymmetric_loss_without_its_settings_is_binary_cross_entropy(label):
 
 
 @pytest.mark.parametrize("label", [0.0, 1.0])
-@pytest.mark.parametrize("focus_negative", [0.0, 0.5, 1.0, 4.0])
-@pytest.mark.parametrize("focus_positive", [0.0, 0.25, 1.0, 2.0])
-@pytest.mark.parametrize("margin", [0.0, 0.05])
-def test_losses_from_extreme_logits_are_finite_with_their_gradients(label, focus_negative, focus_positive, margin):
+@pytest.mark.parametrize("asl_gamma_negative", [0.0, 0.5, 1.0, 4.0])
+@pytest.mark.parametrize("asl_gamma_positive", [0.0, 0.25, 1.0, 2.0])
+@pytest.mark.parametrize("asl_clip", [0.0, 0.05])
+def test_losses_from_extreme_logits_are_finite_with_their_gradients(
+    label, asl_gamma_negative, asl_gamma_positive, asl_clip
+):
     labels = jnp.full(EXTREME.shape, label)
 
     def loss(x):
-        return asymmetric_loss(x, labels, focus_negative=focus_negative, focus_positive=focus_positive, margin=margin)
+        return asymmetric_loss(
+            x, labels, asl_gamma_negative=asl_gamma_negative, asl_gamma_positive=asl_gamma_positive, asl_clip=asl_clip
+        )
 
     assert np.all(np.isfinite(loss(EXTREME)))
     assert np.all(np.isfinite(jax.grad(lambda x: jnp.sum(loss(x)))(jnp.asarray(EXTREME))))
@@ -176,17 +178,19 @@ def test_binary_cross_entropy_at_extreme_logits():
 
 @settings(max_examples=80, deadline=None)
 @given(st.floats(-30, 30), st.sampled_from([0.0, 1.0]), st.floats(0, 6), st.floats(0, 6), st.floats(0.001, 0.9))
-def test_asymmetric_loss_is_the_formula(logit, label, negative, positive, margin):
+def test_asymmetric_loss_is_the_formula(logit, label, negative, positive, asl_clip):
     with jax.enable_x64(True):
-        for used in (0.0, margin):
+        for used in (0.0, asl_clip):
             ours = asymmetric_loss(
                 jnp.asarray([logit]),
                 jnp.asarray([label]),
-                focus_negative=negative,
-                focus_positive=positive,
-                margin=used,
+                asl_gamma_negative=negative,
+                asl_gamma_positive=positive,
+                asl_clip=used,
             )
-            expected = class_loss(sigmoid(logit), label, focus_negative=negative, focus_positive=positive, margin=used)
+            expected = class_loss(
+                sigmoid(logit), label, asl_gamma_negative=negative, asl_gamma_positive=positive, asl_clip=used
+            )
             # 1 − p in float64 has an absolute error of 1e-16; at a logit of 30 that is 1e-3 of it.
             np.testing.assert_allclose(ours, [expected], rtol=2e-3, atol=1e-6)
 
@@ -286,7 +290,7 @@ def test_positives_weigh_by_their_rarity(power):
     """(negatives / positives)^power, between 1 / limit and limit; a class without positives has the limit's weight."""
     labels = np.zeros((200, 4), np.uint8)
     labels[:150, 0] = labels[:20, 1] = labels[:1, 2] = 1
-    weights = positive_weights(ObjectiveConfig(positive_power=power, positive_limit=10.0), labels)
+    weights = pos_weight(ObjectiveConfig(pos_weight_power=power, pos_weight_limit=10.0), labels)
     if not power:
         assert weights is None
         return

@@ -1,4 +1,4 @@
-"""The optimisers and learning rates, against their formulas in NumPy."""
+"""The optimizers and learning rates, against their formulas in NumPy."""
 
 import dataclasses
 
@@ -8,18 +8,18 @@ import numpy as np
 import optax
 import pytest
 
-from xecgnet_jax.config import Config, OptimiserConfig
-from xecgnet_jax.training.state import build_model, build_optimiser, init_state, learning_rate
+from xecgnet_jax.config import Config, OptimizerConfig
+from xecgnet_jax.training.state import build_model, build_optimizer, init_state, learning_rate
 
 
-def steps(config: OptimiserConfig, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+def steps(config: OptimizerConfig, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """A parameter [2, 2] after each of the gradients [n, 2, 2]."""
-    optimiser = build_optimiser(config, epochs=1, steps_per_epoch=len(gradients))
+    optimizer = build_optimizer(config, epochs=1, steps_per_epoch=len(gradients))
     parameters = {"kernel": jnp.asarray(start, jnp.float32)}
-    state = optimiser.init(parameters)
+    state = optimizer.init(parameters)
     found = []
     for gradient in gradients:
-        updates, state = optimiser.update({"kernel": jnp.asarray(gradient, jnp.float32)}, state, parameters)
+        updates, state = optimizer.update({"kernel": jnp.asarray(gradient, jnp.float32)}, state, parameters)
         parameters = optax.apply_updates(parameters, updates)
         found.append(np.asarray(parameters["kernel"]))
     return np.stack(found)
@@ -29,7 +29,7 @@ def test_adam_is_keras_adam():
     """variable −= lr · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε), with gradients so small that ε's place matters."""
     rng = np.random.default_rng(0)
     start, gradients = rng.standard_normal((2, 2)), 1e-7 * rng.standard_normal((60, 2, 2))
-    config = OptimiserConfig(learning_rate=1e-2)
+    config = OptimizerConfig(learning_rate=1e-2)
     variable, first, second = start.copy(), np.zeros((2, 2)), np.zeros((2, 2))
     expected = []
     for t, gradient in enumerate(gradients, start=1):
@@ -42,17 +42,17 @@ def test_adam_is_keras_adam():
 
 
 def test_adamw_decays_kernels_and_no_biases():
-    config = OptimiserConfig(optimiser="adamw", learning_rate=0.1, weight_decay=0.5)
-    optimiser = build_optimiser(config, epochs=1, steps_per_epoch=1)
+    config = OptimizerConfig(optimizer="adamw", learning_rate=0.1, weight_decay=0.5)
+    optimizer = build_optimizer(config, epochs=1, steps_per_epoch=1)
     parameters = {"kernel": jnp.ones((2, 2)), "bias": jnp.ones(2)}
     nothing = jax.tree.map(jnp.zeros_like, parameters)
-    updates, _ = optimiser.update(nothing, optimiser.init(parameters), parameters)
+    updates, _ = optimizer.update(nothing, optimizer.init(parameters), parameters)
     np.testing.assert_allclose(updates["kernel"], np.full((2, 2), -0.05), rtol=1e-6)
     np.testing.assert_allclose(updates["bias"], np.zeros(2))
 
 
 def test_the_limit_on_the_gradient_norm():
-    config = OptimiserConfig(learning_rate=1e-2, epsilon=1.0, clip_norm=1.0)
+    config = OptimizerConfig(learning_rate=1e-2, epsilon=1.0, clip_norm=1.0)
     gradient = np.array([[[3.0, 0.0], [0.0, 4.0]]])
     limited = steps(config, np.zeros((2, 2)), gradient)
     free = steps(dataclasses.replace(config, clip_norm=0.0), np.zeros((2, 2)), gradient / 5)
@@ -61,7 +61,7 @@ def test_the_limit_on_the_gradient_norm():
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 def test_learning_rate(schedule):
-    config = OptimiserConfig(learning_rate=0.2, schedule=schedule, warmup_epochs=2.0)
+    config = OptimizerConfig(learning_rate=0.2, schedule=schedule, warmup_epochs=2.0)
     rate = learning_rate(config, epochs=10, steps_per_epoch=5)
     for step in range(50):
         expected = 0.2 * step / 10 if step < 10 else 0.2
@@ -74,7 +74,7 @@ def test_the_paper_presets_use_it():
     from xecgnet_jax.config import preset
 
     for name in ("paper-pad", "paper-crop"):
-        assert preset(name).optimiser == OptimiserConfig("adam", 1e-5, "constant", 0.0, 0.0, 1e-7, 0.0, 0.0)
+        assert preset(name).optimizer == OptimizerConfig("adam", 1e-5, "constant", 0.0, 0.0, 1e-7, 0.0, 0.0)
         assert (preset(name).epochs, preset(name).patience, preset(name).batch_size) == (1000, 50, 32)
         assert preset(name).objective == Config().objective and preset(name).model == Config().model
 
@@ -82,8 +82,8 @@ def test_the_paper_presets_use_it():
 def test_kernels_begin_glorot_uniform_and_the_rest_as_the_model_says():
     """As `XECGNet.init` draws them: limits by Glorot & Bengio 2010, all kernels and seeds different."""
     config = Config()
-    optimiser = build_optimiser(config.optimiser, 1, 1)
-    fresh = jax.jit(lambda seed: init_state(config, 9, optimiser, seed).variables)
+    optimizer = build_optimizer(config.optimizer, 1, 1)
+    fresh = jax.jit(lambda seed: init_state(config, 9, optimizer, seed).variables)
     variables, other = fresh(0), fresh(1)
     expected = build_model(config.model, 9).init(jax.random.key(0), jnp.zeros((1, 243, 12)))
     assert jax.tree.structure(variables) == jax.tree.structure(dict(expected))

@@ -11,7 +11,7 @@ import pytest
 from tests import learnable_corpus
 from tests.training.test_loop import CONFIG, arrays, assert_same_bits
 from xecgnet_jax.config import Config, ModelConfig
-from xecgnet_jax.data.dataset import make_parts
+from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
 from xecgnet_jax.runs.evaluate import evaluate_run
@@ -28,10 +28,10 @@ from xecgnet_jax.training.workdir import read_config
 
 
 @pytest.fixture(scope="module")
-def parts(tmp_path_factory):
+def dataset(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep")
     corpus = learnable_corpus.write(folder / "corpus", recordings=36)
-    return make_parts(pack_of(corpus, folder / "pack", workers=1, progress=False), CONFIG.data)
+    return make_dataset(pack_of(corpus, folder / "pack", workers=1, progress=False), CONFIG.data)
 
 
 def member(seed: int, gamma: float, **changes) -> Config:
@@ -49,26 +49,26 @@ def in_folder(folder: Path, members: dict[str, Config]) -> dict[Path, Config]:
 
 
 @pytest.fixture(scope="module")
-def swept(parts, tmp_path_factory) -> Path:
+def swept(dataset, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("swept")
-    train(in_folder(folder, THREE), parts, progress=False)
+    train(in_folder(folder, THREE), dataset, progress=False)
     return folder
 
 
 @pytest.fixture(scope="module")
-def alone(parts, tmp_path_factory) -> Path:
+def alone(dataset, tmp_path_factory) -> Path:
     """Two of them one after the other."""
     folder = tmp_path_factory.mktemp("alone")
-    best = sweep(in_folder(folder, {name: THREE[name] for name in "ac"}), parts, at_once=1, progress=False)
+    best = sweep(in_folder(folder, {name: THREE[name] for name in "ac"}), dataset, at_once=1, progress=False)
     assert [workdir.name for workdir in best] == ["a", "c"]
     return folder
 
 
 @pytest.mark.parametrize("name", ["a", "c"])
-def test_a_member_ends_as_it_would_alone(parts, swept, alone, name):
+def test_a_member_ends_as_it_would_alone(dataset, swept, alone, name):
     """Losses to rounding after the first epoch, to 1e-4 after four; probabilities of the last checkpoint to 2e-3.
 
-    Weights are not compared: the gradient of a bias before a batch normalisation is rounding and nothing else, and
+    Weights are not compared: the gradient of a bias before a batch normalization is rounding and nothing else, and
     Adam makes whole steps of it.
     """
     left, right = read_metrics(swept / name), read_metrics(alone / name)
@@ -79,7 +79,7 @@ def test_a_member_ends_as_it_would_alone(parts, swept, alone, name):
         assert mine["learning_rate"] == theirs["learning_rate"]
         assert mine["validation_micro_f1"] == pytest.approx(theirs["validation_micro_f1"], abs=0.03)
     runs = [load_run(folder / name / "checkpoints" / "12") for folder in (swept, alone)]
-    found = [run.predict(parts.pack, np.arange(36)) for run in runs]
+    found = [run.predict(dataset.pack, np.arange(36)) for run in runs]
     assert found[0].std(axis=0).max() > 0.02
     np.testing.assert_allclose(*found, rtol=0, atol=2e-3)
     files = [{path.name for path in folder.iterdir()} for folder in (swept / name, alone / name)]
@@ -99,18 +99,18 @@ def test_members_are_told_apart_by_seed_and_gamma(swept):
     assert last["c"]["alignment"] < last["b"]["alignment"]
 
 
-def test_a_member_is_a_run_like_any(swept, parts):
+def test_a_member_is_a_run_like_any(swept, dataset):
     """What its best checkpoint predicts is what training said; its thresholds are there."""
     run = load_run(swept / "b")
     best = max(read_metrics(swept / "b"), key=lambda record: record["validation_micro_f1"])
-    evaluate_run(swept / "b", parts.pack, corpus_name="small", part="validation", report=False, progress=False)
+    evaluate_run(swept / "b", dataset.pack, corpus_name="small", part="validation", report=False, progress=False)
     metrics = json.loads((swept / "b" / "evaluation" / "small-validation" / "metrics.json").read_text())
     assert metrics["micro"]["f1"] == pytest.approx(best["validation_micro_f1"], abs=0.02)
     assert run.step == best["step"]
     assert run.thresholds("best-f1").values.shape == (9,)
 
 
-def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(parts, swept, tmp_path, monkeypatch):
+def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(dataset, swept, tmp_path, monkeypatch):
     """Killed between the checkpoints of the second epoch: one member is an epoch ahead. On the host's data, too."""
     ordinary = Journal.end_epoch
 
@@ -121,15 +121,15 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(parts, swept, tmp_pa
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Journal, "end_epoch", killed)
-        train(in_folder(tmp_path, THREE), parts, progress=False, data_on="host")
+        train(in_folder(tmp_path, THREE), dataset, progress=False, data_on="host")
     assert [len(read_metrics(tmp_path / name)) for name in THREE] == [2, 1, 1]
     monkeypatch.setattr(loop, "LOOK_UP_SECONDS", 0)
-    train(in_folder(tmp_path, THREE), parts, progress=False, data_on="host")
+    train(in_folder(tmp_path, THREE), dataset, progress=False, data_on="host")
     for name in THREE:
         assert_same_bits(swept / name, tmp_path / name)
 
 
-def test_each_member_stops_by_itself_and_leaves(parts, tmp_path, monkeypatch):
+def test_each_member_stops_by_itself_and_leaves(dataset, tmp_path, monkeypatch):
     """Those that are done wait; a smaller program takes over when it pays."""
     sizes = []
     ordinary = Crew.__init__
@@ -144,30 +144,30 @@ def test_each_member_stops_by_itself_and_leaves(parts, tmp_path, monkeypatch):
     given = iter([0.5, 0.1, 0.1, 0.4, 0.2, 0.2, 0.1, 0.4, 0.5])
     figures = loop.figures
 
-    def planned(parts, probabilities):
-        summary, thresholds = figures(parts, probabilities)
+    def planned(dataset, probabilities):
+        summary, thresholds = figures(dataset, probabilities)
         return summary | {"validation_micro_f1": next(given)}, thresholds
 
     monkeypatch.setattr(loop, "figures", planned)
-    best = train(folder, parts, progress=False)
+    best = train(folder, dataset, progress=False)
     # The first epoch brings 0.5, 0.1, 0.1; the second 0.4 (it stops), 0.2, 0.2; the third 0.1 (it stops), 0.4.
     assert [len(read_metrics(workdir)) for workdir in folder] == [2, 3, 4]
     assert [record["epoch"] for record in best] == [1, 2, 4]
     assert sizes == [["early", "soon", "late"], ["late"]]
 
 
-def test_a_member_that_diverges_leaves_and_is_named(parts, swept, tmp_path):
+def test_a_member_that_diverges_leaves_and_is_named(dataset, swept, tmp_path):
     """γ so large that its loss is not finite; the others end as if it had not been there."""
     members = in_folder(tmp_path, THREE | {"b": member(4, 3e38)})
     with pytest.raises(DivergedError, match=r"b: the loss of step \d+ is not finite"):
-        train(members, parts, progress=False)
+        train(members, dataset, progress=False)
     for name in ("a", "c"):
         assert_same_bits(swept / name, tmp_path / name)
 
 
-def test_finished_members_are_not_made_again(parts, swept):
+def test_finished_members_are_not_made_again(dataset, swept):
     before = arrays(swept / "a")
-    best = train(in_folder(swept, THREE), parts, progress=False)
+    best = train(in_folder(swept, THREE), dataset, progress=False)
     assert [record["validation_micro_f1"] for record in best] == [
         max(record["validation_micro_f1"] for record in read_metrics(swept / name)) for name in THREE
     ]
@@ -214,17 +214,17 @@ def test_members_take_no_part_in_each_other(swept):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("together", [1, 2])
-def test_the_program_of_accelerators_makes_the_same_steps(tmp_path, parts, together):
+def test_the_program_of_accelerators_makes_the_same_steps(tmp_path, dataset, together):
     """Steps in a loop and members on an axis, against a step a call and members in turn. On CPUs it takes minutes."""
     small = dataclasses.replace(CONFIG.data, window="crop", length=243)
     configs = [member(seed, gamma, data=small) for seed, gamma in ((3, 0.01), (4, 2.0))][:together]
     losses = {}
     for batched in (False, True):
-        programs = Programs(configs[0], parts, jax.local_devices()[:1], batched=batched)
-        runs = [Journal(one, parts, tmp_path / f"{batched}{number}") for number, one in enumerate(configs)]
+        programs = Programs(configs[0], dataset, jax.local_devices()[:1], batched=batched)
+        runs = [Journal(one, dataset, tmp_path / f"{batched}{number}") for number, one in enumerate(configs)]
         for run in runs:
             run.open(programs)
-        crew = Crew(runs, programs, ResidentData(programs, parts), resident=True)
+        crew = Crew(runs, programs, ResidentData(programs, dataset), resident=True)
         crew.advance(runs, 1)
         crew.advance(runs, 2)
         losses[batched] = [[float(value) for value in run.losses.sums.values()] for run in runs]

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from xecgnet_jax.errors import ConfigError, StoppedError, XECGNetError
+from xecgnet_jax.files import default_cache
 
 #: Exit status of a run that was asked to stop, by Ctrl-C or SIGTERM.
 STOPPED = 130
@@ -22,7 +23,7 @@ class CorpusArguments:
     data: Path | None = None
     """Folder of the corpus: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or WFDB records with a labels.csv.
     Without it: simulated recordings."""
-    cache: Path = field(default_factory=lambda: default_cache())
+    cache: Path = field(default_factory=default_cache)
     """Where packs and simulated recordings are kept between runs."""
     on_bad_recording: Literal["fail", "skip"] = "fail"
     """Stop at a recording that cannot be read, or leave it out and say so."""
@@ -36,7 +37,6 @@ class CorpusArguments:
 
 def pack(corpus: CorpusArguments, progress: bool) -> Any:
     """The pack of the corpus, made where it is missing or out of date."""
-    import hashlib
 
     from xecgnet_jax.data.pack import pack_of
     from xecgnet_jax.data.pack.audit import format_audit
@@ -47,8 +47,7 @@ def pack(corpus: CorpusArguments, progress: bool) -> Any:
 
         folder = corpus.cache / f"simulated-{corpus.simulate}-{corpus.simulate_seed}"
         simulate_corpus(folder, corpus.simulate, corpus.simulate_seed, progress=progress, workers=corpus.workers)
-    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:8]
-    destination = corpus.cache / "packs" / f"{folder.resolve().name}-{digest}"
+    destination = pack_folder(folder, corpus.cache)
     before = _changed(destination)
     pack = pack_of(
         folder,
@@ -95,11 +94,6 @@ def keep_compiled(cache: Path) -> None:
 
         jax.config.update("jax_compilation_cache_dir", str(cache / "compiled"))
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
-
-
-def default_cache() -> Path:
-    home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "xecgnet-jax"
 
 
 def parse(kind: Any, words: list[str], program: str, description: str, default: Any = None) -> Any:

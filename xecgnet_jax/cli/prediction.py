@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Literal
 
 import tyro
 
-from xecgnet_jax.cli.common import default_cache, keep_compiled, parse
+from xecgnet_jax.cli.common import keep_compiled, parse
 from xecgnet_jax.data.io.discover import Sources, find_sources
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
+from xecgnet_jax.files import default_cache
 
 if TYPE_CHECKING:
     from xecgnet_jax.runs.predict import Predicted, Refused

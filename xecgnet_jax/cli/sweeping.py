@@ -61,17 +61,17 @@ def run_sweep(words: list[str]) -> None:
     gammas = arguments.gammas or (base.objective.gamma,)
     members = members_of(arguments.config, arguments.seeds, gammas, folder)
     keep_compiled(arguments.corpus.cache)
-    from xecgnet_jax.data.dataset import make_parts
+    from xecgnet_jax.data.dataset import make_dataset
 
     corpus = pack(arguments.corpus, arguments.progress)
-    parts = make_parts(corpus, arguments.config.data)
+    dataset = make_dataset(corpus, arguments.config.data)
     print(
-        f"{len(members)} runs: {len(parts.train)} recordings to train on, {len(parts.validation)} to validate, "
-        f"{len(parts.test)} to test ({corpus.kind})"
+        f"{len(members)} runs: {len(dataset.train)} recordings to train on, {len(dataset.validation)} to validate, "
+        f"{len(dataset.test)} to test ({corpus.kind})"
     )
     best = sweep(
         members,
-        parts,
+        dataset,
         at_once=arguments.at_once,
         progress=arguments.progress,
         save_every=arguments.save_every,

@@ -57,18 +57,18 @@ def run(words: list[str]) -> None:
 
     check_config(folder, arguments.config)
     keep_compiled(arguments.corpus.cache)
-    from xecgnet_jax.data.dataset import make_parts
+    from xecgnet_jax.data.dataset import make_dataset
     from xecgnet_jax.training.loop import fit
 
     corpus = pack(arguments.corpus, arguments.progress)
-    parts = make_parts(corpus, arguments.config.data)
+    dataset = make_dataset(corpus, arguments.config.data)
     print(
-        f"{len(parts.train)} recordings to train on, {len(parts.validation)} to validate, {len(parts.test)} to test"
+        f"{len(dataset.train)} recordings to train on, {len(dataset.validation)} to validate, {len(dataset.test)} to test"
         f" ({corpus.kind})"
     )
     best = fit(
         arguments.config,
-        parts,
+        dataset,
         folder,
         progress=arguments.progress,
         save_every=arguments.save_every,

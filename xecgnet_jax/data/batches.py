@@ -1,204 +1,144 @@
-"""(seed, step) → which recordings, which windows; gather them.
+"""Planned windows as 16-bit counts → the batch that the network sees, made by the device.
 
-An epoch visits every training recording once, in an order of its own. Where the recordings do not fill the last
-batch, it is filled up with the first ones of the same epoch at weight 0: shapes stay fixed, and every recording
-counts exactly once in the loss.
+Counts are gathered either on the host, from the memory map, or on the device, from the recordings that live there.
+All the rest is one function for both: `to_batch`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xecgnet_jax.model import BIN
-
-Window = Literal["crop", "pad", "whole"]
-Array = TypeVar("Array", np.ndarray, jax.Array)
-
-
-class Plan(NamedTuple):
-    """Which windows make a batch.
-
-    Attributes:
-      recordings: [B] int32, positions in the list of recordings that was planned.
-      starts: [B] int32, first sample of the window; negative where zeros stand before the recording.
-      bins: [B] int32, attention bins that are real (all of the window's, except for `whole`).
-      weights: [B] float32, 1, or 0 for the filling of an incomplete batch.
-      inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
-    """
-
-    recordings: Any
-    starts: Any
-    bins: Any
-    weights: Any
-    inside: Any
+from xecgnet_jax.config import Config
+from xecgnet_jax.data.dataset import Dataset
+from xecgnet_jax.data.normalization import Normalization, scale_and_shift
+from xecgnet_jax.data.windows import Array, Plan, step_plan, training_samples, window_spec
 
 
 class Batch(NamedTuple):
-    """What a step takes.
+    """What a training step takes.
 
     Attributes:
-      signal: [B, T, 12] float32, standardised leads, zero outside the recording.
+      signal: [B, T, 12] float32, normalized leads, zero outside the recording.
       labels: [B, C] float32, 0 or 1.
-      weights: [B] float32.
+      weights: [B] float32, how much each recording counts in the loss.
       bins: [B] int32 real attention bins, or None where all are real.
       inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
     """
 
-    signal: Any
-    labels: Any
-    weights: Any
-    bins: Any
-    inside: Any
+    signal: jax.Array
+    labels: jax.Array
+    weights: jax.Array
+    bins: jax.Array | None
+    inside: jax.Array
 
 
-class Standardisation(NamedTuple):
-    """Per-lead mean and standard deviation in mV, [12] float32 each."""
+class RecordingTable(NamedTuple):
+    """What is known of each of the R training recordings besides its samples.
 
-    mean: np.ndarray
-    deviation: np.ndarray
+    Attributes:
+      lengths: [R] int32 samples.
+      scale: [R, 12] float32.
+      shift: [R, 12] float32: normalized lead = count · scale + shift.
+      labels: [R, C] float32, 0 or 1.
+    """
 
-
-def steps_per_epoch(recordings: int, batch_size: int) -> int:
-    return -(-recordings // batch_size)
-
-
-def whole_bins(lengths: Array) -> Array:
-    """Attention bins that hold recordings of these lengths (samples) as whole windows."""
-    return -(-lengths // BIN)
-
-
-def window_samples(window: Window, length: int, lengths: np.ndarray) -> int:
-    """T of a training window: `length`, or for `whole` what the longest recording needs, at most `length`."""
-    if window != "whole":
-        return length
-    return int(min(length, BIN * whole_bins(lengths).max()))
+    lengths: Array
+    scale: Array
+    shift: Array
+    labels: Array
 
 
-@partial(jax.jit, static_argnames=("batch_size", "window", "samples"))
-def epoch_plan(
-    seed: jax.Array | int,
-    epoch: jax.Array | int,
-    lengths: jax.Array | np.ndarray,
-    *,
-    batch_size: int,
-    window: Window,
-    samples: int,
-) -> Plan:
-    """All batches of an epoch, P steps: a pure function of its arguments, in whole numbers only.
+class ResidentSamples(NamedTuple):
+    """The training recordings' samples, one after another, as they lie on the device.
 
-    Host and device get the same numbers, for both run this.
+    Attributes:
+      samples: [N, 12] int16, at least T rows before the first and after the last recording.
+      begins: [R] int32, first row of each recording.
+    """
+
+    samples: Array
+    begins: Array
+
+
+def recording_table(dataset: Dataset) -> RecordingTable:
+    """Returns the table of the training part, as NumPy arrays."""
+    pack, rows = dataset.pack, dataset.train
+    scale, shift = scale_and_shift(pack.step[rows], pack.zero[rows], dataset.normalization)
+    return RecordingTable(pack.lengths[rows].astype(np.int32), scale, shift, pack.labels[rows].astype(np.float32))
+
+
+def gather_counts(samples: np.ndarray, begins: np.ndarray, plan: Plan, length: int) -> np.ndarray:
+    """Returns the counts [B, T, 12] int16 of a planned batch, cut on the host; zero outside the recordings.
 
     Args:
-      seed: of the run; may be traced.
-      epoch: 0, 1, …; may be traced.
-      lengths: [R] int32, samples of each training recording.
-      batch_size: B.
-      window: crop (a uniform random start), pad (the end of the recording at the end of the window) or whole (the
-        recording, left-padded with zeros to a full bin; a random crop where it is longer than the window).
-      samples: T.
-
-    Returns:
-      A Plan with an axis P in front.
+      samples: [N, 12] int16, of a pack.
+      begins: [R] first row of each training recording in it.
+      plan: of the batch, as NumPy arrays.
+      length: T.
     """
-    recordings = lengths.shape[0]
-    positions = jnp.arange(steps_per_epoch(recordings, batch_size) * batch_size)
-    order = jax.random.permutation(_key(seed, 1, epoch), recordings)
-    chosen = order[positions % recordings]
-    length = jnp.asarray(lengths)[chosen]
-    all_bins = -(-samples // BIN)
-    bins = jnp.minimum(whole_bins(length), all_bins) if window == "whole" else jnp.full_like(length, all_bins)
-    spare = jnp.maximum(length - samples, 0)
-    anywhere = jax.random.randint(_key(seed, 2, epoch), positions.shape, 0, spare + 1)
-    at_the_end = length - (BIN * bins if window == "whole" else samples)
-    starts = jnp.where((length < samples) | (window == "pad"), at_the_end, anywhere)
-    inside = jnp.stack([jnp.maximum(-starts, 0), jnp.minimum(length - starts, samples)], axis=-1)
-    weights = (positions < recordings).astype(jnp.float32)
-    flat = Plan(chosen, starts, bins, weights, inside)
-    return Plan(*(value.reshape(-1, batch_size, *value.shape[1:]) for value in flat))
+    counts = np.zeros((len(plan.recordings), length, samples.shape[1]), np.int16)
+    first_rows = begins[plan.recordings] + plan.starts
+    for row, (begin, (first, end)) in enumerate(zip(first_rows.tolist(), plan.inside.tolist(), strict=True)):
+        counts[row, first:end] = samples[begin + first : begin + end]
+    return counts
 
 
-def _key(seed: jax.Array | int, purpose: int, epoch: jax.Array | int) -> jax.Array:
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose), epoch)
+def cut_counts(source: ResidentSamples, plan: Plan, length: int) -> jax.Array:
+    """Returns the counts [B, T, 12] of a planned batch, cut on the device.
 
-
-def plan(seed: int, step: int, lengths: np.ndarray, *, batch_size: int, window: Window, samples: int) -> Plan:
-    """The batch of training step `step` (0, 1, …), as NumPy arrays: a row of its epoch's plan, see `epoch_plan`."""
-    epoch, within = divmod(step, steps_per_epoch(len(lengths), batch_size))
-    made = epoch_plan(
-        np.uint32(seed),
-        np.uint32(epoch),
-        np.asarray(lengths, np.int32),
-        batch_size=batch_size,
-        window=window,
-        samples=samples,
-    )
-    return Plan(*(np.asarray(value)[within] for value in made))
-
-
-def evaluation_windows(lengths: np.ndarray, *, window: Window, length: int) -> tuple[np.ndarray, np.ndarray]:
-    """The windows that predict whole recordings: (recordings [W] int32, starts [W] int32).
-
-    crop: the ⌊N / length⌋ consecutive windows of a recording of N samples from its first sample on, one left-padded
-    window where N < length. pad and whole: one window each.
+    Beside its recording a window holds its neighbors' counts.
     """
-    lengths = np.asarray(lengths, np.int64)
-    everyone = np.arange(len(lengths), dtype=np.int32)
-    if window == "pad":
-        return everyone, (lengths - length).astype(np.int32)
-    if window == "whole":
-        return everyone, (lengths - BIN * whole_bins(lengths)).astype(np.int32)
-    count = np.maximum(lengths // length, 1)
-    recordings = np.repeat(everyone, count)
-    number = np.arange(len(recordings)) - np.repeat(np.cumsum(count) - count, count)
-    starts = np.where(lengths[recordings] < length, lengths[recordings] - length, number * length)
-    return recordings, starts.astype(np.int32)
+    first = source.begins[plan.recordings] + plan.starts
+    leads = source.samples.shape[1]
+    return jax.vmap(lambda row: jax.lax.dynamic_slice(source.samples, (row, 0), (length, leads)))(first)
 
 
-def gather(
-    signal: Callable[[int], np.ndarray],
+def to_batch(counts: jax.Array, plan: Plan, table: RecordingTable, *, masked: bool) -> Batch:
+    """Returns the batch of a plan and its counts [B, T, 12] int16, whatever stands outside the recordings."""
+    time = jnp.arange(counts.shape[1])[None, :]
+    inside = (time >= plan.inside[:, :1]) & (time < plan.inside[:, 1:])
+    scale, shift = (jnp.asarray(part)[plan.recordings][:, None, :] for part in (table.scale, table.shift))
+    signal = jnp.where(inside[..., None], counts.astype(jnp.float32) * scale + shift, 0.0)
+    labels = jnp.asarray(table.labels)[plan.recordings]
+    return Batch(signal, labels, plan.weights, plan.bins if masked else None, plan.inside)
+
+
+_jitted_to_batch = jax.jit(to_batch, static_argnames="masked")
+
+
+def make_batch(config: Config, dataset: Dataset, step: int) -> Batch:
+    """Returns the batch of a step (0, 1, …): a pure function of (config, data, step)."""
+    table, spec = recording_table(dataset), window_spec(config)
+    samples, masked = training_samples(spec, table.lengths)
+    plan = step_plan(config.seed, step, table.lengths, batch_size=config.batch_size, spec=spec, samples=samples)
+    counts = gather_counts(dataset.pack.samples, dataset.pack.offsets[dataset.train], plan, samples)
+    made: Batch = _jitted_to_batch(counts, plan, table, masked=masked)
+    return made
+
+
+def gather_windows(
+    signals: Callable[[int], np.ndarray],
     recordings: np.ndarray,
     starts: np.ndarray,
     samples: int,
-    standardisation: Standardisation,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Windows as the network sees them.
+    normalization: Normalization,
+) -> np.ndarray:
+    """Returns windows as the network sees them, [B, T, 12] float32, normalized; zeros outside the recordings.
 
     Args:
-      signal: recording → [N, 12] mV.
-      recordings, starts: [B].
+      signals: recording → [N, 12] mV.
+      recordings, starts: [B], see `evaluation_windows`.
       samples: T.
-      standardisation: of each lead. Zeros outside the recording are put in after it.
-
-    Returns:
-      (signal [B, T, 12] float32, inside [B, 2] int32).
+      normalization: of each lead.
     """
-    batch = np.zeros((len(recordings), samples, len(standardisation.mean)), np.float32)
-    inside = np.zeros((len(recordings), 2), np.int32)
+    windows = np.zeros((len(recordings), samples, len(normalization.mean)), np.float32)
     for row, (recording, start) in enumerate(zip(recordings.tolist(), starts.tolist(), strict=True)):
-        whole = signal(recording)
         first = max(0, -start)
-        part = whole[max(0, start) : start + samples]
-        batch[row, first : first + len(part)] = (part - standardisation.mean) / standardisation.deviation
-        inside[row] = first, first + len(part)
-    return batch, inside
-
-
-def standardisation(signals: Callable[[int], np.ndarray], recordings: np.ndarray) -> Standardisation:
-    """Per lead: the mean over recordings of a recording's mean, and of its standard deviation (paper.md).
-
-    A lead that is flat in all recordings gets a deviation of 1 mV, so that it stays finite.
-    """
-    mean = np.zeros(0)
-    deviation = np.zeros(0)
-    for recording in np.asarray(recordings).tolist():
-        signal = signals(recording).astype(np.float64)
-        mean = signal.mean(axis=0) + (mean if mean.size else 0.0)
-        deviation = signal.std(axis=0) + (deviation if deviation.size else 0.0)
-    mean, deviation = mean / len(recordings), deviation / len(recordings)
-    return Standardisation(mean.astype(np.float32), np.where(deviation > 0, deviation, 1.0).astype(np.float32))
+        part = signals(recording)[max(0, start) : start + samples]
+        windows[row, first : first + len(part)] = (part - normalization.mean) / normalization.std
+    return windows

@@ -66,7 +66,7 @@ NAMES_SHOWN: int = 5
 
 
 def read_corpus(folder: str | Path) -> Corpus:
-    """Recognises the corpus in `folder` and lists its recordings; signals are not read.
+    """Recognizes the corpus in `folder` and lists its recordings; signals are not read.
 
     A Challenge recording whose header cannot be parsed is listed without codes: `read_recording`
     refuses it with the cause, so that one damaged file does not close a corpus of 40,000.
@@ -113,7 +113,7 @@ def _cpsc_entries(root: Path) -> list[Entry]:
 
 def _challenge_entries(root: Path) -> list[Entry]:
     paths = _paths_by_name(_files_below(root, ".hea"))
-    entries, unlabelled = [], []
+    entries, unlabeled = [], []
     for name, path in paths.items():
         try:
             header = read_header(path)
@@ -121,9 +121,9 @@ def _challenge_entries(root: Path) -> list[Entry]:
             entries.append(Entry(name, path, ()))
             continue
         if header.codes is None:
-            unlabelled.append(name)
+            unlabeled.append(name)
         entries.append(Entry(name, path, header.codes or (), age=header.age, sex=header.sex))
-    _refuse(root, "no line #Dx: in the header of", unlabelled, "Write a labels.csv (docs/data.md).")
+    _refuse(root, "no line #Dx: in the header of", unlabeled, "Write a labels.csv (docs/data.md).")
     headless = [path.stem for path in _files_below(root, ".mat") if path.stem not in paths]
     _refuse(root, "no header (.hea) beside the signal file of", headless, f"Looked for: {KNOWN_FOLDERS}.")
     return entries

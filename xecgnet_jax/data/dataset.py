@@ -1,33 +1,34 @@
-"""A pack and a config → the recordings of the training, validation and test part, and their standardisation."""
+"""A pack and a config → the recordings of the training, validation and test part, and their normalization."""
 
 from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from xecgnet_jax.config import DataConfig
-from xecgnet_jax.data.batches import Standardisation, standardisation
-from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.data.normalization import Normalization, measure_normalization
+from xecgnet_jax.data.pack import Pack, pack_of
 from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split, read_split, stratified_split
 from xecgnet_jax.errors import SplitError
+from xecgnet_jax.files import default_cache
 
 #: Size of CPSC2018; the paper's split is defined for exactly its names.
 _CPSC_SIZE = 6877
 
 
 @dataclass(frozen=True, eq=False)
-class Parts:
+class Dataset:
     """The recordings of a run.
 
     Attributes:
       pack: all recordings of the corpus.
       split: ids of the three parts.
       train, validation, test: rows of the pack.
-      standardisation: per lead.
+      normalization: per lead.
     """
 
     pack: Pack
@@ -35,7 +36,7 @@ class Parts:
     train: np.ndarray
     validation: np.ndarray
     test: np.ndarray
-    standardisation: Standardisation
+    normalization: Normalization
 
     def description(self) -> dict[str, Any]:
         """What tells these data from others: corpus kind, content, split."""
@@ -47,28 +48,65 @@ class Parts:
         }
 
 
+def open_corpus(
+    folder: str | Path,
+    config: DataConfig,
+    *,
+    cache: str | Path | None = None,
+    on_bad_recording: Literal["fail", "skip"] = "fail",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Dataset:
+    """Returns a corpus as a dataset: its pack, split and normalized as the config says.
+
+    Recordings that are not packed yet, or have changed since, are packed first.
+
+    Args:
+      folder: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or WFDB records with a labels.csv.
+      config: the split, the windows and the normalization.
+      cache: where packs are kept; None: `default_cache`.
+      on_bad_recording: "fail" or "skip", see `build_pack`.
+      workers: processes that read recordings; None: one per CPU.
+      progress: show a progress bar while packing.
+
+    Raises:
+      CorpusError: the folder is missing, or no known corpus.
+      PackError: recordings cannot be read, or the pack cannot be written.
+      SplitError: see `make_dataset`.
+    """
+    place = pack_folder(Path(folder), default_cache() if cache is None else Path(cache))
+    pack = pack_of(Path(folder), place, on_bad_recording=on_bad_recording, workers=workers, progress=progress)
+    return make_dataset(pack, config)
+
+
+def pack_folder(corpus: Path, cache: Path) -> Path:
+    """Returns where the pack of a corpus is kept: by the name of its folder, and a digest of the whole path."""
+    digest = hashlib.sha256(str(corpus.resolve()).encode()).hexdigest()[:8]
+    return cache / "packs" / f"{corpus.resolve().name}-{digest}"
+
+
 def split_fingerprint(split: Split) -> str:
     """sha256 of the three parts; the order of the training part counts, because batches follow it."""
     lines = [",".join(part) for part in (split.train, split.validation, split.test)]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
-def make_parts(pack: Pack, config: DataConfig) -> Parts:
-    """Splits a pack as the config says and standardises on the part that it names.
+def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
+    """Splits a pack as the config says and normalizes on the part that it names.
 
     Raises:
       SplitError: the corpus has no such split, a part is empty, or a patient is on two sides.
     """
     split = choose_split(pack, config)
     rows = {part: pack.select(getattr(split, part)) for part in ("train", "validation", "test")}
-    if config.unlabelled == "drop":
+    if config.unlabeled == "drop":
         rows = {part: chosen[pack.labels[chosen].any(axis=1)] for part, chosen in rows.items()}
     for part in ("train", "validation"):
         if not len(rows[part]):
             raise SplitError(f"the {part} part has no recording; choose another split")
         if not pack.labels[rows[part]].any():
             raise SplitError(f"no recording of the {part} part has any of the classes; choose another split")
-    return Parts(pack, split, **rows, standardisation=_standardisation(pack, rows["train"], config))
+    return Dataset(pack, split, **rows, normalization=_normalization(pack, rows["train"], config))
 
 
 def choose_split(pack: Pack, config: DataConfig) -> Split:
@@ -99,9 +137,9 @@ def _is_cpsc2018(pack: Pack) -> bool:
     return len(pack) == _CPSC_SIZE and pack.ids[0] == "A0001" and pack.ids[-1] == "A6877"
 
 
-def _standardisation(pack: Pack, train: np.ndarray, config: DataConfig) -> Standardisation:
-    if config.standardise_on == "none":
+def _normalization(pack: Pack, train: np.ndarray, config: DataConfig) -> Normalization:
+    if config.normalize_on == "none":
         leads = len(pack.leads)
-        return Standardisation(np.zeros(leads, np.float32), np.ones(leads, np.float32))
-    rows = train if config.standardise_on == "train" else np.arange(len(pack))
-    return standardisation(pack.signal, rows)
+        return Normalization(np.zeros(leads, np.float32), np.ones(leads, np.float32))
+    rows = train if config.normalize_on == "train" else np.arange(len(pack))
+    return measure_normalization(pack.signal, rows)

@@ -1,138 +1,167 @@
-"""Planned windows as 16-bit counts → the batch that the network sees, made by the device.
+"""(seed, step) → which windows a training batch takes; and the windows that predict a recording.
 
-Counts are gathered either on the host, from the memory map, or on the device, from the recordings that live there.
-All the rest is one function for both: `batch_of`.
+An epoch visits every training recording once, in an order of its own. Where the recordings do not fill the last batch,
+it is filled up with the first ones of the same epoch at weight 0: shapes stay fixed, and every recording counts exactly
+once in the loss.
 """
 
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.config import Config, window_length
-from xecgnet_jax.data.batches import Batch, Plan, Standardisation, epoch_plan, plan, whole_bins, window_samples
-from xecgnet_jax.data.dataset import Parts
-from xecgnet_jax.model import BIN
+
+WindowKind = Literal["crop", "pad", "whole"]
+#: An array on the host or on a device; a plan and what is known of recordings may be either.
+Array: TypeAlias = np.ndarray | jax.Array
 
 
-class Table(NamedTuple):
-    """What is known of each of the R training recordings besides its samples.
-
-    Attributes:
-      lengths: [R] int32 samples.
-      factor: [R, 12] float32.
-      offset: [R, 12] float32: standardised lead = count · factor + offset.
-      labels: [R, C] float32, 0 or 1.
-    """
-
-    lengths: np.ndarray
-    factor: np.ndarray
-    offset: np.ndarray
-    labels: np.ndarray
-
-
-class Cutting(NamedTuple):
-    """How the training part's recordings are cut.
+class WindowSpec(NamedTuple):
+    """How recordings are cut into what the network sees.
 
     Attributes:
-      samples: T of every window.
-      masked: some window of some batch has bins that are not real. Without such there is no mask, and none of its cost.
+      kind: "crop", "pad" or "whole", see `DataConfig.window`.
+      length: samples of a window; of whole windows the most that training takes of a recording.
+      samples_per_bin: samples per attention bin of the network.
     """
 
-    samples: int
-    masked: bool
+    kind: WindowKind
+    length: int
+    samples_per_bin: int
+
+    def whole_bins(self, lengths: Array) -> Array:
+        """Attention bins that hold recordings of these lengths (samples) as whole windows."""
+        return -(-lengths // self.samples_per_bin)
+
+    def whole_starts(self, lengths: Array) -> Array:
+        """First samples of whole windows: 0, or below where zeros before the recording fill its first bin."""
+        return lengths - self.samples_per_bin * self.whole_bins(lengths)
 
 
-def cutting(config: Config, lengths: np.ndarray) -> Cutting:
-    """For training recordings of these lengths."""
-    samples = window_samples(config.data.window, window_length(config.data), lengths)
-    return Cutting(samples, config.data.window == "whole" and bool(np.any(whole_bins(lengths) * BIN < samples)))
+class Plan(NamedTuple):
+    """The windows of a batch; or, with an axis in front, of the P batches of an epoch.
+
+    Attributes:
+      recordings: [B] int32, positions in the list of recordings that was planned.
+      starts: [B] int32, first sample of the window; negative where zeros stand before the recording.
+      bins: [B] int32, attention bins that are real (all of the window's, except for `whole`).
+      weights: [B] float32, 1, or 0 for the filling of an incomplete batch.
+      inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
+    """
+
+    recordings: Array
+    starts: Array
+    bins: Array
+    weights: Array
+    inside: Array
 
 
-def table_of(parts: Parts) -> Table:
-    """The training part's table."""
-    rows = parts.train
-    factor, offset = scales(parts.pack.step[rows], parts.pack.zero[rows], parts.standardisation)
-    labels = parts.pack.labels[rows].astype(np.float32)
-    return Table(parts.pack.lengths[rows].astype(np.int32), factor, offset, labels)
+def window_spec(config: Config) -> WindowSpec:
+    """Returns how a run of this config cuts recordings."""
+    return WindowSpec(config.data.window, window_length(config), config.model.samples_per_bin)
 
 
-def scales(step: np.ndarray, zero: np.ndarray, moments: Standardisation) -> tuple[np.ndarray, np.ndarray]:
-    """(factor, offset), float32: ((count − zero) · step − mean) / deviation = count · factor + offset.
-
-    Computed in float64, so that what float32 then rounds is one multiplication and one addition.
+def training_samples(spec: WindowSpec, lengths: np.ndarray) -> tuple[int, bool]:
+    """Returns T of every training window, and whether some window has bins that are not real, so needs a mask.
 
     Args:
-      step, zero: [R, 12] float64, of a pack.
-      moments: of the leads.
+      spec: how recordings are cut.
+      lengths: [R] samples of the training recordings.
     """
-    mean, deviation = moments.mean.astype(np.float64), moments.deviation.astype(np.float64)
-    return (step / deviation).astype(np.float32), (-(zero * step + mean) / deviation).astype(np.float32)
+    if spec.kind != "whole":
+        return spec.length, False
+    bins = spec.whole_bins(lengths)
+    samples = int(min(spec.length, spec.samples_per_bin * bins.max()))
+    return samples, bool(np.any(bins * spec.samples_per_bin < samples))
 
 
-def gathered(samples: np.ndarray, begins: np.ndarray, chosen: Plan, length: int) -> np.ndarray:
-    """The counts [B, T, 12] int16 of a planned batch, cut on the host; zero outside the recordings.
+def steps_per_epoch(recordings: int, batch_size: int) -> int:
+    """Returns the number of batches that visit every recording once."""
+    return -(-recordings // batch_size)
+
+
+@partial(jax.jit, static_argnames=("batch_size", "spec", "samples"))
+def epoch_plan(
+    seed: jax.Array | int,
+    epoch: jax.Array | int,
+    lengths: jax.Array | np.ndarray,
+    *,
+    batch_size: int,
+    spec: WindowSpec,
+    samples: int,
+) -> Plan:
+    """Returns all batches of an epoch, P steps: a pure function of its arguments, in whole numbers only.
+
+    Host and device get the same numbers, for both run this.
 
     Args:
-      samples: [N, 12] int16, of a pack.
-      begins: [R] first row of each training recording in it.
-      chosen: the batch, as NumPy arrays.
-      length: T.
+      seed: of the run, uint32; may be traced.
+      epoch: 0, 1, …; may be traced.
+      lengths: [R] int32, samples of each training recording.
+      batch_size: B.
+      spec: crop (a uniform random start), pad (the end of the recording at the end of the window) or whole (the
+        recording, left-padded with zeros to a full bin; a random crop where it is longer than the window).
+      samples: T, see `training_samples`.
+
+    Returns:
+      A Plan with an axis P in front.
     """
-    counts = np.zeros((len(chosen.recordings), length, samples.shape[1]), np.int16)
-    first_rows = begins[chosen.recordings] + chosen.starts
-    for row, (begin, (first, end)) in enumerate(zip(first_rows.tolist(), chosen.inside.tolist(), strict=True)):
-        counts[row, first:end] = samples[begin + first : begin + end]
-    return counts
+    recordings = lengths.shape[0]
+    positions = jnp.arange(steps_per_epoch(recordings, batch_size) * batch_size)
+    order = jax.random.permutation(_key(seed, 1, epoch), recordings)
+    chosen = order[positions % recordings]
+    length = jnp.asarray(lengths)[chosen]
+    all_bins = -(-samples // spec.samples_per_bin)
+    is_whole = spec.kind == "whole"
+    bins = jnp.minimum(spec.whole_bins(length), all_bins) if is_whole else jnp.full_like(length, all_bins)
+    spare = jnp.maximum(length - samples, 0)
+    anywhere = jax.random.randint(_key(seed, 2, epoch), positions.shape, 0, spare + 1)
+    at_the_end = length - (spec.samples_per_bin * bins if is_whole else samples)
+    starts = jnp.where((length < samples) | (spec.kind == "pad"), at_the_end, anywhere)
+    inside = jnp.stack([jnp.maximum(-starts, 0), jnp.minimum(length - starts, samples)], axis=-1)
+    weights = (positions < recordings).astype(jnp.float32)
+    flat = Plan(chosen, starts, bins, weights, inside)
+    return Plan(*(value.reshape(-1, batch_size, *value.shape[1:]) for value in flat))
 
 
-def batch_of(counts: jax.Array, chosen: Plan, table: Table, *, masked: bool) -> Batch:
-    """The batch of a plan and its counts [B, T, 12] int16, whatever stands outside the recordings; to be jitted."""
-    time = jnp.arange(counts.shape[1])[None, :]
-    inside = (time >= chosen.inside[:, :1]) & (time < chosen.inside[:, 1:])
-    factor, offset = (jnp.asarray(part)[chosen.recordings][:, None, :] for part in (table.factor, table.offset))
-    signal = jnp.where(inside[..., None], counts.astype(jnp.float32) * factor + offset, 0.0)
-    labels = jnp.asarray(table.labels)[chosen.recordings]
-    return Batch(signal, labels, chosen.weights, chosen.bins if masked else None, chosen.inside)
+def _key(seed: jax.Array | int, purpose: int, epoch: jax.Array | int) -> jax.Array:
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose), epoch)
 
 
-def plans(config: Config, lengths: np.ndarray | jax.Array, samples: int, seeds: np.ndarray, epoch: int) -> Plan:
-    """The plans of an epoch for several seeds [M] uint32: a Plan of arrays [M, P, B, …]."""
-    return _plans(
-        seeds,
+def step_plan(seed: int, step: int, lengths: np.ndarray, *, batch_size: int, spec: WindowSpec, samples: int) -> Plan:
+    """Returns the batch of training step `step` (0, 1, …), as NumPy arrays: a row of its epoch's plan."""
+    epoch, within = divmod(step, steps_per_epoch(len(lengths), batch_size))
+    plans = epoch_plan(
+        np.uint32(seed),
         np.uint32(epoch),
-        lengths,
-        batch_size=config.batch_size,
-        window=config.data.window,
+        np.asarray(lengths, np.int32),
+        batch_size=batch_size,
+        spec=spec,
         samples=samples,
     )
+    return Plan(*(np.asarray(value)[within] for value in plans))
 
 
-@partial(jax.jit, static_argnames=("batch_size", "window", "samples"))
-def _plans(seeds: jax.Array, epoch: jax.Array, lengths: jax.Array, **static: int | str) -> Plan:
-    made: Plan = jax.vmap(lambda seed: epoch_plan(seed, epoch, lengths, **static))(seeds)
-    return made
+def evaluation_windows(lengths: np.ndarray, spec: WindowSpec) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the windows that predict whole recordings: (recordings [W] int32, starts [W] int32).
 
-
-def make_batch(config: Config, parts: Parts, step: int) -> Batch:
-    """The batch of a step, its counts gathered on the host: a pure function of (config, data, step)."""
-    table = table_of(parts)
-    cut = cutting(config, table.lengths)
-    chosen = plan(
-        config.seed,
-        step,
-        table.lengths,
-        batch_size=config.batch_size,
-        window=config.data.window,
-        samples=cut.samples,
-    )
-    counts = gathered(parts.pack.samples, parts.pack.offsets[parts.train], chosen, cut.samples)
-    made: Batch = _jitted_batch_of(counts, chosen, table, masked=cut.masked)
-    return made
-
-
-_jitted_batch_of = jax.jit(batch_of, static_argnames="masked")
+    crop: the ⌊N / length⌋ consecutive windows of a recording of N samples from its first sample on, one left-padded
+    window where N < length. pad and whole: one window each.
+    """
+    lengths = np.asarray(lengths, np.int64)
+    everyone = np.arange(len(lengths), dtype=np.int32)
+    if spec.kind == "pad":
+        return everyone, (lengths - spec.length).astype(np.int32)
+    if spec.kind == "whole":
+        return everyone, spec.whole_starts(lengths).astype(np.int32)
+    count = np.maximum(lengths // spec.length, 1)
+    recordings = np.repeat(everyone, count)
+    number = np.arange(len(recordings)) - np.repeat(np.cumsum(count) - count, count)
+    too_short = lengths[recordings] < spec.length
+    starts = np.where(too_short, lengths[recordings] - spec.length, number * spec.length)
+    return recordings, starts.astype(np.int32)

@@ -10,15 +10,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xecgnet_jax.data.batches import Standardisation, Window, evaluation_windows, gather, whole_bins
-from xecgnet_jax.model import BIN, Outputs, Repeat, bin_edges, probabilities, quarter_steps, without_zeros
+from xecgnet_jax.data.batches import gather_windows
+from xecgnet_jax.data.normalization import Normalization
+from xecgnet_jax.data.windows import WindowSpec, evaluation_windows
+from xecgnet_jax.model import Outputs, RepeatedBin, bin_edges, bucket, probabilities, trim_padding
 
 
 class Predict(Protocol):
     """(variables, signal [B, T, 12], bins [B] or None) → (probabilities [B, C], the network's outputs)."""
 
     def __call__(
-        self, variables: Any, signal: jax.Array, bins: jax.Array | np.ndarray | None, repeat: Repeat | None = None
+        self, variables: Any, signal: jax.Array, bins: jax.Array | np.ndarray | None, repeat: RepeatedBin | None = None
     ) -> tuple[jax.Array, Outputs]: ...
 
 
@@ -55,7 +57,7 @@ def make_predict(apply: Callable[..., Any]) -> Predict:
 
     @partial(jax.jit, static_argnames="repeat")
     def predict(
-        variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: Repeat | None = None
+        variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: RepeatedBin | None = None
     ) -> tuple[jax.Array, Outputs]:
         outputs: Outputs = apply(variables, signal, train=False, bins=bins, repeat=repeat)
         return probabilities(outputs), outputs
@@ -69,9 +71,8 @@ def predict_recordings(
     signal: Callable[[int], np.ndarray],
     lengths: np.ndarray,
     *,
-    window: Window,
-    length: int,
-    standardisation: Standardisation,
+    spec: WindowSpec,
+    normalization: Normalization,
     batch_size: int = 32,
     maps: bool = False,
     progress: Callable[[int], Any] | None = None,
@@ -83,10 +84,9 @@ def predict_recordings(
       variables: of the model.
       signal: position → [N, 12] mV.
       lengths: [R] samples.
-      window: how recordings are cut, see `evaluation_windows`; a recording's probabilities are the mean over its
+      spec: how recordings are cut, see `evaluation_windows`; a recording's probabilities are the mean over its
         windows.
-      length: samples of a crop or pad window; not used for whole ones.
-      standardisation: of the training part.
+      normalization: of the training part.
       batch_size: windows in a step. A smaller last batch is filled with zeros and cut off again: exact, because in
         inference no recording touches another.
       maps: give the maps, too.
@@ -96,17 +96,18 @@ def predict_recordings(
       ValueError: there is no recording.
     """
     lengths = np.asarray(lengths)
-    recordings, starts = evaluation_windows(lengths, window=window, length=length)
+    recordings, starts = evaluation_windows(lengths, spec)
     total: np.ndarray | None = None
     of_windows: list[Maps | None] = [None] * len(recordings)
-    for rows, samples, repeat in _batches(lengths, recordings, window, length, batch_size):
+    for rows, samples, repeat in _batches(lengths, recordings, spec, batch_size):
         # What a repeated bin stands for is left out at the beginning of the window.
-        left_out = 0 if repeat is None else repeat.more * BIN
-        batch, _ = gather(signal, recordings[rows], starts[rows] + left_out, samples, standardisation)
+        left_out = 0 if repeat is None else repeat.more * spec.samples_per_bin
+        batch = gather_windows(signal, recordings[rows], starts[rows] + left_out, samples, normalization)
         bins = None
-        if window == "whole" and np.any(whole_bins(lengths[recordings[rows]]) * BIN < samples):
+        real = spec.whole_bins(lengths[recordings[rows]])
+        if spec.kind == "whole" and np.any(real * spec.samples_per_bin < samples):
             bins = np.ones(batch_size, np.int32)
-            bins[: len(rows)] = whole_bins(lengths[recordings[rows]])
+            bins[: len(rows)] = real
         padded = np.pad(batch, ((0, batch_size - len(rows)), (0, 0), (0, 0)))
         found, outputs = predict(variables, jnp.asarray(padded), bins, repeat)
         result = np.asarray(found)[: len(rows)]
@@ -164,23 +165,23 @@ def _joined(windows: list[Maps]) -> Maps:
 
 
 def _batches(
-    lengths: np.ndarray, recordings: np.ndarray, window: Window, length: int, batch_size: int
-) -> Iterator[tuple[np.ndarray, int, Repeat | None]]:
+    lengths: np.ndarray, recordings: np.ndarray, spec: WindowSpec, batch_size: int
+) -> Iterator[tuple[np.ndarray, int, RepeatedBin | None]]:
     """(rows of the window list, samples of the batch, the bin that is repeated).
 
     Recordings whose windows are not cut go by length, in few shapes.
     """
-    if window == "crop":
+    if spec.kind == "crop":
         for first in range(0, len(recordings), batch_size):
-            yield np.arange(first, min(first + batch_size, len(recordings))), length, None
+            yield np.arange(first, min(first + batch_size, len(recordings))), spec.length, None
         return
     samples = lengths[recordings]
-    bins = whole_bins(samples)
-    order = np.argsort(samples if window == "pad" else bins, kind="stable")
+    bins = spec.whole_bins(samples)
+    order = np.argsort(samples if spec.kind == "pad" else bins, kind="stable")
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]
-        if window == "pad":
-            yield rows, *without_zeros(int(samples[rows[-1]]), length)
+        if spec.kind == "pad":
+            yield rows, *trim_padding(int(samples[rows[-1]]), spec.length)
             continue
         shortest, longest = int(bins[rows[0]]), int(bins[rows[-1]])
-        yield rows, BIN * (longest if shortest == longest else quarter_steps(longest)), None
+        yield rows, spec.samples_per_bin * (longest if shortest == longest else bucket(longest)), None

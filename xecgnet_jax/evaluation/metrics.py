@@ -31,7 +31,7 @@ class Counts(NamedTuple):
     recordings: np.ndarray
 
 
-def predicted(probabilities: np.ndarray, threshold: float | np.ndarray = THRESHOLD) -> np.ndarray:
+def apply_thresholds(probabilities: np.ndarray, threshold: float | np.ndarray = THRESHOLD) -> np.ndarray:
     """[.., C] probabilities → [.., C] uint8. No class is forced where none reaches the threshold.
 
     `threshold` is one for all classes, or [C].
@@ -77,7 +77,7 @@ def micro_f1(counts: Counts) -> float:
     return float(ratio(hits, hits + counts.false_positives.sum() + counts.false_negatives.sum()))
 
 
-def summarise(counts: Counts, classes: tuple[str, ...]) -> dict[str, Any]:
+def summarize(counts: Counts, classes: tuple[str, ...]) -> dict[str, Any]:
     """All figures as JSON values; undefined ones are None.
 
     Precision is undefined where a class is never predicted; recall and F1 where it is never true. Macro averages

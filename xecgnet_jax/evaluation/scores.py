@@ -21,7 +21,7 @@ from xecgnet_jax.evaluation.intervals import (
     wilson,
 )
 from xecgnet_jax.evaluation.label_sets import label_sets
-from xecgnet_jax.evaluation.metrics import GROUPS, Counts, count, summarise
+from xecgnet_jax.evaluation.metrics import GROUPS, Counts, count, summarize
 
 _AVERAGED = ("precision", "recall", "f1", "auroc", "average_precision")
 _WHOLE = ("hamming_loss", "samples_f1", "samples_f1_empty_as_0", "macro_f1_undefined_as_0")
@@ -42,7 +42,7 @@ def evaluate(
     Args:
       labels: [R, C], 0 or 1.
       probabilities: [R, C] in 0 … 1.
-      predictions: [R, C], 0 or 1, from `metrics.predicted`.
+      predictions: [R, C], 0 or 1, from `metrics.apply_thresholds`.
       classes: C names.
       patients: [R] patient of each recording, None where unknown. Where one has several recordings, patients are
         resampled, not recordings.
@@ -61,7 +61,7 @@ def evaluate(
         lambda weights: figures(labels, probabilities, predictions, weights), units, resamples=resamples, seed=seed
     )
     found = {name: (at_1[name][0], resampled[name]) for name in at_1}
-    result = summarise(counts, classes)
+    result = summarize(counts, classes)
     for group, row in result["subset_accuracy"].items():
         row["intervals"] = _proportion("accuracy", row["exact"], row["recordings"]) | _by_patient(
             "accuracy", resampled["subset_accuracy"][:, GROUPS.index(group)], units
@@ -112,7 +112,7 @@ Found = dict[str, tuple[np.ndarray, np.ndarray]]
 
 
 def _of_class(found: Found, index: int, counts: Counts, units: Units, chance: np.ndarray) -> dict[str, Any]:
-    """What `summarise` does not say of a class; precision and recall are proportions."""
+    """What `summarize` does not say of a class; precision and recall are proportions."""
     of_class = {name: (found[name][0][index], found[name][1][:, index]) for name in BY_CLASS}
     hits = int(counts.true_positives[index])
     wrong, missed = int(counts.false_positives[index]), int(counts.false_negatives[index])

@@ -29,7 +29,7 @@ def format_table(metrics: dict[str, Any], title: str) -> str:
     """The tables of one evaluation: per class, averages, subset accuracy with its counts, calibration.
 
     Args:
-      metrics: from `scores.evaluate`, or from `metrics.summarise`, which knows neither intervals nor probabilities. Its
+      metrics: from `scores.evaluate`, or from `metrics.summarize`, which knows neither intervals nor probabilities. Its
         "thresholds" {"name", "values" by class}, where it has them, are named below the title.
       title: the first line.
     """

@@ -47,7 +47,7 @@ def half(classes: int) -> Thresholds:
 def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
     """Per class, the threshold with the highest F1 on these recordings.
 
-    Candidates lie halfway between neighbouring probabilities, and at 0.5; of equals the one nearest to 0.5. A class
+    Candidates lie halfway between neighboring probabilities, and at 0.5; of equals the one nearest to 0.5. A class
     with fewer than `LEAST_POSITIVES` keeps 0.5.
 
     Args:

@@ -1,6 +1,6 @@
 """A trained run → one file that predicts without this package: a `jax.export` archive, or ONNX (`export_onnx`).
 
-Both take a batch of recordings in mV and do all the rest themselves: standardisation, windows, padding.
+Both take a batch of recordings in mV and do all the rest themselves: normalization, windows, padding.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ Format = Literal["jax", "onnx"]
 
 #: Ending of the file of each format.
 SUFFIXES: dict[Format, str] = {"jax": ".zip", "onnx": ".onnx"}
-#: Of the archive: the serialised network, beside `ABOUT`.
+#: Of the archive: the serialized network, beside `ABOUT`.
 NETWORK = "network.bin"
 #: The program is lowered for all of them, wherever it is exported.
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -110,11 +110,11 @@ def about(run: Run, samples: int | None) -> str:
         "units": UNITS,
         "samples": samples,
         "window": window,
-        "window_samples": None if window == "whole" else window_length(run.config.data),
+        "window_samples": None if window == "whole" else window_length(run.config),
         "bin_samples": BIN,
-        "standardisation": {
-            "mean": [float(one) for one in run.standardisation.mean],
-            "deviation": [float(one) for one in run.standardisation.deviation],
+        "normalization": {
+            "mean": [float(one) for one in run.normalization.mean],
+            "std": [float(one) for one in run.normalization.std],
         },
         "run": {"step": run.step, "config": to_dict(run.config), "data": run.data},
         "versions": {"xecgnet_jax": __version__, "jax": jax.__version__},
@@ -129,7 +129,7 @@ def largest_difference(run: Run, function: Function, samples: int) -> float:
     Responses have no upper limit: their difference is divided by the largest of them where that is above 1.
     """
     noise = np.random.default_rng(0).standard_normal((2, samples, len(LEADS)))
-    signals = (run.standardisation.mean + run.standardisation.deviation * noise).astype(np.float32)
+    signals = (run.normalization.mean + run.normalization.std * noise).astype(np.float32)
     found = {name: np.asarray(value) for name, value in function(signals).items()}
     with jax.default_matmul_precision("highest"):
         expected = run.predict_signals(lambda row: signals[row], np.full(2, samples), maps=True)

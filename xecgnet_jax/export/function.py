@@ -1,6 +1,6 @@
 """A trained run as one function: recordings in mV → probabilities and maps, by name.
 
-What `Run.predict_signals` does on the host (standardising, cutting into windows, padding, averaging) is part of the
+What `Run.predict_signals` does on the host (normalizing, cutting into windows, padding, averaging) is part of the
 function, and all its dimensions but the leads may be symbolic.
 """
 
@@ -31,8 +31,8 @@ def recording_function(run: Run) -> Function:
     `edges` [S + 1] int32: bin s stands for the samples edges[s] to edges[s + 1] of the recordings, and is padding
     where the two are equal. T may be a symbolic dimension.
     """
-    window, length = run.config.data.window, window_length(run.config.data)
-    mean, deviation = (np.asarray(moment, np.float32)[None, None] for moment in run.standardisation)
+    window, length = run.config.data.window, window_length(run.config)
+    mean, deviation = (np.asarray(moment, np.float32)[None, None] for moment in run.normalization)
     network, classes = network_function(run), len(run.classes)
 
     def of_recordings(signal: jax.Array) -> dict[str, jax.Array]:
@@ -65,7 +65,7 @@ def network_function(run: Run) -> Function:
 
 
 def _windows(signal: jax.Array, window: Window, length: int) -> tuple[jax.Array, Any]:
-    """[B, T, 12] standardised → ([B · W, samples of a window, 12], W), as `evaluation_windows` cuts them."""
+    """[B, T, 12] normalized → ([B · W, samples of a window, 12], W), as `evaluation_windows` cuts them."""
     batch, samples, leads = signal.shape
     if window == "whole":
         return _padded(signal, BIN * _whole_bins(samples) - samples), 1

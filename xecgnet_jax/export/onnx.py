@@ -1,7 +1,7 @@
 """A trained run → an ONNX file, by jax2onnx.
 
 jax2onnx (0.17) has no padding by a symbolic amount. Where the length of the recordings is left open, it converts the
-network alone, and a graph before it standardises and pads.
+network alone, and a graph before it normalizes and pads.
 """
 
 from __future__ import annotations
@@ -43,10 +43,10 @@ def onnx_file(run: Run, samples: int | None, about: str) -> tuple[bytes, Functio
         )
     onnx, helper, compose = (_library(name) for name in ("onnx", "onnx.helper", "onnx.compose"))
     if samples is None:
-        network = _converted(network_function(run), "standardised", f"{BIN}*bins", _maps(run))
-        before = _before(network.ir_version, run.standardisation.mean, run.standardisation.deviation)
+        network = _converted(network_function(run), "normalized", f"{BIN}*bins", _maps(run))
+        before = _before(network.ir_version, run.normalization.mean, run.normalization.std)
         kept = [*_maps(run), *_edges(run)]
-        model = compose.merge_models(before, network, io_map=[("padded", "standardised")], outputs=kept)
+        model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=kept)
     else:
         model = _converted(recording_function(run), "signal", samples, [*_maps(run), *_edges(run)])
     helper.set_model_props(model, {ABOUT: about})
@@ -89,7 +89,7 @@ def _converted(function: Function, takes: str, samples: str | int, gives: list[s
 
 
 def _before(ir_version: int, mean: np.ndarray, deviation: np.ndarray) -> Any:
-    """Recordings in mV of any length → standardised, left-padded with zeros to whole bins, and the bins' edges."""
+    """Recordings in mV of any length → normalized, left-padded with zeros to whole bins, and the bins' edges."""
     return _library("onnx.parser").parse_model(f"""
         <ir_version: {ir_version}, opset_import: ["": {OPSET}]>
         before (float[batch, samples, {len(LEADS)}] signal)
@@ -98,13 +98,13 @@ def _before(ir_version: int, mean: np.ndarray, deviation: np.ndarray) -> Any:
          int64 zero = {{0}}, int64 one = {{1}}, int64 bin = {{{BIN}}},
          int64[1] none = {{0}}, int64[3] nones = {{0, 0, 0}}>
         {{
-            centred = Sub(signal, mean)
-            standardised = Div(centred, deviation)
+            centerd = Sub(signal, mean)
+            normalized = Div(centerd, deviation)
             length = Shape<start = 1, end = 2>(signal)
             negative = Neg(length)
             missing = Mod(negative, bin)
             amounts = Concat<axis = 0>(none, missing, none, nones)
-            padded = Pad(standardised, amounts)
+            padded = Pad(normalized, amounts)
             total = Add(length, missing)
             behind = Add(total, one)
             stop = Squeeze(behind)

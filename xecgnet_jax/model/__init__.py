@@ -4,23 +4,23 @@ from xecgnet_jax.model.collapsed import Collapsed, collapse
 from xecgnet_jax.model.xecgnet import (
     BIN,
     Outputs,
-    Repeat,
+    RepeatedBin,
     XECGNet,
     bin_edges,
+    bucket,
     probabilities,
-    quarter_steps,
-    without_zeros,
+    trim_padding,
 )
 
 __all__ = [
     "BIN",
     "Collapsed",
     "Outputs",
-    "Repeat",
+    "RepeatedBin",
     "XECGNet",
     "bin_edges",
+    "bucket",
     "collapse",
     "probabilities",
-    "quarter_steps",
-    "without_zeros",
+    "trim_padding",
 ]

@@ -1,6 +1,6 @@
 """The network for inference, with fewer operations: `collapse` gives a model of the same Outputs.
 
-In inference a normalisation is a multiplication and an addition, so it goes into the convolution before it; and where
+In inference a normalization is a multiplication and an addition, so it goes into the convolution before it; and where
 no activation stands between the backbone's layers, all convolutions of a group are one of width 5 or 7. Zero padding
 of the inner layers makes the ends of the time axis differ: a few positions there are computed layer by layer, so that
 the result is that of the plain network at every position, whatever the length.
@@ -19,7 +19,7 @@ from jax.typing import DTypeLike
 
 from xecgnet_jax.model.layers import EPSILON, Affine, Filter, convolve, fold, keep, max_pool3
 from xecgnet_jax.model.merged import composed
-from xecgnet_jax.model.xecgnet import BACKBONE, BIN, Outputs, Repeat, XECGNet, valid_bins
+from xecgnet_jax.model.xecgnet import BACKBONE, BIN, Outputs, RepeatedBin, XECGNet, valid_bins
 
 
 class End(NamedTuple):
@@ -35,7 +35,7 @@ class End(NamedTuple):
 
 
 class Chain(NamedTuple):
-    """n convolutions of width 3 in a row, normalisations folded in.
+    """n convolutions of width 3 in a row, normalizations folded in.
 
     Attributes:
       whole: one filter for all of them, width 2n + 1.
@@ -95,7 +95,7 @@ def apply_collapsed(
     *,
     train: bool = False,
     bins: jax.Array | None = None,
-    repeat: Repeat | None = None,
+    repeat: RepeatedBin | None = None,
 ) -> Outputs:
     """As `XECGNet.__call__` in inference, with the variables that `collapse` makes.
 
@@ -200,7 +200,7 @@ def _layer_by_layer(
 
 
 def _folded(variables: dict[str, Any]) -> tuple[Filter, ...]:
-    """The backbone's convolutions with the running statistics of their normalisations, float64."""
+    """The backbone's convolutions with the running statistics of their normalizations, float64."""
     double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
     params, statistics = double["params"]["backbone"], double["batch_stats"]["backbone"]
     folded = []

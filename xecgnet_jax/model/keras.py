@@ -9,7 +9,7 @@ import numpy as np
 
 from xecgnet_jax.errors import CheckpointError
 
-#: Keras's names of a normalisation's variables → (collection, ours).
+#: Keras's names of a normalization's variables → (collection, ours).
 _NORM = {
     "gamma": ("params", "scale"),
     "beta": ("params", "bias"),
@@ -27,7 +27,7 @@ def _norm_name(index: int) -> str:
 
 
 def _layers() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    """(convolutions and dense layers, normalisations): Keras layer name → path in our variables."""
+    """(convolutions and dense layers, normalizations): Keras layer name → path in our variables."""
     weighted: dict[str, tuple[str, ...]] = {}
     norms: dict[str, tuple[str, ...]] = {}
     for index in range(13):

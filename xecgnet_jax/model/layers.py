@@ -1,4 +1,4 @@
-"""Convolution, normalisation, pooling and bottleneck, as Keras computes them.
+"""Convolution, normalization, pooling and bottleneck, as Keras computes them.
 
 Modules hold parameters; what is done with them are functions. Most take an optional `valid` mask [B, T, 1]. Where it is
 given, positions outside it are kept at zero before each convolution and left out of all statistics, so that a recording
@@ -64,7 +64,7 @@ class Conv(nn.Module):
 
 
 class Norm(nn.Module):
-    """Batch normalisation's parameters and running statistics: moments of the batch → what is applied to it.
+    """Batch normalization's parameters and running statistics: moments of the batch → what is applied to it.
 
     With moments they are used, and move the running ones; without, the running ones are used.
     """
@@ -107,7 +107,7 @@ def convolve(
 
 
 def fold(filter: Filter, affine: Affine) -> Filter:
-    """One filter for a convolution and the normalisation behind it."""
+    """One filter for a convolution and the normalization behind it."""
     bias = affine.offset if filter.bias is None else filter.bias * affine.factor + affine.offset
     return Filter(filter.kernel * affine.factor[None, None, :], bias)
 
@@ -127,8 +127,8 @@ def applied(affine: Affine, x: jax.Array) -> jax.Array:
     return (x * affine.factor[None, None, :] + affine.offset[None, None, :]).astype(x.dtype)
 
 
-def normalised(x: jax.Array, norm: Norm, *, train: bool, valid: jax.Array | None) -> jax.Array:
-    """Batch normalisation of [B, T, F] over batch and time, statistics from valid positions only."""
+def normalized(x: jax.Array, norm: Norm, *, train: bool, valid: jax.Array | None) -> jax.Array:
+    """Batch normalization of [B, T, F] over batch and time, statistics from valid positions only."""
     return keep(applied(norm(moments(x, valid) if train else None), x), valid)
 
 
@@ -184,7 +184,7 @@ def average(x: jax.Array, weights: jax.Array | None) -> jax.Array:
 class Bottleneck(nn.Module):
     """ResNet bottleneck: 1×1 → F/4, 3 → F/4, 1×1 → F, plus a projected shortcut; no biases.
 
-    Batch normalisation after each convolution, ReLU after the first two and after the sum.
+    Batch normalization after each convolution, ReLU after the first two and after the sum.
     """
 
     features: int
@@ -194,10 +194,10 @@ class Bottleneck(nn.Module):
     def __call__(self, x: jax.Array, *, train: bool, valid: jax.Array | None) -> jax.Array:
         narrow = self.features // 4
         shortcut = convolve(x, Conv(self.features, 1, name="shortcut")(x.shape[-1]), self.compute)
-        shortcut = normalised(shortcut, Norm(self.features, name="shortcut_norm"), train=train, valid=valid)
+        shortcut = normalized(shortcut, Norm(self.features, name="shortcut_norm"), train=train, valid=valid)
         for index, (features, width) in enumerate(((narrow, 1), (narrow, 3), (self.features, 1))):
             x = convolve(x, Conv(features, width, name=f"conv_{index}")(x.shape[-1]), self.compute)
-            x = normalised(x, Norm(features, name=f"norm_{index}"), train=train, valid=valid)
+            x = normalized(x, Norm(features, name=f"norm_{index}"), train=train, valid=valid)
             if index < 2:
                 x = nn.relu(x)
         return nn.relu(x + shortcut)

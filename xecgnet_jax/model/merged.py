@@ -1,9 +1,9 @@
-"""Layers without an activation between them: two convolutions as one, normalisations inside the kernels behind them.
+"""Layers without an activation between them: two convolutions as one, normalizations inside the kernels behind them.
 
-The authors' backbone has no activation between its convolutions and normalisations, so each run of them between two
+The authors' backbone has no activation between its convolutions and normalizations, so each run of them between two
 pools is one affine function of its input. Two things stand in the way, and are dealt with exactly here: each layer pads
 with zeros *its own* input, so that what is merged is wrong near both ends of the time axis; and in training a
-normalisation wants the moments of a layer's output, which is never made.
+normalization wants the moments of a layer's output, which is never made.
 """
 
 from __future__ import annotations
@@ -42,16 +42,16 @@ def composed(first: Filter, second: Filter) -> Filter:
 def output_moments(x: jax.Array, filter: Filter) -> tuple[Moments, jax.Array, jax.Array]:
     """Moments over batch and time of a convolution's output, width 3, without making the output.
 
-    Inside, the output is a weighted sum of three neighbouring positions of the input, so its variance is a quadratic
+    Inside, the output is a weighted sum of three neighboring positions of the input, so its variance is a quadratic
     form: kernelᵀ · covariance of such triples · kernel. The first and last output, which see the padding, are made.
-    The input is centred first, so that no digits are lost to a large mean.
+    The input is centerd first, so that no digits are lost to a large mean.
 
     Args:
       x: [B, T, F], T at least 3.
       filter: kernel [3, F, G].
 
     Returns:
-      (moments [G], outputs at the first two positions [B, 2, G], at the last two [B, 2, G]), before normalising.
+      (moments [G], outputs at the first two positions [B, 2, G], at the last two [B, 2, G]), before normalizing.
     """
     time, features = x.shape[1:]
     x = wide(x)
@@ -59,10 +59,10 @@ def output_moments(x: jax.Array, filter: Filter) -> tuple[Moments, jax.Array, ja
     last = convolve(x[:, -3:], filter)[:, 1:]
     kernel = filter.kernel.reshape(3 * features, -1)
     bias = jnp.zeros(kernel.shape[1]) if filter.bias is None else filter.bias
-    # Any centre gives the same variance; the gradient through it is zero and need not be computed.
-    centre = jax.lax.stop_gradient(jnp.mean(x, axis=(0, 1)))
-    mean_inside, covariance = _triples(x - centre[None, None, :])
-    inside = jnp.dot(mean_inside, kernel) + jnp.dot(centre, jnp.sum(filter.kernel, axis=0)) + bias
+    # Any center gives the same variance; the gradient through it is zero and need not be computed.
+    center = jax.lax.stop_gradient(jnp.mean(x, axis=(0, 1)))
+    mean_inside, covariance = _triples(x - center[None, None, :])
+    inside = jnp.dot(mean_inside, kernel) + jnp.dot(center, jnp.sum(filter.kernel, axis=0)) + bias
     variance_inside = jnp.maximum(jnp.sum(jnp.dot(covariance, kernel) * kernel, axis=0), 0.0)
     ends = jnp.concatenate([first[:, :1], last[:, 1:]], axis=1)
     mean = ((time - 2) * inside + jnp.sum(jnp.mean(ends, axis=0), axis=0)) / time
@@ -72,7 +72,7 @@ def output_moments(x: jax.Array, filter: Filter) -> tuple[Moments, jax.Array, ja
 
 
 def _triples(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean [3F] and covariance [3F, 3F] of three neighbouring positions of [B, T, F]."""
+    """Mean [3F] and covariance [3F, 3F] of three neighboring positions of [B, T, F]."""
     triples = jnp.concatenate([x[:, :-2], x[:, 1:-1], x[:, 2:]], axis=-1)
     count = triples.shape[0] * triples.shape[1]
     mean = jnp.mean(triples, axis=(0, 1))
@@ -93,7 +93,7 @@ def merged_pair(
     Args:
       x: [B, T, F].
       first, second: filters of width 3.
-      affine: the normalisation between them.
+      affine: the normalization between them.
       ends: outputs of `first` at the first two and last two positions, from `output_moments`.
       compute: type of the convolution.
 
@@ -111,11 +111,11 @@ def convolve_behind(
     """filter(affine(x)) but for a constant, without making affine(x): its factors are put into the kernel.
 
     The input is read and written once less, and the gradients of factors and offsets come from that of the kernel,
-    without sums over positions. The constant is left to the normalisation behind, which takes it away again.
+    without sums over positions. The constant is left to the normalization behind, which takes it away again.
 
     Args:
       x: [B, T, F].
-      affine: the normalisation before the convolution; None: there is none.
+      affine: the normalization before the convolution; None: there is none.
       filter: kernel [3, F, G].
       compute: type of the convolution.
 

@@ -27,7 +27,7 @@ from xecgnet_jax.model.layers import (
     kernel_init,
     max_pool3,
     moments,
-    normalised,
+    normalized,
     wide,
 )
 from xecgnet_jax.model.merged import LEAST, convolve_behind, merged_pair, output_moments
@@ -63,7 +63,7 @@ def bin_edges(samples: int) -> np.ndarray:
     return edges
 
 
-class Repeat(NamedTuple):
+class RepeatedBin(NamedTuple):
     """One bin of a constant stretch that stands for all of them: what was left out is put into averages and maps.
 
     Attributes:
@@ -79,7 +79,7 @@ class Repeat(NamedTuple):
         return 1 + self.more * (np.arange(bins) == self.bin)
 
 
-def without_zeros(longest: int, length: int) -> tuple[int, Repeat | None]:
+def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
     """A window of `length` samples that begins with zeros, without most of them: the same network at a lower cost.
 
     Far from the window's beginning and from the first sample that is not zero, all bins are the same. What is left out
@@ -100,11 +100,11 @@ def without_zeros(longest: int, length: int) -> tuple[int, Repeat | None]:
     needed = longest + (before + 3) * BIN + reach
     more = (length - needed) // BIN
     total = length // BIN
-    more = total - quarter_steps(total - more)
-    return (length, None) if more <= 0 else (length - more * BIN, Repeat(before, more))
+    more = total - bucket(total - more)
+    return (length, None) if more <= 0 else (length - more * BIN, RepeatedBin(before, more))
 
 
-def quarter_steps(bins: int) -> int:
+def bucket(bins: int) -> int:
     """`bins`, rounded up in steps of at most a quarter, so that many lengths make few shapes to compile."""
     step = max(1, 2 ** (bins.bit_length() - 3))
     return -(-bins // step) * step
@@ -160,7 +160,7 @@ class Backbone(nn.Module):
             else:
                 for conv, norm in zip(convs, norms, strict=True):
                     x = convolve(x, conv(x.shape[-1]), self.compute)
-                    x = normalised(x, norm, train=train, valid=valid)
+                    x = normalized(x, norm, train=train, valid=valid)
                     if self.activation == "relu":
                         x = nn.relu(x)
             x = max_pool3(x)
@@ -172,10 +172,10 @@ class Backbone(nn.Module):
         second = convs[1](first.kernel.shape[-1])
         of_first, *ends = output_moments(x, first)
         x = merged_pair(x, first, norms[0](of_first), second, (ends[0], ends[1]), self.compute)
-        return normalised(x, norms[1], train=True, valid=None)
+        return normalized(x, norms[1], train=True, valid=None)
 
     def _chain(self, x: jax.Array, convs: list[Conv], norms: list[Norm]) -> jax.Array:
-        """A group in training, each normalisation but the last inside the next layer's kernel."""
+        """A group in training, each normalization but the last inside the next layer's kernel."""
         affine = None
         for conv, norm in zip(convs, norms, strict=True):
             x, constant = convolve_behind(x, affine, conv(x.shape[-1]), self.compute)
@@ -198,14 +198,14 @@ class AttentionBranch(nn.Module):
         self, x: jax.Array, *, train: bool, valid: jax.Array | None, weights: jax.Array | None
     ) -> tuple[jax.Array, jax.Array, jax.Array]:
         x = Bottleneck(scaled_features(256, self.width), self.compute, name="bottleneck")(x, train=train, valid=valid)
-        x = normalised(x, Norm(x.shape[-1], name="norm"), train=train, valid=valid)
+        x = normalized(x, Norm(x.shape[-1], name="norm"), train=train, valid=valid)
         responses = convolve(x, Conv(self.classes, 1, name="responses")(x.shape[-1]), self.compute)
         responses = wide(keep(nn.relu(responses), valid))
         evidence = responses
         if self.head == "conv":
             evidence = convolve(responses, Conv(self.classes, 1, name="head")(self.classes))
         attention = convolve(responses, Conv(1, 1, name="attention")(self.classes))
-        attention = nn.sigmoid(normalised(attention, Norm(1, name="attention_norm"), train=train, valid=valid))
+        attention = nn.sigmoid(normalized(attention, Norm(1, name="attention_norm"), train=train, valid=valid))
         return average(evidence, weights), keep(attention, valid)[..., 0], responses
 
 
@@ -234,8 +234,8 @@ class XECGNet(nn.Module):
         convolution before the average (the Attention Branch Network, and the authors' earlier version).
       activation: between the backbone's layers; "none" is the authors' code.
       attention: False gives the plain backbone with the perception branch as its classifier.
-      compute: type of the convolutions and of what lies between layers; parameters, statistics and outputs are float32.
-      merge: in training, without an activation, compute the first two convolutions as one and put normalisations into
+      dtype: type of the convolutions and of what lies between layers; parameters, statistics and outputs are float32.
+      merge: in training, without an activation, compute the first two convolutions as one and put normalizations into
         the kernels behind them (see `merging`). The same numbers but for rounding; False is the slow way, for checking.
     """
 
@@ -244,13 +244,13 @@ class XECGNet(nn.Module):
     attention_head: Literal["gap", "conv"] = "gap"
     activation: Literal["none", "relu"] = "none"
     attention: bool = True
-    compute: Literal["float32", "bfloat16"] = "float32"
+    dtype: Literal["float32", "bfloat16"] = "float32"
     merge: bool = True
 
     @property
     def compute_type(self) -> DTypeLike | None:
         """What `layers.convolve` takes as `compute`: None, the signal's own type, for float32."""
-        return None if self.compute == "float32" else jnp.dtype(self.compute)
+        return None if self.dtype == "float32" else jnp.dtype(self.dtype)
 
     def setup(self) -> None:
         compute = self.compute_type
@@ -265,17 +265,17 @@ class XECGNet(nn.Module):
         *,
         train: bool = False,
         bins: jax.Array | None = None,
-        repeat: Repeat | None = None,
+        repeat: RepeatedBin | None = None,
     ) -> Outputs:
         """Applies the network.
 
         Args:
-          signal: [B, T, L] standardised leads.
+          signal: [B, T, L] normalized leads.
           train: use the batch's statistics and update the running ones (`mutable=["batch_stats"]`).
           bins: [B] int32, how many attention bins of each recording are real: its first `bins · BIN`
             samples. The rest is padding that changes nothing. None: all of `signal` is real.
             Needs T to be a multiple of `BIN`.
-          repeat: the bin that stands for several, see `Repeat`; in inference, without `bins`.
+          repeat: the bin that stands for several, see `RepeatedBin`; in inference, without `bins`.
 
         Returns:
           Outputs, with S = ⌈T / 243⌉ attention bins (pooling in steps of 3), plus the repeated ones.
@@ -285,7 +285,7 @@ class XECGNet(nn.Module):
         return self.branches(self.backbone(signal, train=train, bins=bins), train=train, bins=bins, repeat=repeat)
 
     def branches(
-        self, features: jax.Array, *, train: bool, bins: jax.Array | None, repeat: Repeat | None = None
+        self, features: jax.Array, *, train: bool, bins: jax.Array | None, repeat: RepeatedBin | None = None
     ) -> Outputs:
         """What follows the backbone: its features [B, S, 128 · width] → Outputs."""
         if repeat is not None and (train or bins is not None):

@@ -1,4 +1,4 @@
-"""What every part of a picture is made of: elements, colours, numbers and clean text."""
+"""What every part of a picture is made of: elements, colors, numbers and clean text."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 import numpy as np
 
-#: Name → colour where the page sets none. Blue and vermilion are told apart by every kind of colour vision (Okabe and
-#: Ito, "Color Universal Design", 2008), and the greys that they print as differ.
+#: Name → color where the page sets none. Blue and vermilion are told apart by every kind of color vision (Okabe and
+#: Ito, "Color Universal Design", 2008), and the grays that they print as differ.
 INKS: dict[str, str] = {
     "paper": "#fff",
     "grid": "#e46a6a",
@@ -27,7 +27,7 @@ LETTER = 0.55
 
 
 def fill(ink: str) -> dict[str, str]:
-    """Attributes that fill in a colour which a page can change by the CSS property --ecg-INK.
+    """Attributes that fill in a color which a page can change by the CSS property --ecg-INK.
 
     The plain attribute is for programs that know no custom properties; they skip the style.
     """
@@ -35,7 +35,7 @@ def fill(ink: str) -> dict[str, str]:
 
 
 def stroke(ink: str, width: float) -> dict[str, str]:
-    """Attributes of lines of a width in mm, their colour as in `fill`."""
+    """Attributes of lines of a width in mm, their color as in `fill`."""
     style = f"stroke:var(--ecg-{ink},{INKS[ink]})"
     return {"fill": "none", "stroke": INKS[ink], "stroke-width": number(width), "style": style}
 

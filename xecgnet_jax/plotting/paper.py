@@ -14,9 +14,9 @@ from xecgnet_jax.plotting.trace import MM_PER_MV, MM_PER_S, trace_paths, unit
 
 #: mm of paper before time 0, for names and calibration pulses.
 LEAD_IN = 20.0
-#: mm between the lines of two neighbouring rows, at least and at most.
+#: mm between the lines of two neighboring rows, at least and at most.
 NEAREST, FARTHEST = 12, 30
-#: mV from a row's line beyond which a trace is cut off, at the latest: an artefact shall not make the page metres high.
+#: mV from a row's line beyond which a trace is cut off, at the latest: an artifact shall not make the page meters high.
 #: In PTB-XL one recording in fifty goes beyond it.
 CUT_MV = 5.0
 #: mm: width of the traces.

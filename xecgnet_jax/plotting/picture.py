@@ -80,7 +80,7 @@ def ecg_picture(
 
     Returns:
       An `<svg>` element in mm without ids, scripts or links. It may stand alone in a file (UTF-8) or, as often as one
-      likes, in an HTML page. Colours follow the page's CSS properties --ecg-paper, --ecg-grid, --ecg-grid-thick,
+      likes, in an HTML page. Colors follow the page's CSS properties --ecg-paper, --ecg-grid, --ecg-grid-thick,
       --ecg-trace, --ecg-text, --ecg-attention, --ecg-response and --ecg-mark, where it sets them.
 
     Raises:
@@ -129,9 +129,9 @@ def _draw_body(
     body: Element, signal: np.ndarray, rate: float, maps: Maps | None, found: Sequence[Verdict], tolerance: float
 ) -> tuple[float, list[str]]:
     """Draws all that has the time axis. Returns its depth in mm, and what is to be remarked beneath."""
-    centred = signal.astype(np.float64)
-    centred -= np.median(centred, axis=0)
-    heights = MM_PER_MV * centred
+    centerd = signal.astype(np.float64)
+    centerd -= np.median(centerd, axis=0)
+    heights = MM_PER_MV * centerd
     rows = rows_of(heights, rate)
     end = len(signal) / rate * MM_PER_S
     edges = np.zeros(0) if maps is None else np.asarray(maps.edges) * (MM_PER_S / rate)

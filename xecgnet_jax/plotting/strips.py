@@ -67,7 +67,7 @@ def draw_strip(parent: Element, strip: Strip, edges: np.ndarray, y: float, end: 
       edges: [S + 1] mm.
       y: mm of the strip's upper edge.
       end: mm where the recording ends.
-      ink: colour of the bars.
+      ink: color of the bars.
     """
     foot = y + STRIP_HEIGHT
     seconds = "".join(f"M{x} {number(y)}v{STRIP_HEIGHT:g}" for x in range(0, int(end) + 1, 25))

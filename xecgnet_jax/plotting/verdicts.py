@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.plotting.drawing import clean
 
 NONE = "none of the classes"
@@ -19,7 +19,7 @@ class Verdict(NamedTuple):
     Attributes:
       column: of the class.
       name: of the class, cleaned.
-      word: "correct", "wrong", "missed"; "predicted" where the truth, "labelled" where the prediction is not known.
+      word: "correct", "wrong", "missed"; "predicted" where the truth, "labeled" where the prediction is not known.
       probability: as text, "" where there is none.
       comparison: of probability and threshold, as text.
     """
@@ -38,7 +38,11 @@ def verdicts(
     truth: Collection[str] | None,
 ) -> list[Verdict]:
     """Of the predicted and the true classes, in the order of `classes`."""
-    found = np.zeros(len(classes), bool) if probabilities is None else predicted(probabilities, thresholds).astype(bool)
+    found = (
+        np.zeros(len(classes), bool)
+        if probabilities is None
+        else apply_thresholds(probabilities, thresholds).astype(bool)
+    )
     made = []
     for column, name in enumerate(classes):
         true = truth is not None and name in truth
@@ -46,7 +50,7 @@ def verdicts(
             continue
         probability = comparison = ""
         if probabilities is None:
-            word = "labelled"
+            word = "labeled"
         else:
             word = ("predicted" if truth is None else "correct" if true else "wrong") if found[column] else "missed"
             probability = f"{probabilities[column]:.2f}"

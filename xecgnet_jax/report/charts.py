@@ -91,7 +91,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
         axes.set_ylabel("share that has the class", labelpad=-4)
         axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
         axes.plot(found, true, color=SERIES[0], linewidth=1.75, marker="o", markersize=6, clip_on=False)
-        # Of bins that are nearly empty, neighbours' means may be close: counts stand at the middles.
+        # Of bins that are nearly empty, neighbors' means may be close: counts stand at the middles.
         for one in some:
             axes.annotate(
                 _short(one["pairs"]),
@@ -165,7 +165,7 @@ def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: in
 def spread(places: Sequence[float], apart: float) -> np.ndarray:
     """The places moved as little as it takes to be `apart` from each other, in the same order.
 
-    Isotonic regression of the places less the gaps: neighbours that would overlap form a block about their mean.
+    Isotonic regression of the places less the gaps: neighbors that would overlap form a block about their mean.
     """
     order = np.argsort(places, kind="stable")
     gaps = apart * np.arange(len(order))

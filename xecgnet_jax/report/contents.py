@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import Thresholds
 
 if TYPE_CHECKING:  # A report needs no JAX.
@@ -74,4 +74,4 @@ class Contents:
     @cached_property
     def predictions(self) -> np.ndarray:
         """[R, C] bool."""
-        return np.asarray(predicted(self.probabilities, self.thresholds.values), bool)
+        return np.asarray(apply_thresholds(self.probabilities, self.thresholds.values), bool)

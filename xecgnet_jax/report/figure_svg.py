@@ -1,4 +1,4 @@
-"""A matplotlib figure → an SVG that takes its colours and its font from the page it stands in."""
+"""A matplotlib figure → an SVG that takes its colors and its font from the page it stands in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import matplotlib
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-#: Colour in matplotlib → CSS property of the page. What is drawn in none of them would not change with the theme.
+#: Color in matplotlib → CSS property of the page. What is drawn in none of them would not change with the theme.
 INKS = {
     "#010101": "--ink",
     "#020202": "--muted",
@@ -58,7 +58,7 @@ def figure_svg(figure: Figure, key: str, title: str) -> str:
     """The figure as inline SVG.
 
     Args:
-      figure: from `new_figure`, drawn with `SETTINGS` and in the colours of `INKS`.
+      figure: from `new_figure`, drawn with `SETTINGS` and in the colors of `INKS`.
       key: begins the ids: letters, another for each figure of a page.
       title: what a screen reader says of it.
     """
@@ -104,7 +104,7 @@ def _stripped(root: Element) -> Element:
 
 
 def _take_page_style(node: Element) -> None:
-    """Colours by their CSS property, text in the page's font."""
+    """Colors by their CSS property, text in the page's font."""
     style = node.attrib.get("style")
     if style is None:
         return

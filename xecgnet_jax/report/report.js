@@ -25,12 +25,12 @@
   const count = (value) => value.toLocaleString("en");
   const names = (members) => members.map((one) => classes[one]).join(" + ") || "none";
 
-  // Colours: those of the system until the button is pressed.
+  // Colors: those of the system until the button is pressed.
   const dark = byId("dark"), theme = byId("theme"), system = matchMedia("(prefers-color-scheme: dark)");
   const isDark = () => matchMedia(dark.media).matches;
   function nameTheme() {
     theme.textContent = isDark() ? "Light" : "Dark";
-    theme.setAttribute("aria-label", isDark() ? "Show light colours" : "Show dark colours");
+    theme.setAttribute("aria-label", isDark() ? "Show light colors" : "Show dark colors");
   }
   theme.addEventListener("click", () => {
     dark.media = isDark() ? "not all" : "screen";

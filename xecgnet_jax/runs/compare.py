@@ -15,7 +15,7 @@ from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.comparison import Side, check_same_recordings, compare
 from xecgnet_jax.evaluation.intervals import RESAMPLES
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import ThresholdName
 from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.runs.predictions import Part, Scored, score
@@ -194,5 +194,7 @@ def _side(name: str, side: list[Scored], run_names: dict[Scored, str], threshold
         seeds=tuple(one.run.config.seed for one in side),
         labels=side[0].labels,
         probabilities=np.stack([one.probabilities for one in side]),
-        predictions=np.stack([predicted(one.probabilities, one.run.thresholds(thresholds).values) for one in side]),
+        predictions=np.stack(
+            [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in side]
+        ),
     )

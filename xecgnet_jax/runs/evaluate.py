@@ -13,7 +13,7 @@ from xecgnet_jax.config import PRESETS, differences
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.evaluation.intervals import RESAMPLES
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.scores import evaluate
 from xecgnet_jax.evaluation.table import format_label_sets, format_table
 from xecgnet_jax.evaluation.thresholds import ThresholdName, Thresholds
@@ -68,7 +68,7 @@ def evaluate_run(
     }
     metrics = _made_before(metrics_file, of, resamples)
     if metrics is None:
-        predictions = predicted(found.probabilities, chosen.values)
+        predictions = apply_thresholds(found.probabilities, chosen.values)
         metrics = of | evaluate(
             found.labels, found.probabilities, predictions, run.classes, patients=found.patients, resamples=resamples
         )
@@ -145,7 +145,7 @@ def _about(found: Scored, pack: Pack, corpus_name: str) -> dict[str, str]:
         "Part": f"{found.part}, {len(found.rows)} recordings, {found.trained_on} named as in the training part",
         "Trained on": "this corpus" if own else f"another corpus ({run.data.get('kind', 'unknown')})",
         "Checkpoint": f"step {run.step}, weights {found.made_from['weights'][:12]}",
-        "Window": f"{run.config.data.window}, standardised on: {run.config.data.standardise_on}",
+        "Window": f"{run.config.data.window}, normalized on: {run.config.data.normalize_on}",
         "Settings that differ from preset fast": changed or "none",
     }
 

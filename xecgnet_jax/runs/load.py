@@ -13,10 +13,11 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
-from xecgnet_jax.config import Config, window_length
-from xecgnet_jax.data.batches import Standardisation, evaluation_windows
+from xecgnet_jax.config import Config
 from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Predict, Predictions, make_predict, predict_recordings
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
@@ -34,10 +35,10 @@ class Run:
       step: of the checkpoint.
       config: of the run.
       classes: names, in the order of the probabilities.
-      standardisation: per lead, of the training part.
+      normalization: per lead, of the training part.
       model: the module.
       variables: its variables.
-      data: what the run was trained on, as `Parts.description`.
+      data: what the run was trained on, as `Dataset.description`.
       chosen: thresholds by name, see `thresholds`.
       named: the checkpoint was asked for by its step, not as the best one.
     """
@@ -46,7 +47,7 @@ class Run:
     step: int
     config: Config
     classes: tuple[str, ...]
-    standardisation: Standardisation
+    normalization: Normalization
     model: XECGNet
     variables: dict[str, Any]
     data: dict[str, Any]
@@ -87,17 +88,16 @@ class Run:
           batch_size: windows in a step.
           progress: show a progress bar.
         """
-        window, length = self.config.data.window, window_length(self.config.data)
-        windows = len(evaluation_windows(lengths, window=window, length=length)[0])
+        spec = window_spec(self.config)
+        windows = len(evaluation_windows(lengths, spec)[0])
         with tqdm(total=windows, unit="window", desc="predict", disable=None if progress else True) as bar:
             return predict_recordings(
                 self._predict,
                 self._collapsed.variables,
                 signal,
                 lengths,
-                window=window,
-                length=length,
-                standardisation=self.standardisation,
+                spec=spec,
+                normalization=self.normalization,
                 batch_size=batch_size,
                 maps=maps,
                 progress=bar.update,
@@ -156,7 +156,7 @@ def load_run(path: Path) -> Run:
             step=step,
             config=description.config,
             classes=description.classes,
-            standardisation=description.standardisation,
+            normalization=description.normalization,
             model=model,
             variables=checkpoints.model(step, dict(like)),
             data=description.data,

@@ -17,7 +17,7 @@ from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.quality.plausibility import Suspicion
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.files import write_text
 from xecgnet_jax.plotting.picture import ecg_picture
@@ -171,7 +171,7 @@ def _predicted(
         if result.maps is not None:
             for row, its_maps in zip(rows, result.maps, strict=True):
                 maps[row] = its_maps
-    is_in = predicted(probabilities, thresholds.values)
+    is_in = apply_thresholds(probabilities, thresholds.values)
     for row, (source, one) in enumerate(recordings):
         if not np.isfinite(probabilities[row]).all():
             reason = "the network has no probabilities for it that are numbers. Check its units, and the run."
@@ -205,9 +205,9 @@ def _batches(run: Run, lengths: np.ndarray, batch_size: int) -> Iterator[tuple[n
 
 def _unseen(run: Run, samples: int) -> tuple[Suspicion, ...]:
     """Padded windows have a length, and what a recording has before it is cut off."""
-    if run.config.data.window != "pad" or samples <= window_length(run.config.data):
+    if run.config.data.window != "pad" or samples <= window_length(run.config):
         return ()
-    seen = window_length(run.config.data) / RATE
+    seen = window_length(run.config) / RATE
     return (Suspicion("long", f"the run looks at the last {seen:.0f} of its {samples / RATE:.0f} s only"),)
 
 

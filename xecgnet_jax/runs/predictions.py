@@ -20,7 +20,7 @@ from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps
-from xecgnet_jax.evaluation.metrics import predicted
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.training.workdir import SPLIT
@@ -167,7 +167,7 @@ def _rows(run: Run, pack: Pack, part: Part) -> tuple[Part, np.ndarray]:
         if split is None or split_fingerprint(split) != run.data["split"]:
             raise CheckpointError(f"{split_file} has changed since the training; restore it, or give --part all")
         rows = pack.select(getattr(split, part))
-    if run.config.data.unlabelled == "drop":
+    if run.config.data.unlabeled == "drop":
         rows = rows[pack.labels[rows].any(axis=1)]
     return part, rows
 
@@ -215,7 +215,7 @@ def _csv(run: Run, ids: tuple[str, ...], probabilities: np.ndarray, labels: np.n
     lines = csv.writer(text, lineterminator="\n")
     names = ["predicted" if one.name == "0.5" else f"predicted {one.name}" for one in thresholds]
     lines.writerow(["id", *(f"probability {name}" for name in run.classes), *names, "true"])
-    found = [predicted(probabilities, one.values) for one in thresholds]
+    found = [apply_thresholds(probabilities, one.values) for one in thresholds]
     for row, name in enumerate(ids):
         sets = [
             ";".join(c for c, is_in in zip(run.classes, members[row], strict=True) if is_in)

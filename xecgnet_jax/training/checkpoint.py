@@ -1,7 +1,7 @@
 """Checkpoints: the only import of Orbax.
 
 A checkpoint is three items: `model` (the variables to predict with), `train` (what training needs besides) and
-`description` (JSON: the config, classes, leads, rate, units, standardisation, versions, data, progress), so that
+`description` (JSON: the config, classes, leads, rate, units, normalization, versions, data, progress), so that
 evaluation restores the model alone, and a checkpoint says by itself what it is.
 """
 
@@ -104,12 +104,12 @@ class Checkpoints:
         )
         items = self._restore(step, args)
         train, model = items["train"], items["model"]
-        averaged = like.average is not None
+        averaged = like.ema is not None
         return TrainState(
             step=train["step"],
             variables=train["variables"] if averaged else model,
-            optimiser=train["optimiser"],
-            average=model if averaged else None,
+            optimizer=train["optimizer"],
+            ema=model if averaged else None,
         )
 
     def everything(self, step: int) -> dict[str, Any]:
@@ -140,8 +140,8 @@ class Checkpoints:
 
 def _train_item(state: TrainState) -> dict[str, Any]:
     """What `model` does not already hold: without an average, `model` is the trained variables themselves."""
-    item = {"step": state.step, "optimiser": state.optimiser}
-    return item if state.average is None else item | {"variables": state.variables}
+    item = {"step": state.step, "optimizer": state.optimizer}
+    return item if state.ema is None else item | {"variables": state.variables}
 
 
 def _abstract(tree: Any) -> Any:

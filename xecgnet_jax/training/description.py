@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.config import Config, from_dict, to_dict
-from xecgnet_jax.data.batches import Standardisation
+from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds
@@ -44,8 +44,8 @@ class Description:
     Attributes:
       config: of the run.
       classes: names, in the order of the logits.
-      standardisation: per lead.
-      data: what the run is trained on, see `Parts.description`.
+      normalization: per lead.
+      data: what the run is trained on, see `Dataset.description`.
       versions: of the libraries that wrote it.
       progress: of the run.
       thresholds: of the classes, chosen on the validation part; by name, 0.5 not among them. None in the middle of an
@@ -54,7 +54,7 @@ class Description:
 
     config: Config
     classes: tuple[str, ...]
-    standardisation: Standardisation
+    normalization: Normalization
     data: dict[str, Any]
     versions: dict[str, str]
     progress: Progress
@@ -67,9 +67,9 @@ class Description:
             "leads": list(LEADS),
             "rate": RATE,
             "units": UNITS,
-            "standardisation": {
-                "mean": [float(value) for value in self.standardisation.mean],
-                "deviation": [float(value) for value in self.standardisation.deviation],
+            "normalization": {
+                "mean": [float(value) for value in self.normalization.mean],
+                "std": [float(value) for value in self.normalization.std],
             },
             "data": self.data,
             "seed": self.config.seed,
@@ -88,9 +88,9 @@ def from_json(value: Any, where: Path) -> Description:
       CheckpointError: naming `where`; the description is damaged, or of signals that this package does not make.
     """
     try:
-        moments = [np.asarray(value["standardisation"][name], np.float32) for name in ("mean", "deviation")]
+        moments = [np.asarray(value["normalization"][name], np.float32) for name in ("mean", "std")]
         if any(moment.shape != (len(LEADS),) for moment in moments):
-            raise ValueError("standardisation is not of twelve leads")
+            raise ValueError("normalization is not of twelve leads")
         found = [value[name] for name in ("leads", "rate", "units")]
         if found != [list(LEADS), RATE, UNITS]:
             raise ValueError(f"it is for leads, rate and units {found}")
@@ -98,7 +98,7 @@ def from_json(value: Any, where: Path) -> Description:
         return Description(
             config=from_dict(value["config"]),
             classes=classes,
-            standardisation=Standardisation(*moments),
+            normalization=Normalization(*moments),
             data=dict(value["data"]),
             versions=dict(value["versions"]),
             progress=Progress(**value["progress"]),

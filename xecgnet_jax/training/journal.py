@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from xecgnet_jax.config import Config
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import Description, Progress
@@ -30,13 +29,13 @@ class Journal:
       standing: what its checkpoints say of its progress.
     """
 
-    def __init__(self, config: Config, parts: Parts, workdir: Path) -> None:
+    def __init__(self, config: Config, dataset: Dataset, workdir: Path) -> None:
         self.config, self.workdir = config, workdir
         self.state: TrainState | None = None
         self.step = 0
         self.standing = Progress()
         self.losses: Losses = begun({})
-        self._about = (config, parts.pack.classes, parts.standardisation, parts.description(), versions())
+        self._about = (config, dataset.pack.classes, dataset.normalization, dataset.description(), versions())
         self._checkpoints = Checkpoints(workdir)
         self._log: Log | None = None
 

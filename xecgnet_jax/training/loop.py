@@ -11,7 +11,6 @@ from typing import Any, Literal
 import jax
 
 from xecgnet_jax.config import Config
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.errors import DivergedError, StoppedError
 from xecgnet_jax.training.bar import Bar
 from xecgnet_jax.training.crew import Crew, Data
@@ -33,7 +32,7 @@ LOOK_UP_SECONDS = 2.0
 
 def fit(
     config: Config,
-    parts: Parts,
+    dataset: Dataset,
     workdir: Path,
     *,
     progress: bool = True,
@@ -47,7 +46,7 @@ def fit(
 
     Args:
       config: of the run.
-      parts: the recordings.
+      dataset: the recordings.
       workdir: made where it is missing; gets config.json, environment.json, metrics.jsonl, tensorboard/, checkpoints/.
       progress: show a progress bar.
       save_every: also save a checkpoint after this many steps; 0: after each epoch only.
@@ -58,12 +57,12 @@ def fit(
       DivergedError: naming the step whose loss is not finite.
       StoppedError: on Ctrl-C or SIGTERM, after saving.
     """
-    return train({workdir: config}, parts, progress=progress, save_every=save_every, data_on=data_on)[0]
+    return train({workdir: config}, dataset, progress=progress, save_every=save_every, data_on=data_on)[0]
 
 
 def train(
     members: dict[Path, Config],
-    parts: Parts,
+    dataset: Dataset,
     *,
     progress: bool = True,
     save_every: int = 0,
@@ -81,30 +80,30 @@ def train(
     """
     with ExitStack() as stack:
         for workdir, config in members.items():
-            stack.enter_context(claimed(workdir, config, parts))
+            stack.enter_context(claimed(workdir, config, dataset))
             write_environment(workdir)
-        runs = [stack.enter_context(closing(Journal(config, parts, workdir))) for workdir, config in members.items()]
+        runs = [stack.enter_context(closing(Journal(config, dataset, workdir))) for workdir, config in members.items()]
         devices = jax.local_devices() if len(runs) > 1 else jax.local_devices()[:1]
-        programs = Programs(runs[0].config, parts, devices[: len(runs)])
+        programs = Programs(runs[0].config, dataset, devices[: len(runs)])
         for run in runs:
             run.open(programs)
         if not all(run.standing.finished for run in runs):
-            resident = data_on == "device" or (data_on == "auto" and fits(parts, programs.samples, devices[0]))
+            resident = data_on == "device" or (data_on == "auto" and fits(dataset, programs.samples, devices[0]))
             data: Data = stack.enter_context(
-                closing(ResidentData(programs, parts) if resident else StreamedData(programs, parts))
+                closing(ResidentData(programs, dataset) if resident else StreamedData(programs, dataset))
             )
             bar = stack.enter_context(closing(Bar(runs, programs.per_epoch, programs.total, progress=progress)))
-            _Loop(programs, parts, data, bar, resident=resident, save_every=save_every).go(runs)
+            _Loop(programs, dataset, data, bar, resident=resident, save_every=save_every).go(runs)
         return [run.standing.best_record for run in runs]
 
 
 class _Loop:
     def __init__(
-        self, programs: Programs, parts: Parts, data: Data, bar: Bar, *, resident: bool, save_every: int
+        self, programs: Programs, dataset: Dataset, data: Data, bar: Bar, *, resident: bool, save_every: int
     ) -> None:
-        self._programs, self._parts, self._data, self._bar = programs, parts, data, bar
+        self._programs, self._parts, self._data, self._bar = programs, dataset, data, bar
         self._resident, self._save_every = resident, save_every
-        self._validation = Validation(programs, parts)
+        self._validation = Validation(programs, dataset)
         self._diverged: list[tuple[Journal, DivergedError]] = []
         self._pace = 1
         self._begun = time.monotonic()

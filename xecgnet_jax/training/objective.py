@@ -20,23 +20,23 @@ def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
 
 def asymmetric_loss(
-    logits: jax.Array, labels: jax.Array, *, focus_negative: float, focus_positive: float, margin: float
+    logits: jax.Array, labels: jax.Array, *, asl_gamma_negative: float, asl_gamma_positive: float, asl_clip: float
 ) -> jax.Array:
     """Asymmetric loss of Ridnik et al. (ICCV 2021), [B, C]: easy negatives count less.
 
-    L₊ = (1 − p)^γ₊ log p, L₋ = p_m^γ₋ log(1 − p_m), p_m = max(p − margin, 0), negated.
-    With both focus exponents and the margin 0 it is binary cross-entropy.
+    L₊ = (1 − p)^γ₊ log p, L₋ = p_m^γ₋ log(1 − p_m), p_m = max(p − asl_clip, 0), negated.
+    With both focus exponents and the asl_clip 0 it is binary cross-entropy.
     """
     # Powers as exp(γ log p): where p rounds to 0 or 1, p^γ has no finite gradient, not even for γ = 0.
-    positive = jnp.exp(focus_positive * jax.nn.log_sigmoid(-logits)) * -jax.nn.log_sigmoid(logits)
-    if margin:
-        shifted = jnp.maximum(jax.nn.sigmoid(logits) - margin, 0.0)
+    positive = jnp.exp(asl_gamma_positive * jax.nn.log_sigmoid(-logits)) * -jax.nn.log_sigmoid(logits)
+    if asl_clip:
+        shifted = jnp.maximum(jax.nn.sigmoid(logits) - asl_clip, 0.0)
         # shifted^γ has no gradient at 0 for γ < 1; the loss is 0 there whatever the exponent.
         inside = shifted > 0
         safe = jnp.where(inside, shifted, 0.5)
-        negative = jnp.where(inside, safe**focus_negative * -jnp.log1p(-safe * (1 - 1e-6)), 0.0)
+        negative = jnp.where(inside, safe**asl_gamma_negative * -jnp.log1p(-safe * (1 - 1e-6)), 0.0)
     else:
-        negative = jnp.exp(focus_negative * jax.nn.log_sigmoid(logits)) * jax.nn.softplus(logits)
+        negative = jnp.exp(asl_gamma_negative * jax.nn.log_sigmoid(logits)) * jax.nn.softplus(logits)
     return labels * positive + (1 - labels) * negative
 
 
@@ -94,13 +94,13 @@ def objective(
     term: Literal["both_heads", "once"] = "both_heads",
     reference_gradient: bool = True,
     loss: Literal["bce", "asymmetric"] = "bce",
-    focus_negative: float = 0.0,
-    focus_positive: float = 0.0,
-    margin: float = 0.0,
-    positive_weights: jax.Array | None = None,
+    asl_gamma_negative: float = 0.0,
+    asl_gamma_positive: float = 0.0,
+    asl_clip: float = 0.0,
+    pos_weight: jax.Array | None = None,
     weights: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The training loss and its parts, means over the batch.
+    """The training loss and its dataset, means over the batch.
 
     With the defaults it is the authors': Σ over heads of mean(BCE) + γ · mean(‖reference − attention‖₂), so
     that the term counts twice.
@@ -112,7 +112,7 @@ def objective(
       reference, norm, reference_gradient: see `alignment`.
       term: "both_heads" adds the term to each head's loss (the authors' code), "once" adds it once.
       loss: of each class and head: binary cross-entropy, or the asymmetric loss with its three settings.
-      positive_weights: [C] factors on the loss of positives, or None.
+      pos_weight: [C] factors on the loss of positives, or None.
       weights: [B], how much each recording counts (0 for the padding of a last batch), or None for 1 each.
 
     Returns:
@@ -134,10 +134,14 @@ def objective(
             each = binary_cross_entropy(logits, labels)
         else:
             each = asymmetric_loss(
-                logits, labels, focus_negative=focus_negative, focus_positive=focus_positive, margin=margin
+                logits,
+                labels,
+                asl_gamma_negative=asl_gamma_negative,
+                asl_gamma_positive=asl_gamma_positive,
+                asl_clip=asl_clip,
             )
-        if positive_weights is not None:
-            each = each * (1 + labels * (positive_weights - 1)[None, :])
+        if pos_weight is not None:
+            each = each * (1 + labels * (pos_weight - 1)[None, :])
         return mean(jnp.mean(each, axis=-1))
 
     attention_loss = classification(outputs.attention_logits)

@@ -13,11 +13,10 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.batches import Plan, steps_per_epoch
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.data.windows import Table, batch_of, cutting, table_of
 from xecgnet_jax.training.losses import Losses, added
-from xecgnet_jax.training.state import TrainState, build_model, build_optimiser, init_state, learning_rate
-from xecgnet_jax.training.step import positive_weights, train_step
+from xecgnet_jax.training.state import TrainState, build_model, build_optimizer, init_state, learning_rate
+from xecgnet_jax.training.step import pos_weight, train_step
 
 AXIS = "member"
 
@@ -65,23 +64,23 @@ class Programs:
     """
 
     def __init__(
-        self, config: Config, parts: Parts, devices: Sequence[jax.Device], *, batched: bool | None = None
+        self, config: Config, dataset: Dataset, devices: Sequence[jax.Device], *, batched: bool | None = None
     ) -> None:
         """`batched`: steps in a loop, members on an axis of every array; None: as suits the devices."""
         self.config = config
-        classes = len(parts.pack.classes)
-        table = table_of(parts)
-        self.per_epoch = steps_per_epoch(len(parts.train), config.batch_size)
+        classes = len(dataset.pack.classes)
+        table = table_of(dataset)
+        self.per_epoch = steps_per_epoch(len(dataset.train), config.batch_size)
         self.total = self.per_epoch * config.epochs
-        self._rate = jax.jit(learning_rate(config.optimiser, config.epochs, self.per_epoch))
+        self._rate = jax.jit(learning_rate(config.optimizer, config.epochs, self.per_epoch))
         self.samples, self._masked = cutting(config, table.lengths)
         self.model = build_model(config.model, classes)
-        optimiser = build_optimiser(config.optimiser, config.epochs, self.per_epoch)
-        self._fresh = jax.jit(partial(init_state, config, classes, optimiser))
-        weights = positive_weights(config.objective, parts.pack.labels[parts.train])
+        optimizer = build_optimizer(config.optimizer, config.epochs, self.per_epoch)
+        self._fresh = jax.jit(partial(init_state, config, classes, optimizer))
+        weights = pos_weight(config.objective, dataset.pack.labels[dataset.train])
         positives = None if weights is None else jnp.asarray(weights)
         self._train_step = partial(
-            train_step, apply=self.model.apply, optimiser=optimiser, config=config, weights_of_positives=positives
+            train_step, apply=self.model.apply, optimizer=optimizer, config=config, pos_weight=positives
         )
         self.mesh = Mesh(np.asarray(devices), (AXIS,), axis_types=(AxisType.Auto,)) if len(devices) > 1 else None
         self._device = devices[0]
@@ -231,7 +230,7 @@ class Programs:
 
 
 def cut(source: Resident, chosen: Plan, samples: int) -> jax.Array:
-    """Counts [B, T, 12] of a planned batch; beside its recording a window holds its neighbours'."""
+    """Counts [B, T, 12] of a planned batch; beside its recording a window holds its neighbors'."""
     first = source.begins[chosen.recordings] + chosen.starts
     leads = source.samples.shape[1]
     return jax.vmap(lambda row: jax.lax.dynamic_slice(source.samples, (row, 0), (samples, leads)))(first)

@@ -10,7 +10,6 @@ import jax
 import numpy as np
 
 from xecgnet_jax.data.batches import Plan
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.data.windows import plans
 from xecgnet_jax.training.losses import Losses
 from xecgnet_jax.training.programs import Members, Programs, Resident, States
@@ -31,9 +30,9 @@ class ResidentData:
 
     waited = 0.0
 
-    def __init__(self, programs: Programs, parts: Parts) -> None:
+    def __init__(self, programs: Programs, dataset: Dataset) -> None:
         self._programs = programs
-        self._source = programs.everywhere(samples_of(parts, programs.samples))
+        self._source = programs.everywhere(samples_of(dataset, programs.samples))
         self._planned: tuple[Any, Plan] | None = None
 
     def advance(
@@ -58,21 +57,21 @@ class ResidentData:
         return self._planned[1]
 
 
-def samples_of(parts: Parts, margin: int) -> Resident:
+def samples_of(dataset: Dataset, margin: int) -> Resident:
     """The training part's samples one after another, with `margin` rows of zeros at both ends, as NumPy arrays."""
-    lengths = parts.pack.lengths[parts.train]
+    lengths = dataset.pack.lengths[dataset.train]
     begins = margin + np.cumsum(lengths) - lengths
-    samples = np.zeros((_rows(parts, margin), parts.pack.samples.shape[1]), np.int16)
-    for row, begin, length in zip(parts.train.tolist(), begins.tolist(), lengths.tolist(), strict=True):
-        at = parts.pack.offsets[row]
-        samples[begin : begin + length] = parts.pack.samples[at : at + length]
+    samples = np.zeros((_rows(dataset, margin), dataset.pack.samples.shape[1]), np.int16)
+    for row, begin, length in zip(dataset.train.tolist(), begins.tolist(), lengths.tolist(), strict=True):
+        at = dataset.pack.offsets[row]
+        samples[begin : begin + length] = dataset.pack.samples[at : at + length]
     return Resident(samples, begins.astype(np.int32))
 
 
-def fits(parts: Parts, margin: int, device: jax.Device) -> bool:
+def fits(dataset: Dataset, margin: int, device: jax.Device) -> bool:
     """Whether the training part fits in a device's memory beside the network."""
-    rows = _rows(parts, margin)
-    size = rows * parts.pack.samples.shape[1] * parts.pack.samples.itemsize
+    rows = _rows(dataset, margin)
+    size = rows * dataset.pack.samples.shape[1] * dataset.pack.samples.itemsize
     return rows < 2**31 and size <= room(device)
 
 
@@ -91,5 +90,5 @@ def _memory() -> int:
     return min(physical, int(limit)) if limit.isdigit() else physical
 
 
-def _rows(parts: Parts, margin: int) -> int:
-    return int(parts.pack.lengths[parts.train].sum()) + 2 * margin
+def _rows(dataset: Dataset, margin: int) -> int:
+    return int(dataset.pack.lengths[dataset.train].sum()) + 2 * margin

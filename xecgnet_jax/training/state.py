@@ -1,4 +1,4 @@
-"""`TrainState`, the optimiser and the learning rate, from config."""
+"""`TrainState`, the optimizer and the learning rate, from config."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from xecgnet_jax.config import Config, ModelConfig, OptimiserConfig
+from xecgnet_jax.config import Config, ModelConfig, OptimizerConfig
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.model import BIN, XECGNet
 
@@ -21,19 +21,19 @@ class TrainState(NamedTuple):
     Attributes:
       step: int32 scalar, steps made.
       variables: {"params", "batch_stats"} that are trained.
-      optimiser: the optimiser's state.
-      average: moving average of `variables`, or None where the config asks for none.
+      optimizer: the optimizer's state.
+      ema: moving ema of `variables`, or None where the config asks for none.
     """
 
     step: jax.Array
     variables: dict[str, Any]
-    optimiser: Any
-    average: dict[str, Any] | None
+    optimizer: Any
+    ema: dict[str, Any] | None
 
     @property
     def best(self) -> dict[str, Any]:
-        """The variables to predict with: the average where there is one."""
-        return self.variables if self.average is None else self.average
+        """The variables to predict with: the ema where there is one."""
+        return self.variables if self.ema is None else self.ema
 
 
 def build_model(config: ModelConfig, classes: int) -> XECGNet:
@@ -43,11 +43,11 @@ def build_model(config: ModelConfig, classes: int) -> XECGNet:
         attention_head=config.attention_head,
         activation=config.activation,
         attention=config.attention,
-        compute=config.compute,
+        dtype=config.dtype,
     )
 
 
-def learning_rate(config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> optax.Schedule:
+def learning_rate(config: OptimizerConfig, epochs: int, steps_per_epoch: int) -> optax.Schedule:
     """Step → learning rate: linear warm-up, then constant or a cosine to zero at the last epoch."""
     warmup = round(config.warmup_epochs * steps_per_epoch)
     if config.schedule == "cosine":
@@ -59,10 +59,10 @@ def learning_rate(config: OptimiserConfig, epochs: int, steps_per_epoch: int) ->
     return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, warmup), after], [warmup])
 
 
-def build_optimiser(config: OptimiserConfig, epochs: int, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Adam or AdamW (kernels decay, biases and normalisations do not), with a limit on the gradient's norm."""
+def build_optimizer(config: OptimizerConfig, epochs: int, steps_per_epoch: int) -> optax.GradientTransformation:
+    """Adam or AdamW (kernels decay, biases and normalizations do not), with a limit on the gradient's norm."""
     rate = learning_rate(config, epochs, steps_per_epoch)
-    if config.optimiser == "adamw":
+    if config.optimizer == "adamw":
         kernels = lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)  # noqa: E731
         adam = optax.adamw(rate, eps=config.epsilon, weight_decay=config.weight_decay, mask=kernels)
     else:
@@ -86,14 +86,14 @@ def _keras_adam(rate: optax.Schedule, epsilon: float) -> optax.GradientTransform
 
 
 def init_state(
-    config: Config, classes: int, optimiser: optax.GradientTransformation, seed: jax.Array | int
+    config: Config, classes: int, optimizer: optax.GradientTransformation, seed: jax.Array | int
 ) -> TrainState:
     """The state before step 0; the seed may be traced, so that one compiled program serves all seeds."""
     model = build_model(config.model, classes)
     key = jax.random.fold_in(jax.random.key(seed), 0)
     variables = _drawn(dict(model.init(key, jnp.zeros((1, BIN, len(LEADS))))), key)
-    average = jax.tree.map(jnp.copy, variables) if config.optimiser.average else None
-    return TrainState(jnp.zeros((), jnp.int32), variables, optimiser.init(variables["params"]), average)
+    ema = jax.tree.map(jnp.copy, variables) if config.optimizer.ema_decay else None
+    return TrainState(jnp.zeros((), jnp.int32), variables, optimizer.init(variables["params"]), ema)
 
 
 def _drawn(variables: dict[str, Any], key: jax.Array) -> dict[str, Any]:

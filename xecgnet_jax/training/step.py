@@ -21,19 +21,21 @@ Metrics = dict[str, jax.Array]
 METRICS = ("loss", "attention_loss", "perception_loss", "alignment", "gradient_norm")
 
 
-def positive_weights(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray | None:
+def pos_weight(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray | None:
     """[C] weights of positives from the training part's labels [R, C], or None where all weigh alike."""
-    if not config.positive_power:
+    if not config.pos_weight_power:
         return None
     positives = labels.sum(axis=0)
     ratio = (len(labels) - positives) / np.maximum(positives, 1)
-    return np.clip(ratio**config.positive_power, 1 / config.positive_limit, config.positive_limit).astype(np.float32)
+    return np.clip(ratio**config.pos_weight_power, 1 / config.pos_weight_limit, config.pos_weight_limit).astype(
+        np.float32
+    )
 
 
 def loss_settings(config: ObjectiveConfig) -> dict[str, Any]:
     """The keyword arguments of `objective` that a config decides, γ included."""
     switches = ("gamma", "reference", "norm", "term", "reference_gradient")
-    losses = ("loss", "focus_negative", "focus_positive", "margin")
+    losses = ("loss", "asl_gamma_negative", "asl_gamma_positive", "asl_clip")
     return {name: getattr(config, name) for name in switches + losses}
 
 
@@ -43,9 +45,9 @@ def train_step(
     seed: jax.Array | int,
     *,
     apply: Callable[..., Any],
-    optimiser: optax.GradientTransformation,
+    optimizer: optax.GradientTransformation,
     config: Config,
-    weights_of_positives: jax.Array | None = None,
+    pos_weight: jax.Array | None = None,
     gamma: jax.Array | float | None = None,
 ) -> tuple[TrainState, Metrics]:
     """One step of gradient descent; pure, to be jitted, vmapped and scanned.
@@ -55,9 +57,9 @@ def train_step(
       batch: of this step.
       seed: of the run's augmentation; may be traced.
       apply: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
-      optimiser: as in the state.
+      optimizer: as in the state.
       config: of the run.
-      weights_of_positives: [C], see `positive_weights`.
+      pos_weight: [C], see `pos_weight`.
       gamma: instead of the config's; may be traced.
 
     Returns:
@@ -78,18 +80,16 @@ def train_step(
             bins=batch.bins,
             mutable=["batch_stats"],
         )
-        total, terms = objective(
-            outputs, batch.labels, weights=batch.weights, positive_weights=weights_of_positives, **settings
-        )
+        total, terms = objective(outputs, batch.labels, weights=batch.weights, pos_weight=pos_weight, **settings)
         return total, (updated["batch_stats"], terms)
 
     (total, (statistics, terms)), gradient = jax.value_and_grad(loss, has_aux=True)(state.variables["params"])
-    updates, optimiser_state = optimiser.update(gradient, state.optimiser, state.variables["params"])
+    updates, optimizer_state = optimizer.update(gradient, state.optimizer, state.variables["params"])
     variables = {"params": optax.apply_updates(state.variables["params"], updates), "batch_stats": statistics}
-    average = state.average
-    if average is not None:
-        # A young average forgets its random beginning faster: decay (1 + t) / (10 + t) until that is the slower.
-        decay = jnp.minimum(config.optimiser.average, (1.0 + state.step) / (10.0 + state.step))
-        average = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, average, variables)
+    ema = state.ema
+    if ema is not None:
+        # A young ema forgets its random beginning faster: decay (1 + t) / (10 + t) until that is the slower.
+        decay = jnp.minimum(config.optimizer.ema_decay, (1.0 + state.step) / (10.0 + state.step))
+        ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, variables)
     metrics = {"loss": total, **terms, "gradient_norm": optax.tree.norm(gradient)}
-    return TrainState(state.step + 1, variables, optimiser_state, average), metrics
+    return TrainState(state.step + 1, variables, optimizer_state, ema), metrics

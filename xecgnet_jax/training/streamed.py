@@ -12,7 +12,6 @@ import jax
 import numpy as np
 
 from xecgnet_jax.data.batches import Plan
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.data.windows import gathered, plans
 from xecgnet_jax.training.losses import Losses
 from xecgnet_jax.training.programs import Members, Programs, States
@@ -82,11 +81,11 @@ class StreamedData:
       waited: seconds that the device had nothing to do because no batch was ready.
     """
 
-    def __init__(self, programs: Programs, parts: Parts) -> None:
+    def __init__(self, programs: Programs, dataset: Dataset) -> None:
         self.waited = 0.0
-        self._programs, self._pack = programs, parts.pack
-        self._begins = parts.pack.offsets[parts.train]
-        self._lengths = parts.pack.lengths[parts.train].astype(np.int32)
+        self._programs, self._pack = programs, dataset.pack
+        self._begins = dataset.pack.offsets[dataset.train]
+        self._lengths = dataset.pack.lengths[dataset.train].astype(np.int32)
         self._seeds = np.zeros(0, np.uint32)
         self._batches: Ahead | None = None
 

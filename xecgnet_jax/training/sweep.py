@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from xecgnet_jax.config import Config
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.errors import ConfigError, DivergedError
 from xecgnet_jax.training.loop import DataOn, train
 from xecgnet_jax.training.workdir import check_config
@@ -41,7 +40,7 @@ def members_of(config: Config, seeds: Sequence[int], gammas: Sequence[float], fo
 
 def sweep(
     members: dict[Path, Config],
-    parts: Parts,
+    dataset: Dataset,
     *,
     at_once: int = 0,
     progress: bool = True,
@@ -67,7 +66,7 @@ def sweep(
         try:
             records = train(
                 {workdir: members[workdir] for workdir in some},
-                parts,
+                dataset,
                 progress=progress,
                 save_every=save_every,
                 data_on=data_on,

@@ -10,11 +10,10 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from xecgnet_jax.config import window_length
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.evaluation.inference import Predict, make_predict, predict_recordings
-from xecgnet_jax.evaluation.metrics import count, predicted, summarise
+from xecgnet_jax.evaluation.metrics import apply_thresholds, count, summarize
 from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
-from xecgnet_jax.model import Outputs, Repeat, collapse
+from xecgnet_jax.model import Outputs, RepeatedBin, collapse
 from xecgnet_jax.model.collapsed import apply_collapsed
 from xecgnet_jax.training.programs import AXIS, Programs
 
@@ -27,7 +26,7 @@ def make_joint_predict(predict: Predict, programs: Programs, members: int) -> Pr
 
     @partial(jax.jit, static_argnames="repeat")
     def joint(
-        variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: Repeat | None = None
+        variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: RepeatedBin | None = None
     ) -> tuple[jax.Array, Outputs]:
         def each(variables: Any, signal: jax.Array, bins: jax.Array | None) -> tuple[jax.Array, Outputs]:
             return programs.each_member(lambda one: predict(one, signal, bins, repeat), (0,))(variables)
@@ -42,8 +41,8 @@ def make_joint_predict(predict: Predict, programs: Programs, members: int) -> Pr
 class Validation:
     """The validation part's probabilities, for one model or for several at once."""
 
-    def __init__(self, programs: Programs, parts: Parts) -> None:
-        self._programs, self._parts = programs, parts
+    def __init__(self, programs: Programs, dataset: Dataset) -> None:
+        self._programs, self._parts = programs, dataset
         self._predict = make_predict(programs.model.apply)
         self._collapsed = make_predict(partial(apply_collapsed, programs.model))
         self._joint: dict[int, Predict] = {}
@@ -60,23 +59,23 @@ class Validation:
         return flat.reshape(len(flat), members, -1).transpose(1, 0, 2)
 
     def _of_all(self, predict: Predict, variables: Any) -> np.ndarray:
-        config, parts = self._programs.config, self._parts
+        config, dataset = self._programs.config, self._parts
         return predict_recordings(
             predict,
             variables,
-            lambda position: parts.pack.signal(int(parts.validation[position])),
-            parts.pack.lengths[parts.validation],
+            lambda position: dataset.pack.signal(int(dataset.validation[position])),
+            dataset.pack.lengths[dataset.validation],
             window=config.data.window,
             length=window_length(config.data),
-            standardisation=parts.standardisation,
+            normalization=dataset.normalization,
             batch_size=config.batch_size,
         ).probabilities
 
 
-def figures(parts: Parts, probabilities: np.ndarray) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
+def figures(dataset: Dataset, probabilities: np.ndarray) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
     """The figures of the validation part from its probabilities [R, C], and the thresholds that do best on it."""
-    labels = parts.pack.labels[parts.validation]
-    summary = summarise(count(labels, predicted(probabilities)), parts.pack.classes)
+    labels = dataset.pack.labels[dataset.validation]
+    summary = summarize(count(labels, apply_thresholds(probabilities)), dataset.pack.classes)
     made = {
         "validation_micro_f1": summary["micro"]["f1"] or 0.0,
         "validation_macro_f1": summary["macro"]["f1"],

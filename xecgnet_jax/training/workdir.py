@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from xecgnet_jax.config import Config, differences, from_dict, to_dict
-from xecgnet_jax.data.dataset import Parts
 from xecgnet_jax.data.splits import write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.files import write_json
@@ -21,7 +20,7 @@ SPLIT = "split.csv"
 
 
 @contextmanager
-def claimed(workdir: Path, config: Config, parts: Parts) -> Iterator[None]:
+def claimed(workdir: Path, config: Config, dataset: Dataset) -> Iterator[None]:
     """Holds a working directory for a run: writes what it is of, or checks that it is of the same.
 
     Raises:
@@ -34,10 +33,10 @@ def claimed(workdir: Path, config: Config, parts: Parts) -> Iterator[None]:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, however the process ends
         except BlockingIOError:
             raise CheckpointError(f"{workdir}: another process is training here; wait for it or stop it") from None
-        check_data(workdir, parts.description())
+        check_data(workdir, dataset.description())
         write_json(workdir / CONFIG, to_dict(config))
-        write_json(workdir / DATA, parts.description())
-        write_split(workdir / SPLIT, parts.split)
+        write_json(workdir / DATA, dataset.description())
+        write_split(workdir / SPLIT, dataset.split)
         yield
 
 
@@ -53,7 +52,7 @@ def check_config(workdir: Path, config: Config) -> None:
 
 
 def check_data(workdir: Path, description: dict[str, Any]) -> None:
-    """Raises CheckpointError where the folder holds a run on other data than `Parts.description` tells."""
+    """Raises CheckpointError where the folder holds a run on other data than `Dataset.description` tells."""
     if not (workdir / DATA).exists():
         return
     held = _read_json(workdir / DATA)

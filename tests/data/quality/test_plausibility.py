@@ -58,7 +58,7 @@ def test_wrong_units_are_told_with_what_would_fit(signals, factor, units, hint):
         assert said["units"].endswith(hint)
 
 
-def test_an_artefact_in_some_leads_is_no_matter_of_units(signals):
+def test_an_artifact_in_some_leads_is_no_matter_of_units(signals):
     signal = signals[0].copy()
     signal[2000:2400, [0, 2, 4]] += 27
     said = found(signal)

@@ -18,13 +18,13 @@ def average_qrs(recording, name):
     """[W] mV of the conducted QRS complex in a lead, from its annotated onset to its end, against its onset."""
     signal, events = lead(recording, name), recording.annotations
     beats = [at for at, symbol in enumerate(events.symbol) if symbol in "NLR" and events.sample[at - 1] > 10]
-    onsets, ends = (np.array([neighbour(events, at, step) for at in beats]) for step in (-1, 1))
+    onsets, ends = (np.array([neighbor(events, at, step) for at in beats]) for step in (-1, 1))
     width = int(np.median(ends - onsets))
     whole = onsets[onsets + width < len(signal)]
     return np.mean([signal[onset : onset + width] - signal[onset - 1] for onset in whole], axis=0)
 
 
-def neighbour(events, at, step):
+def neighbor(events, at, step):
     """Sample of the "(" before (step −1) or the ")" after (1) a beat."""
     wanted = "(" if step < 0 else ")"
     while events.symbol[at] != wanted:

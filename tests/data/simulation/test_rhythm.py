@@ -90,8 +90,8 @@ def test_fibrillation_is_irregularly_irregular(classes):
     for index in PATIENTS:
         intervals = np.diff(beat_times(clean(index, *classes, duration_s=60.0)))
         assert intervals.std() / intervals.mean() > 0.12
-        centred = intervals - intervals.mean()
-        assert abs((centred[1:] * centred[:-1]).mean()) < 0.45 * centred.var()  # No memory: no grouping.
+        centerd = intervals - intervals.mean()
+        assert abs((centerd[1:] * centerd[:-1]).mean()) < 0.45 * centerd.var()  # No memory: no grouping.
 
 
 def test_fibrillation_has_no_p_waves():
@@ -149,7 +149,7 @@ def test_paroxysmal_fibrillation_follows_sinus_rhythm_where_p_waves_are_needed()
         assert len(samples_of(recording, "A")) >= 1
 
 
-def neighbours(recording, symbol):
+def neighbors(recording, symbol):
     """(beat before, ectopic beat, beat after) of ectopic beats between two sinus beats."""
     beats = complexes(recording)
     for before, beat, after in zip(beats[:-2], beats[1:-1], beats[2:], strict=True):
@@ -174,7 +174,7 @@ def test_atrial_ectopic_beats_are_early_with_another_p_wave_and_a_short_pause(cl
         durations = {symbol: [] for symbol in "NLRAV"}
         for beat in complexes(recording):
             durations[beat.symbol].append(beat.duration)
-        for before, beat, after in neighbours(recording, "A"):
+        for before, beat, after in neighbors(recording, "A"):
             seen += 1
             assert ((p_waves > before.peak) & (p_waves < beat.peak)).sum() == 1
             if interval:
@@ -210,7 +210,7 @@ def test_ventricular_ectopic_beats_are_early_wide_without_p_and_with_a_full_paus
         interval = sinus_interval(recording)
         p_waves = samples_of(recording, "p")
         assert np.median([b.duration for b in complexes(recording) if b.symbol == "V"]) >= 0.120
-        for before, beat, after in neighbours(recording, "V"):
+        for before, beat, after in neighbors(recording, "V"):
             seen += 1
             assert not ((p_waves > before.end) & (p_waves < beat.end)).any()
             if interval:
@@ -229,8 +229,8 @@ def test_ventricular_ectopic_t_wave_is_discordant():
             onset, end = onsets[onsets < peak][-1], ends[ends > peak][0]
             beat = recording.signal[onset : end + 150] - recording.signal[onset]
             largest = np.abs(beat[: end - onset]).max(axis=0).argmax()
-            qrs, repolarisation = beat[: end - onset, largest], beat[end - onset :, largest]
-            assert qrs[np.abs(qrs).argmax()] * repolarisation.mean() < 0
+            qrs, repolarization = beat[: end - onset, largest], beat[end - onset :, largest]
+            assert qrs[np.abs(qrs).argmax()] * repolarization.mean() < 0
 
 
 @pytest.mark.parametrize("symbol, name", [("A", "PAC"), ("V", "PVC")])

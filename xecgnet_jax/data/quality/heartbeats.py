@@ -30,7 +30,7 @@ class Rhythm(NamedTuple):
 
     Attributes:
       beats: [n] samples at which they are.
-      per_minute: heart rate by the median distance of neighbours; NaN below two beats.
+      per_minute: heart rate by the median distance of neighbors; NaN below two beats.
       width: median width of the QRS complex in milliseconds: where the slope over all leads is above a quarter of its
         peak. Narrower than a cardiologist's. NaN below two beats.
     """
@@ -68,7 +68,7 @@ def rhythm_of(band: np.ndarray) -> Rhythm:
 def _over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
     """[T, 12] → [T], the mean over leads, smoothed over so many seconds.
 
-    Each lead is measured by its own peaks and limited, so that an artefact in a few leads hides nothing.
+    Each lead is measured by its own peaks and limited, so that an artifact in a few leads hides nothing.
     """
     from scipy.ndimage import uniform_filter1d
 

@@ -69,7 +69,7 @@ def arms_suspicion(band: np.ndarray) -> str | None:
 def chest_suspicion(band: np.ndarray) -> str | None:
     """Whether two of V1 to V6 seem exchanged: [T, 12] of `beats.banded`.
 
-    Each chest lead resembles its neighbours. Seen are exchanges of leads that are far apart, seldom those of V1 and V2
+    Each chest lead resembles its neighbors. Seen are exchanges of leads that are far apart, seldom those of V1 and V2
     or among V4 to V6; never the reversed order.
     """
     chest = band[:, 6:].astype(np.float64)

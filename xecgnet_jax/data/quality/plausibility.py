@@ -88,7 +88,7 @@ def _of_duration(seconds: float) -> list[Suspicion]:
 
 
 def _size(signal: np.ndarray) -> float:
-    """mV from peak to peak in a second: the median over seconds, then over leads. Artefacts move it little."""
+    """mV from peak to peak in a second: the median over seconds, then over leads. Artifacts move it little."""
     step = min(RATE, len(signal))
     seconds = signal[: len(signal) // step * step].reshape(-1, step, signal.shape[1])
     return float(np.median(np.median(np.ptp(seconds, axis=1), axis=0)))
@@ -108,7 +108,7 @@ def _of_amplitudes(signal: np.ndarray, absurd: tuple[str, ...], clipped: tuple[s
     found = []
     large = [lead for lead in absurd if np.abs(signal[:, LEADS.index(lead)]).max() > ABSURD_LEVEL]
     if large:
-        text = f"beyond {ABSURD_LEVEL:g} mV in {_and(large)}, not in all leads: an artefact"
+        text = f"beyond {ABSURD_LEVEL:g} mV in {_and(large)}, not in all leads: an artifact"
         found.append(Suspicion("amplitude", text))
     if quiet := [lead for lead in absurd if lead not in large]:
         found.append(Suspicion("flat", f"next to nothing in {_and(quiet)}: a lost electrode?"))

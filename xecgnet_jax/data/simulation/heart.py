@@ -66,7 +66,7 @@ def dipole_of_beats(heart: Heart, beats: Sequence[Beat], samples: int) -> np.nda
         time, first = _windows(qrs[chosen], ventricles.qrs.duration)
         _add(dipole, first + margin, ventricles.qrs.at(time))
         time, first = _windows(qrs[chosen], REPOLARISATION)
-        _add(dipole, first + margin, ventricles.repolarisation(time, stretch[chosen]))
+        _add(dipole, first + margin, ventricles.repolarization(time, stretch[chosen]))
     for origin in ("sinus", "atrial"):
         wave = heart.p_wave(origin)
         onsets = np.array([beat.p for beat in beats if beat.origin == origin])

@@ -15,24 +15,24 @@ from xecgnet_jax.data.simulation.injury import NO_INJURY, Injury
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """A depolarisation: a sum of Gaussian bumps along fixed directions, which together draw a loop.
+    """A depolarization: a sum of Gaussian bumps along fixed directions, which together draw a loop.
 
     Attributes:
       duration: seconds from its onset to its end.
-      centre: [K] centres of the bumps, in parts of `duration`.
+      center: [K] centers of the bumps, in parts of `duration`.
       width: [K] their standard deviations, in parts of `duration`.
       vector: [K, 3] their heights in mV.
     """
 
     duration: float
-    centre: np.ndarray
+    center: np.ndarray
     width: np.ndarray
     vector: np.ndarray
 
     def at(self, time: np.ndarray) -> np.ndarray:
         """[.., 3] mV at `time` [..] seconds since its onset; zero outside it."""
         part = time / self.duration
-        bumps = np.exp(-0.5 * ((part[..., None] - self.centre) / self.width) ** 2)
+        bumps = np.exp(-0.5 * ((part[..., None] - self.center) / self.width) ** 2)
         ends = smooth_step(part / 0.08) * smooth_step((1 - part) / 0.08)
         return (bumps @ self.vector) * ends[..., None]
 
@@ -48,7 +48,7 @@ class Ventricles:
     """How the ventricles answer one kind of activation.
 
     Attributes:
-      qrs: their depolarisation.
+      qrs: their depolarization.
       qt: seconds from the onset of the QRS complex to the end of the T wave.
       t: [3] peak of the T wave in mV.
       st: [3] ST segment 60 ms after the J point, in mV.
@@ -61,7 +61,7 @@ class Ventricles:
     st: np.ndarray
     st_slope: float
 
-    def repolarisation(self, time: np.ndarray, stretch: np.ndarray) -> np.ndarray:
+    def repolarization(self, time: np.ndarray, stretch: np.ndarray) -> np.ndarray:
         """[N, W, 3] mV of ST segment and T wave at `time` [N, W] seconds since the QRS onset.
 
         The T wave rises slower than it falls and peaks `stretch` [N] seconds later than usual. The ST segment
@@ -84,7 +84,7 @@ def smooth_step(x: np.ndarray) -> np.ndarray:
     return x * x * (3 - 2 * x)
 
 
-# Rows of the tables: centre, width (parts of the QRS duration), X, Y, Z (mV).
+# Rows of the tables: center, width (parts of the QRS duration), X, Y, Z (mV).
 
 #: Septum (to the right and front), apex, free wall, base (to the back), crista: qR in V6, rS in V1.
 NORMAL_QRS = np.array(
@@ -130,7 +130,7 @@ ECTOPIC_ORIGINS: dict[str, tuple[float, float, float]] = {
     "left fascicle": (-0.70, -0.85, -0.80),
 }
 
-#: Bumps of an ectopic QRS complex: centre, width, part of the origin's vector.
+#: Bumps of an ectopic QRS complex: center, width, part of the origin's vector.
 ECTOPIC_QRS = np.array([[0.17, 0.08, 0.15], [0.40, 0.14, 0.85], [0.63, 0.13, 0.65]])
 
 #: Right atrium (to the feet and front), then left atrium (to the left and back): upright in II, biphasic

@@ -60,10 +60,10 @@ def _muscle(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarr
     white = rng.standard_normal((len(ELECTRODES), length), dtype=np.float32)
     frequencies = np.fft.rfftfreq(length, 1 / RATE)
     band = 1 / (1 + (15 / np.maximum(frequencies, 0.01)) ** 4) / (1 + (frequencies / 150) ** 4)
-    coloured = np.fft.irfft(np.fft.rfft(white) * np.sqrt(band), length)[:, : len(time)].T
+    colored = np.fft.irfft(np.fft.rfft(white) * np.sqrt(band), length)[:, : len(time)].T
     swell = np.exp(0.6 * np.sin(2 * np.pi * (rng.uniform(0.05, 0.3) * time + rng.random())))
     tension = size * np.where(np.arange(len(ELECTRODES)) < 3, 1.0, 0.6) * rng.lognormal(0.0, 0.4, len(ELECTRODES))
-    return coloured * (swell[:, None] * tension + 0.002)
+    return colored * (swell[:, None] * tension + 0.002)
 
 
 def _motion(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
