@@ -10,6 +10,7 @@ from benchmarks.ours import Epochs
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import interleaved, seconds_of
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.pack.storage import SAMPLES
 from xecgnet_jax.data.windows import table_of
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.batches import Batch
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.model import XECGNet
 from xecgnet_jax.training.crew import Crew, Data
 from xecgnet_jax.training.journal import Journal

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from xecgnet_jax.data.batches import Normalization
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.pack import Pack

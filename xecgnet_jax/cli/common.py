@@ -38,6 +38,7 @@ class CorpusArguments:
 def pack(corpus: CorpusArguments, progress: bool) -> Any:
     """The pack of the corpus, made where it is missing or out of date."""
 
+    from xecgnet_jax.data.dataset import pack_folder
     from xecgnet_jax.data.pack import pack_of
     from xecgnet_jax.data.pack.audit import format_audit
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xecgnet_jax.config import Config
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import Description, Progress

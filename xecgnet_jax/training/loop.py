@@ -11,6 +11,7 @@ from typing import Any, Literal
 import jax
 
 from xecgnet_jax.config import Config
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.errors import DivergedError, StoppedError
 from xecgnet_jax.training.bar import Bar
 from xecgnet_jax.training.crew import Crew, Data

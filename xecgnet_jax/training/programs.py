@@ -13,6 +13,7 @@ from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.batches import Plan, steps_per_epoch
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.windows import Table, batch_of, cutting, table_of
 from xecgnet_jax.training.losses import Losses, added
 from xecgnet_jax.training.state import TrainState, build_model, build_optimizer, init_state, learning_rate

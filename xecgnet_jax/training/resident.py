@@ -10,6 +10,7 @@ import jax
 import numpy as np
 
 from xecgnet_jax.data.batches import Plan
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.windows import plans
 from xecgnet_jax.training.losses import Losses
 from xecgnet_jax.training.programs import Members, Programs, Resident, States

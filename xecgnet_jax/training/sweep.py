@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from xecgnet_jax.config import Config
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.errors import ConfigError, DivergedError
 from xecgnet_jax.training.loop import DataOn, train
 from xecgnet_jax.training.workdir import check_config

@@ -10,6 +10,7 @@ import numpy as np
 from jax.sharding import PartitionSpec
 
 from xecgnet_jax.config import window_length
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.evaluation.inference import Predict, make_predict, predict_recordings
 from xecgnet_jax.evaluation.metrics import apply_thresholds, count, summarize
 from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset

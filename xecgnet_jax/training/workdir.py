@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from xecgnet_jax.config import Config, differences, from_dict, to_dict
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.splits import write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.files import write_json
