@@ -12,7 +12,7 @@ import pytest
 from tests import learnable_corpus
 from tests.training.test_loop import WORDS
 from xecgnet_jax import cli
-from xecgnet_jax.training.log import read_metrics
+from xecgnet_jax.training.workdir import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
 

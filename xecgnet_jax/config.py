@@ -248,10 +248,12 @@ _ADDED: dict[tuple[type, str], Any] = {
 #: Names in the config.json and in the checkpoints of older versions → the names of today.
 OLD_NAMES: dict[str, str] = {
     "average": "ema_decay",
+    "best": "best_f1",
     "compute": "dtype",
     "deviation": "std",
     "focus_negative": "asl_gamma_negative",
     "focus_positive": "asl_gamma_positive",
+    "losses": "sums",
     "margin": "asl_clip",
     "optimiser": "optimizer",
     "positive_limit": "pos_weight_limit",

@@ -16,7 +16,7 @@ GROUPS = [(0, 1), (2, 3), (4, 5, 6), (7, 8, 9), (10, 11, 12)]
 def random_variables(model: Any, seed: int, leads: int = 12) -> dict[str, Any]:
     """Variables of `model` in float32, drawn so that no layer is the identity."""
     rng = np.random.default_rng(seed)
-    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 243, leads), np.float32))
+    shapes = jax.eval_shape(model.init, jax.random.key(0), jax.ShapeDtypeStruct((1, 1, leads), np.float32))
 
     def draw(path: Any, leaf: Any) -> np.ndarray:
         name = path[-1].key

@@ -9,23 +9,22 @@ from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve as numpy_convolve
 from tests.model.numpy_network import random_variables
-from xecgnet_jax.model import BIN, RepeatedBin, XECGNet, bin_edges, collapse, trim_padding
-from xecgnet_jax.model.collapsed import chain, convolve_chain
-from xecgnet_jax.model.layers import Filter
-from xecgnet_jax.model.merged import composed
+from xecgnet_jax.model import SAMPLES_PER_BIN, RepeatedBin, XECGNet, bin_edges, collapse, trim_padding
+from xecgnet_jax.model.collapsed import convolve_chain, make_chain
+from xecgnet_jax.model.linear import ConvParams, compose
 
 TIMES = range(1, 13)
 SMALL = XECGNet(width=0.125)
 
 
-def random_filter(rng, inputs, outputs, width=3):
+def random_conv(rng, inputs, outputs, width=3):
     kernel = rng.standard_normal((width, inputs, outputs)) / np.sqrt(3 * inputs)
-    return Filter(kernel.astype(np.float32), rng.standard_normal(outputs).astype(np.float32))
+    return ConvParams(kernel.astype(np.float32), rng.standard_normal(outputs).astype(np.float32))
 
 
 def chain_of(rng, count):
-    layers = tuple(random_filter(rng, 4 + i, 5 + i) for i in range(count))
-    return chain(layers)
+    layers = tuple(random_conv(rng, 4 + i, 5 + i) for i in range(count))
+    return make_chain(layers)
 
 
 def slowly(x, layers):
@@ -63,9 +62,9 @@ def test_a_chain_with_unequal_recordings_is_each_alone(count):
 
 def test_composing_is_convolving_twice_where_no_end_is_near():
     rng = np.random.default_rng(3)
-    first, second = random_filter(rng, 3, 6), random_filter(rng, 6, 4, width=5)
+    first, second = random_conv(rng, 3, 6), random_conv(rng, 6, 4, width=5)
     x = rng.standard_normal((20, 3))
-    both = composed(first, second)
+    both = compose(first, second)
     assert both.kernel.shape == (7, 3, 4)
     found = numpy_convolve(x, np.asarray(both.kernel), np.asarray(both.bias))[3:-3]
     np.testing.assert_allclose(found, slowly(x, [first, second])[3:-3], rtol=0, atol=1e-5)
@@ -116,7 +115,7 @@ def test_with_other_switches(model):
 def test_with_recordings_of_unequal_lengths(activation):
     """One bin is shorter than the borders of the last group. Maps beyond a recording are zero in both."""
     bins = np.array([1, 2, 5, 8], np.int32)
-    signal = np.random.default_rng(4).standard_normal((4, 8 * BIN, 12)).astype(np.float32)
+    signal = np.random.default_rng(4).standard_normal((4, 8 * SAMPLES_PER_BIN, 12)).astype(np.float32)
     assert_same_outputs(*both_ways(XECGNet(width=0.125, activation=activation), signal, bins))
 
 
@@ -136,7 +135,7 @@ def test_a_step_closer_to_float64_than_the_plain_network():
 def test_it_cannot_be_trained():
     collapsed = collapse(SMALL, random_variables(SMALL, 0))
     with pytest.raises(ValueError, match="train the plain one"):
-        collapsed.apply(collapsed.variables, np.zeros((1, BIN, 12), np.float32), train=True)
+        collapsed.apply(collapsed.variables, np.zeros((1, SAMPLES_PER_BIN, 12), np.float32), train=True)
 
 
 @pytest.mark.parametrize("length", [8000, 8001, 8019])
@@ -163,7 +162,7 @@ def test_what_is_left_out_is_zeros(longest, length):
     if repeat is None:
         assert samples == length
     else:
-        assert samples + repeat.more * BIN == length
+        assert samples + repeat.more * SAMPLES_PER_BIN == length
         # Far from the recording: the repeated bin and the two after it do not see it.
         assert bin_edges(samples)[repeat.bin + 3] + 359 <= samples - longest
         assert bin_edges(samples)[2] >= 359
@@ -176,4 +175,9 @@ def test_few_shapes_come_of_many_lengths():
 def test_a_repeated_bin_is_for_inference():
     variables = random_variables(SMALL, 0)
     with pytest.raises(ValueError, match="leave out train and bins"):
-        SMALL.apply(variables, np.zeros((1, BIN, 12), np.float32), bins=np.ones(1, np.int32), repeat=RepeatedBin(0, 1))
+        SMALL.apply(
+            variables,
+            np.zeros((1, SAMPLES_PER_BIN, 12), np.float32),
+            bins=np.ones(1, np.int32),
+            repeat=RepeatedBin(0, 1),
+        )

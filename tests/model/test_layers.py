@@ -6,13 +6,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from flax import linen as nn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve, pool
-from xecgnet_jax.model.layers import Bottleneck, Conv, Filter, Norm, average, keep, max_pool3, normalized
-from xecgnet_jax.model.layers import convolve as convolve_ours
+from xecgnet_jax.model.layers import FLOAT32, Arithmetic, Bottleneck, apply_mask, average, batch_norm, conv, max_pool
+from xecgnet_jax.model.linear import ConvParams, measure_moments
+from xecgnet_jax.model.linear import convolve as convolve_arrays
 
 
 def draw(seed, *shape):
@@ -26,15 +26,17 @@ def mask(lengths, time):
 @pytest.mark.parametrize("time", [1, 2, 3, 8])
 @pytest.mark.parametrize(("width", "bias"), [(1, False), (3, True)])
 def test_convolution_pads_with_zeros_on_both_sides(time, width, bias):
+    """As a layer, and as a function of arrays."""
     x, kernel, offset = draw(0, 2, time, 5), draw(1, width, 5, 4), draw(2, 4)
     params = {"kernel": kernel, "bias": offset} if bias else {"kernel": kernel}
-    ours = convolve_ours(x, Conv(4, width, bias=bias).apply({"params": params}, 5))
     expected = [convolve(one.astype(np.float64), kernel, offset if bias else 0.0) for one in x]
-    np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
+    layer = conv(4, width, FLOAT32, "conv", bias=bias).apply({"params": params}, x)
+    for ours in (layer, convolve_arrays(x, ConvParams(**params), FLOAT32)):
+        np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_kernels_begin_glorot_uniform_and_biases_at_zero():
-    params = Conv(64, 3, bias=True).init(jax.random.key(3), 32)["params"]
+    params = conv(64, 3, FLOAT32, "conv", bias=True).init(jax.random.key(3), jnp.zeros((1, 4, 32)))["params"]
     limit = np.sqrt(6 / (3 * 32 + 3 * 64))
     kernel = np.asarray(params["kernel"])
     assert np.abs(kernel).max() <= limit
@@ -45,25 +47,28 @@ def test_kernels_begin_glorot_uniform_and_biases_at_zero():
 
 def test_convolution_in_bfloat16_is_that_of_rounded_numbers():
     x, kernel, offset = draw(0, 2, 9, 5), draw(1, 3, 5, 4), draw(2, 4)
-    ours = convolve_ours(x, Filter(kernel, offset), jnp.bfloat16)
-    assert ours.dtype == jnp.bfloat16
+    rough = Arithmetic(jnp.bfloat16)
+    layer = conv(4, 3, rough, "conv", bias=True).apply({"params": {"kernel": kernel, "bias": offset}}, x)
     rounded = [np.asarray(jnp.asarray(one, jnp.bfloat16), np.float64) for one in (x, kernel, offset)]
     expected = [convolve(one, rounded[1], rounded[2]) for one in rounded[0]]
-    np.testing.assert_allclose(np.asarray(ours, np.float64), expected, rtol=0, atol=0.05)
+    for ours in (layer, convolve_arrays(x, ConvParams(kernel, offset), rough)):
+        assert ours.dtype == jnp.bfloat16
+        np.testing.assert_allclose(np.asarray(ours, np.float64), expected, rtol=0, atol=0.05)
 
 
-def norm_of(variables, x, *, train, valid):
+@pytest.mark.parametrize("precision", [None, *jax.lax.Precision])
+def test_the_precision_of_products_is_the_one_that_is_asked_for(precision):
+    """CPUs compute all alike: what is asked of the compiler is looked at instead."""
+    how = Arithmetic(None, precision)
+    text = str(jax.make_jaxpr(lambda x, k: convolve_arrays(x, ConvParams(k), how))(draw(0, 1, 4, 2), draw(1, 3, 2, 2)))
+    asked = "precision=None" if precision is None else f"precision=(Precision.{precision.name}"
+    assert asked in text
+
+
+def apply_norm(variables, x, *, train, mask):
     """The layer applied to a signal: its output and updated statistics."""
-    features = x.shape[-1]
-
-    class Layer(nn.Module):
-        @nn.compact
-        def __call__(self, x):
-            return normalized(x, Norm(features, name="norm"), train=train, valid=valid)
-
-    named = {collection: {"norm": values} for collection, values in variables.items()}
-    y, updated = Layer().apply(named, x, mutable=["batch_stats"])
-    return y, {"batch_stats": updated["batch_stats"]["norm"]}
+    y, updated = batch_norm(train, None, "norm").apply(variables, x, mask=mask, mutable=["batch_stats"])
+    return apply_mask(y, mask), updated
 
 
 def norm_variables(features):
@@ -76,7 +81,7 @@ def norm_variables(features):
 
 def test_norm_in_training_uses_the_batch_and_moves_the_running_statistics():
     x, variables = 3 + 2 * draw(4, 3, 7, 5), norm_variables(5)
-    ours, updated = norm_of(variables, x, train=True, valid=None)
+    ours, updated = apply_norm(variables, x, train=True, mask=None)
     flat = x.reshape(-1, 5).astype(np.float64)
     mean, variance = flat.mean(axis=0), np.mean((flat - flat.mean(axis=0)) ** 2, axis=0)
     params, running = variables["params"], variables["batch_stats"]
@@ -89,7 +94,7 @@ def test_norm_in_training_uses_the_batch_and_moves_the_running_statistics():
 
 def test_norm_in_inference_uses_the_running_statistics_and_leaves_them():
     x, variables = draw(6, 3, 7, 5), norm_variables(5)
-    ours, updated = norm_of(variables, x, train=False, valid=None)
+    ours, updated = apply_norm(variables, x, train=False, mask=None)
     params, running = variables["params"], variables["batch_stats"]
     expected = (x - running["mean"]) / np.sqrt(running["var"] + 1.001e-5) * params["scale"] + params["bias"]
     np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
@@ -103,14 +108,15 @@ def test_norm_keeps_the_digits_of_a_small_spread_about_a_large_mean():
         "params": {"scale": np.ones(3, np.float32), "bias": np.zeros(3, np.float32)},
         "batch_stats": {"mean": np.zeros(3, np.float32), "var": np.zeros(3, np.float32)},
     }
-    _, updated = norm_of(variables, x, train=True, valid=None)
+    _, updated = apply_norm(variables, x, train=True, mask=None)
     variance = x.reshape(-1, 3).astype(np.float64).var(axis=0)
     np.testing.assert_allclose(updated["batch_stats"]["var"], 0.01 * variance, rtol=1e-3)
+    np.testing.assert_allclose(measure_moments(x).variance, variance, rtol=1e-3)
 
 
 @jax.jit
 def masked_norm(variables, x, valid):
-    return norm_of(variables, x, train=True, valid=valid)
+    return apply_norm(variables, x, train=True, mask=valid)
 
 
 @settings(max_examples=30, deadline=None)
@@ -143,10 +149,9 @@ def pools():
 
     @jax.jit
     def run(cases):
+        both = (partial(max_pool, stride=3), reduce_window_max)
         return {
-            time: [
-                (value, pull(cotangent)[0]) for value, pull in (jax.vjp(f, x) for f in (max_pool3, reduce_window_max))
-            ]
+            time: [(value, pull(cotangent)[0]) for value, pull in (jax.vjp(f, x) for f in both)]
             for time, (x, cotangent) in cases.items()
         }
 
@@ -162,14 +167,20 @@ def test_pooling_is_reduce_window_and_the_plain_rewrite(pools, time):
     np.testing.assert_array_equal(our_gradient, their_gradient)
 
 
-def test_pooling_shares_the_gradient_between_ties():
-    """In a flat stretch every sample gets some, and the gradients of a window still sum to the cotangent."""
-    gradient = np.asarray(jax.grad(lambda x: jnp.sum(max_pool3(x)))(jnp.zeros((1, 6, 1))))
-    assert gradient.min() > 0
-    np.testing.assert_allclose(gradient.reshape(2, 3).sum(axis=1), 1, rtol=1e-6)
+def test_the_first_of_equals_gets_the_gradient():
+    """As in TensorFlow; the gradients of a window sum to the cotangent."""
+    gradient = np.asarray(jax.grad(lambda x: jnp.sum(max_pool(x, 3)))(jnp.zeros((1, 6, 1))))
+    np.testing.assert_array_equal(gradient.ravel(), [1, 0, 0, 1, 0, 0])
 
 
-def test_average_and_keep_leave_the_padding_out():
+@pytest.mark.parametrize("place", range(3))
+def test_pooling_hides_no_nan(place):
+    x = np.zeros((1, 3, 1), np.float32)
+    x[0, place] = np.nan
+    assert np.isnan(max_pool(jnp.asarray(x), 3)).all()
+
+
+def test_average_and_mask_leave_the_padding_out():
     x, valid = draw(9, 3, 5, 2), mask([5, 2, 1], 5)
     expected = [x[0].mean(axis=0), x[1, :2].mean(axis=0), x[2, 0]]
     np.testing.assert_allclose(average(jnp.asarray(x), jnp.asarray(valid)), expected, rtol=1e-5)
@@ -178,13 +189,13 @@ def test_average_and_keep_leave_the_padding_out():
     expected = np.average(np.where(np.arange(5)[:, None] == 2, 0, x), axis=1, weights=weights)
     hole = np.where(np.arange(5)[:, None] == 2, np.nan, x)  # what counts nothing may hold anything
     np.testing.assert_allclose(average(jnp.asarray(hole), weights[None, :, None]), expected, rtol=1e-5, atol=1e-6)
-    np.testing.assert_array_equal(keep(jnp.asarray(x), jnp.asarray(valid)), x * valid)
-    assert keep(x, None) is x
+    np.testing.assert_array_equal(apply_mask(jnp.asarray(x), jnp.asarray(valid)), x * valid)
+    assert apply_mask(x, None) is x
 
 
 def bottleneck_variables(features_in, features):
     shapes = jax.eval_shape(
-        lambda key, x: Bottleneck(features).init(key, x, train=False, valid=None),
+        lambda key, x: Bottleneck(features).init(key, x, train=False, mask=None),
         jax.random.key(0),
         jnp.zeros((1, 4, features_in)),
     )
@@ -197,7 +208,7 @@ def test_bottleneck_written_out(train):
     """1×1 → F/4, 3 → F/4, 1×1 → F, shortcut 1×1 → F; ReLU after the first two and after the sum."""
     variables = bottleneck_variables(6, 8)
     x = draw(12, 2, 5, 6)
-    ours, _ = jax.jit(partial(Bottleneck(8).apply, train=train, valid=None, mutable="batch_stats"))(variables, x)
+    ours, _ = jax.jit(partial(Bottleneck(8).apply, train=train, mask=None, mutable="batch_stats"))(variables, x)
     params = jax.tree.map(np.float64, variables["params"])
     running = jax.tree.map(np.float64, variables["batch_stats"])
 
@@ -227,7 +238,7 @@ def test_masked_bottleneck_is_the_bottleneck_without_the_padding(train):
     x = draw(13, 2, 4, 6)
     padded = np.pad(x, ((0, 0), (0, 3), (0, 0)))
     apply = jax.jit(partial(Bottleneck(8).apply, train=train, mutable="batch_stats"))
-    short, short_update = apply(variables, x, valid=None)
-    long, long_update = apply(variables, padded, valid=mask([4, 4], 7))
+    short, short_update = apply(variables, x, mask=None)
+    long, long_update = apply(variables, padded, mask=mask([4, 4], 7))
     np.testing.assert_allclose(long[:, :4], short, rtol=1e-5, atol=1e-5)
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), short_update, long_update)

@@ -1,6 +1,7 @@
 """Merged pairs of layers against the layers, and the network in training both ways."""
 
 import itertools
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,17 +10,18 @@ import pytest
 
 from tests.model.numpy_network import convolve as numpy_convolve
 from tests.model.numpy_network import random_variables
-from xecgnet_jax.model import XECGNet
-from xecgnet_jax.model.layers import Affine, Filter
-from xecgnet_jax.model.merged import LEAST, convolve_behind, merged_pair, output_moments
+from xecgnet_jax.model import XECGNet, apply_merged
+from xecgnet_jax.model.layers import FLOAT32
+from xecgnet_jax.model.linear import ConvParams, ScaleShift
+from xecgnet_jax.model.merged import LEAST, convolve_normalized, convolve_pair, output_moments
 from xecgnet_jax.training.objective import objective
 
 TIMES = (LEAST, 7, 20)
 
 
-def filters(rng, features):
+def random_convs(rng, features):
     return [
-        Filter(
+        ConvParams(
             (rng.standard_normal((3, i, o)) / np.sqrt(3 * i)).astype(np.float32),
             rng.standard_normal(o).astype(np.float32),
         )
@@ -32,7 +34,7 @@ def filters(rng, features):
 def test_moments_of_an_output_that_is_never_made(time, mean):
     """Also where the input's mean is large beside its spread: the digits of the variance are kept."""
     rng = np.random.default_rng(time)
-    (first,) = filters(rng, (5, 7))
+    (first,) = random_convs(rng, (5, 7))
     x = (mean + rng.standard_normal((3, time, 5))).astype(np.float32)
     found, left, right = output_moments(x, first)
     made = np.stack([numpy_convolve(one, np.float64(first.kernel), first.bias) for one in x.astype(np.float64)])
@@ -45,13 +47,13 @@ def test_moments_of_an_output_that_is_never_made(time, mean):
 @pytest.mark.parametrize("time", TIMES)
 def test_a_merged_pair_is_its_layers_at_every_position(time):
     rng = np.random.default_rng(time)
-    first, second = filters(rng, (4, 6, 5))
-    affine = Affine(rng.uniform(0.5, 1.5, 6).astype(np.float32), rng.standard_normal(6).astype(np.float32))
+    first, second = random_convs(rng, (4, 6, 5))
+    between = ScaleShift(rng.uniform(0.5, 1.5, 6).astype(np.float32), rng.standard_normal(6).astype(np.float32))
     x = rng.standard_normal((2, time, 4)).astype(np.float32)
     _, left, right = output_moments(x, first)
-    found = merged_pair(x, first, affine, second, (left, right))
-    between = [numpy_convolve(one, first.kernel, first.bias) * affine.factor + affine.offset for one in np.float64(x)]
-    expected = [numpy_convolve(one, second.kernel, second.bias) for one in between]
+    found = convolve_pair(x, first, between, second, (left, right), FLOAT32)
+    inner = [numpy_convolve(one, first.kernel, first.bias) * between.scale + between.shift for one in np.float64(x)]
+    expected = [numpy_convolve(one, second.kernel, second.bias) for one in inner]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5)
 
 
@@ -60,22 +62,22 @@ def test_a_merged_pair_is_its_layers_at_every_position(time):
 def test_a_convolution_behind_a_normalization_that_is_not_made(time, normalized):
     """Also for one position, where both ends are missing."""
     rng = np.random.default_rng(time)
-    (filter,) = filters(rng, (5, 4))
-    affine = Affine(rng.uniform(-1.5, 1.5, 5).astype(np.float32), rng.standard_normal(5).astype(np.float32))
+    (conv,) = random_convs(rng, (5, 4))
+    between = ScaleShift(rng.uniform(-1.5, 1.5, 5).astype(np.float32), rng.standard_normal(5).astype(np.float32))
     x = rng.standard_normal((2, time, 5)).astype(np.float32)
-    y, constant = convolve_behind(x, affine if normalized else None, filter)
-    before = np.float64(x) * affine.factor + affine.offset if normalized else np.float64(x)
-    expected = [numpy_convolve(one, filter.kernel, filter.bias) for one in before]
+    y, constant = convolve_normalized(x, between if normalized else None, conv, FLOAT32)
+    before = np.float64(x) * between.scale + between.shift if normalized else np.float64(x)
+    expected = [numpy_convolve(one, conv.kernel, conv.bias) for one in before]
     np.testing.assert_allclose(np.asarray(y) + np.asarray(constant), expected, rtol=0, atol=1e-5)
 
 
-def trained(model, variables, signal, labels):
-    """Outputs, updated statistics and gradients of a training step."""
+def train_once(apply, variables, signal, labels):
+    """Returns outputs, updated statistics and gradients of a training step."""
 
     @jax.jit
     def step(params):
         def loss(params):
-            outputs, updated = model.apply({**variables, "params": params}, signal, train=True, mutable=["batch_stats"])
+            outputs, updated = apply({**variables, "params": params}, signal, train=True, mutable=["batch_stats"])
             return objective(outputs, labels)[0], (outputs, updated)
 
         (value, (outputs, updated)), gradient = jax.value_and_grad(loss, has_aux=True)(params)
@@ -89,9 +91,10 @@ def test_training_with_merged_layers_is_training_with_all(time):
     rng = np.random.default_rng(time)
     signal = jnp.asarray(0.5 + rng.standard_normal((4, time, 12)), jnp.float32)
     labels = jnp.asarray(rng.random((4, 9)) < 0.3, jnp.float32)
-    variables = random_variables(XECGNet(width=0.25), 1)
-    fast = trained(XECGNet(width=0.25), variables, signal, labels)
-    slow = trained(XECGNet(width=0.25, merge=False), variables, signal, labels)
+    model = XECGNet(width=0.25)
+    variables = random_variables(model, 1)
+    fast = train_once(partial(apply_merged, model), variables, signal, labels)
+    slow = train_once(model.apply, variables, signal, labels)
     for name in ("loss", "outputs", "statistics"):
         jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-5), fast[name], slow[name])
     # A bias before a normalization has no gradient: what is left of it is rounding, on the scale of the others.

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from tests.model.numpy_network import NumpyNetwork, random_variables, sigmoid
-from xecgnet_jax.model import BIN, Outputs, XECGNet, probabilities
+from xecgnet_jax.config import ModelConfig
+from xecgnet_jax.model import SAMPLES_PER_BIN as BIN
+from xecgnet_jax.model import Outputs, XECGNet, apply_merged, probabilities
 from xecgnet_jax.training.objective import objective
 
 WIDTH = 0.125
@@ -45,11 +47,11 @@ def assert_same(ours, theirs, bins=None, **tolerance):
         assert not np.any(ours.responses[row, real:])
 
 
-def in_double(model, variables, signal, **arguments):
+def in_double(model, variables, signal, apply=None, **arguments):
     """(outputs, updates) in float64, where only a wrong formula can make a difference."""
     with jax.enable_x64(True):
         double = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), variables)
-        apply = jax.jit(partial(model.apply, mutable=["batch_stats"], **arguments))
+        apply = jax.jit(partial(apply or model.apply, mutable=["batch_stats"], **arguments))
         outputs, updates = apply(double, jnp.asarray(signal, jnp.float64))
         return jax.tree.map(np.asarray, outputs), jax.tree.map(np.asarray, updates)
 
@@ -68,10 +70,12 @@ def test_inference_is_the_rewrite_at_any_length(time):
     jax.tree.map(np.testing.assert_array_equal, updates["batch_stats"], network.statistics)
 
 
-def assert_training_is_the_rewrite(switches, signal, bins):
+def assert_training_is_the_rewrite(switches, signal, bins, merged=False):
     model = XECGNet(width=WIDTH, **switches)
     variables = random_variables(model, 1)
-    ours, updates = in_double(model, variables, signal, train=True, bins=None if bins is None else np.int32(bins))
+    apply = partial(apply_merged, model) if merged else None
+    bins_array = None if bins is None else np.int32(bins)
+    ours, updates = in_double(model, variables, signal, apply, train=True, bins=bins_array)
     network = rewrite(variables, train=True, **switches)
     real = [len(signal[0])] * len(signal) if bins is None else [BIN * number for number in bins]
     theirs = network([one[:samples] for one, samples in zip(signal, real, strict=True)])
@@ -81,9 +85,15 @@ def assert_training_is_the_rewrite(switches, signal, bins):
     )
 
 
-def test_training_is_the_rewrite():
-    """Outputs and running statistics, at a length that pooling never divides."""
-    assert_training_is_the_rewrite({}, signals(2, 3, 491), None)
+@pytest.mark.parametrize("merged", [False, True])
+@pytest.mark.parametrize("switches", [{}, SWITCHES["relu"], SWITCHES["plain"]], ids=["authors", "relu", "plain"])
+def test_training_is_the_rewrite(switches, merged):
+    """Outputs and running statistics, at a length that pooling never divides; layer by layer, and as training runs."""
+    assert_training_is_the_rewrite(switches, signals(2, 3, 491), None, merged)
+
+
+def test_samples_per_bin_have_one_value():
+    assert ModelConfig().samples_per_bin == BIN == 243
 
 
 @pytest.mark.parametrize("switches", SWITCHES.values(), ids=list(SWITCHES))

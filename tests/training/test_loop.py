@@ -14,19 +14,18 @@ import pytest
 
 from tests import learnable_corpus
 from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
+from xecgnet_jax.data.batches import make_batch
 from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.pack import pack_of
-from xecgnet_jax.data.windows import make_batch
 from xecgnet_jax.errors import CheckpointError, DivergedError
 from xecgnet_jax.evaluation.thresholds import best_f1, best_subset
 from xecgnet_jax.runs.evaluate import evaluate_run
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import from_json
-from xecgnet_jax.training.log import read_metrics
 from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.state import TrainState
-from xecgnet_jax.training.workdir import claimed, read_config
+from xecgnet_jax.training.workdir import RunDirectory, read_config, read_metrics
 
 CONFIG = Config(
     model=ModelConfig(width=0.0625),
@@ -130,13 +129,13 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finish
     script.write_text(
         "import os, sys\n"
         "from xecgnet_jax import cli\n"
-        "from xecgnet_jax.training import bar, loop\n"
+        "from xecgnet_jax.training import loop, progress\n"
         "loop.LOOK_UP_SECONDS = 0\n"
-        "ordinary = bar.Bar.step\n"
-        "def step(self, step, active):\n"
-        f"    if step == 5: os.kill(os.getpid(), {int(number)})\n"
-        "    ordinary(self, step, active)\n"
-        "bar.Bar.step = step\n"
+        "ordinary = progress.ProgressBar.show_step\n"
+        "def show_step(self, step, loss):\n"
+        f"    if step == 4: os.kill(os.getpid(), {int(number)})\n"
+        "    ordinary(self, step, loss)\n"
+        "progress.ProgressBar.show_step = show_step\n"
         "sys.exit(cli.train(sys.argv[1:]))\n"
     )
     words = command(corpus, workdir)
@@ -249,7 +248,7 @@ def test_tensorboard_events_are_written(finished):
 def test_a_run_killed_before_its_first_checkpoint_keeps_to_its_data(dataset, tmp_path):
     """Its data.json is there from the beginning."""
     workdir = tmp_path / "run"
-    with claimed(workdir, CONFIG, dataset):
+    with RunDirectory(workdir, CONFIG, dataset, jax.local_devices()):
         pass
     corpus = learnable_corpus.write(tmp_path / "other", recordings=36, seed=1)
     pack = pack_of(corpus, tmp_path / "pack", workers=1, progress=False)

@@ -56,10 +56,10 @@ def run_sweep(words: list[str]) -> None:
     folder = arguments.workdir or Path("runs") / f"{name}-sweep"
     numbers = {"save_every": (arguments.save_every, 0), "at_once": (arguments.at_once, 0)}
     check_arguments(arguments.corpus, numbers, folder)
-    from xecgnet_jax.training.sweep import members_of, sweep
+    from xecgnet_jax.training.sweep import make_members, sweep
 
     gammas = arguments.gammas or (base.objective.gamma,)
-    members = members_of(arguments.config, arguments.seeds, gammas, folder)
+    members = make_members(arguments.config, arguments.seeds, gammas, folder)
     keep_compiled(arguments.corpus.cache)
     from xecgnet_jax.data.dataset import make_dataset
 

@@ -7,7 +7,7 @@ All the rest is one function for both: `to_batch`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +16,7 @@ import numpy as np
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.normalization import Normalization, scale_and_shift
-from xecgnet_jax.data.windows import Array, Plan, step_plan, training_samples, window_spec
+from xecgnet_jax.data.windows import Plan, step_plan, training_samples, window_spec
 
 
 class Batch(NamedTuple):
@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class RecordingTable(NamedTuple):
-    """What is known of each of the R training recordings besides its samples.
+    """What is known of each of the R training recordings besides its samples. On the host: NumPy arrays.
 
     Attributes:
       lengths: [R] int32 samples.
@@ -47,29 +47,30 @@ class RecordingTable(NamedTuple):
       labels: [R, C] float32, 0 or 1.
     """
 
-    lengths: Array
-    scale: Array
-    shift: Array
-    labels: Array
+    lengths: jax.Array
+    scale: jax.Array
+    shift: jax.Array
+    labels: jax.Array
 
 
 class ResidentSamples(NamedTuple):
-    """The training recordings' samples, one after another, as they lie on the device.
+    """The training recordings' samples, one after another, for the device. On the host: NumPy arrays.
 
     Attributes:
       samples: [N, 12] int16, at least T rows before the first and after the last recording.
       begins: [R] int32, first row of each recording.
     """
 
-    samples: Array
-    begins: Array
+    samples: jax.Array
+    begins: jax.Array
 
 
 def recording_table(dataset: Dataset) -> RecordingTable:
     """Returns the table of the training part, as NumPy arrays."""
     pack, rows = dataset.pack, dataset.train
     scale, shift = scale_and_shift(pack.step[rows], pack.zero[rows], dataset.normalization)
-    return RecordingTable(pack.lengths[rows].astype(np.int32), scale, shift, pack.labels[rows].astype(np.float32))
+    arrays: Any = (pack.lengths[rows].astype(np.int32), scale, shift, pack.labels[rows].astype(np.float32))
+    return RecordingTable(*arrays)
 
 
 def gather_counts(samples: np.ndarray, begins: np.ndarray, plan: Plan, length: int) -> np.ndarray:
@@ -114,8 +115,10 @@ _jitted_to_batch = jax.jit(to_batch, static_argnames="masked")
 def make_batch(config: Config, dataset: Dataset, step: int) -> Batch:
     """Returns the batch of a step (0, 1, …): a pure function of (config, data, step)."""
     table, spec = recording_table(dataset), window_spec(config)
-    samples, masked = training_samples(spec, table.lengths)
-    plan = step_plan(config.seed, step, table.lengths, batch_size=config.batch_size, spec=spec, samples=samples)
+    samples, masked = training_samples(spec, np.asarray(table.lengths))
+    plan = step_plan(
+        config.seed, step, np.asarray(table.lengths), batch_size=config.batch_size, spec=spec, samples=samples
+    )
     counts = gather_counts(dataset.pack.samples, dataset.pack.offsets[dataset.train], plan, samples)
     made: Batch = _jitted_to_batch(counts, plan, table, masked=masked)
     return made

@@ -8,7 +8,7 @@ once in the loss.
 from __future__ import annotations
 
 from functools import partial
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +17,7 @@ import numpy as np
 from xecgnet_jax.config import Config, window_length
 
 WindowKind = Literal["crop", "pad", "whole"]
-#: An array on the host or on a device; a plan and what is known of recordings may be either.
-Array: TypeAlias = np.ndarray | jax.Array
+Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 class WindowSpec(NamedTuple):
@@ -44,7 +43,7 @@ class WindowSpec(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The windows of a batch; or, with an axis in front, of the P batches of an epoch.
+    """The windows of a batch; or, with an axis in front, of the P batches of an epoch. On the host: NumPy arrays.
 
     Attributes:
       recordings: [B] int32, positions in the list of recordings that was planned.
@@ -54,11 +53,11 @@ class Plan(NamedTuple):
       inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
     """
 
-    recordings: Array
-    starts: Array
-    bins: Array
-    weights: Array
-    inside: Array
+    recordings: jax.Array
+    starts: jax.Array
+    bins: jax.Array
+    weights: jax.Array
+    inside: jax.Array
 
 
 def window_spec(config: Config) -> WindowSpec:

@@ -24,7 +24,7 @@ from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.export.function import ABOUT, Function, recording_function
 from xecgnet_jax.files import write_bytes
-from xecgnet_jax.model import BIN
+from xecgnet_jax.model import SAMPLES_PER_BIN
 from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.training.description import UNITS
 
@@ -40,7 +40,7 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-5
 #: Samples of the made-up recordings that a file is checked with where it takes any number: two bins, 10 s, and an odd
 #: number of several crop windows and a rest.
-_CHECKED = (2 * BIN, 10 * RATE, 7001)
+_CHECKED = (2 * SAMPLES_PER_BIN, 10 * RATE, 7001)
 
 
 def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int | None = None) -> str:
@@ -111,7 +111,7 @@ def about(run: Run, samples: int | None) -> str:
         "samples": samples,
         "window": window,
         "window_samples": None if window == "whole" else window_length(run.config),
-        "bin_samples": BIN,
+        "samples_per_bin": SAMPLES_PER_BIN,
         "normalization": {
             "mean": [float(one) for one in run.normalization.mean],
             "std": [float(one) for one in run.normalization.std],

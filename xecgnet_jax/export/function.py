@@ -14,8 +14,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.config import window_length
-from xecgnet_jax.data.batches import Window
-from xecgnet_jax.model import BIN, Outputs, bin_edges, probabilities
+from xecgnet_jax.data.windows import WindowKind
+from xecgnet_jax.model import SAMPLES_PER_BIN, Outputs, bin_edges, probabilities
 from xecgnet_jax.runs.load import Run
 
 Function = Callable[[Any], dict[str, Any]]
@@ -64,11 +64,11 @@ def network_function(run: Run) -> Function:
     return of_windows
 
 
-def _windows(signal: jax.Array, window: Window, length: int) -> tuple[jax.Array, Any]:
+def _windows(signal: jax.Array, window: WindowKind, length: int) -> tuple[jax.Array, Any]:
     """[B, T, 12] normalized → ([B · W, samples of a window, 12], W), as `evaluation_windows` cuts them."""
     batch, samples, leads = signal.shape
     if window == "whole":
-        return _padded(signal, BIN * _whole_bins(samples) - samples), 1
+        return _padded(signal, SAMPLES_PER_BIN * _whole_bins(samples) - samples), 1
     if window == "pad":
         return _padded(signal, length)[:, samples:], 1
     count = jax.core.max_dim(samples // length, 1)
@@ -76,11 +76,11 @@ def _windows(signal: jax.Array, window: Window, length: int) -> tuple[jax.Array,
     return signal[:, : count * length].reshape(batch * count, length, leads), count
 
 
-def _edges(samples: Any, window: Window, length: int) -> jax.Array:
+def _edges(samples: Any, window: WindowKind, length: int) -> jax.Array:
     """The bins of all windows on the recording's own time: [S + 1] int32."""
     if window == "whole":
         bins = _whole_bins(samples)
-        edges = BIN * jnp.arange(bins + 1) + (samples - BIN * bins)
+        edges = SAMPLES_PER_BIN * jnp.arange(bins + 1) + (samples - SAMPLES_PER_BIN * bins)
     elif window == "pad":
         edges = jnp.asarray(bin_edges(length)) + (samples - length)
     else:
@@ -93,7 +93,7 @@ def _edges(samples: Any, window: Window, length: int) -> jax.Array:
 
 def _whole_bins(samples: Any) -> Any:
     """As `whole_bins`, for a dimension that may be symbolic."""
-    return (samples + BIN - 1) // BIN
+    return (samples + SAMPLES_PER_BIN - 1) // SAMPLES_PER_BIN
 
 
 def _padded(signal: jax.Array, before: Any) -> jax.Array:

@@ -17,7 +17,7 @@ import numpy as np
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.export.function import ABOUT, Function, network_function, recording_function
-from xecgnet_jax.model import BIN
+from xecgnet_jax.model import SAMPLES_PER_BIN
 from xecgnet_jax.runs.load import Run
 
 #: Version of ONNX's operators: the oldest with all that is used here, for the sake of older runtimes.
@@ -43,7 +43,7 @@ def onnx_file(run: Run, samples: int | None, about: str) -> tuple[bytes, Functio
         )
     onnx, helper, compose = (_library(name) for name in ("onnx", "onnx.helper", "onnx.compose"))
     if samples is None:
-        network = _converted(network_function(run), "normalized", f"{BIN}*bins", _maps(run))
+        network = _converted(network_function(run), "normalized", f"{SAMPLES_PER_BIN}*bins", _maps(run))
         before = _before(network.ir_version, run.normalization.mean, run.normalization.std)
         kept = [*_maps(run), *_edges(run)]
         model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=kept)
@@ -95,7 +95,7 @@ def _before(ir_version: int, mean: np.ndarray, deviation: np.ndarray) -> Any:
         before (float[batch, samples, {len(LEADS)}] signal)
             => (float[batch, whole, {len(LEADS)}] padded, int32[ends] edges)
         <float[{len(LEADS)}] mean = {{{_listed(mean)}}}, float[{len(LEADS)}] deviation = {{{_listed(deviation)}}},
-         int64 zero = {{0}}, int64 one = {{1}}, int64 bin = {{{BIN}}},
+         int64 zero = {{0}}, int64 one = {{1}}, int64 bin = {{{SAMPLES_PER_BIN}}},
          int64[1] none = {{0}}, int64[3] nones = {{0, 0, 0}}>
         {{
             centerd = Sub(signal, mean)

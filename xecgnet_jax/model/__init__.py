@@ -1,23 +1,18 @@
 """The network: pure functions from signal to logits and maps."""
 
-from xecgnet_jax.model.collapsed import Collapsed, collapse
-from xecgnet_jax.model.xecgnet import (
-    BIN,
-    Outputs,
-    RepeatedBin,
-    XECGNet,
-    bin_edges,
-    bucket,
-    probabilities,
-    trim_padding,
-)
+from xecgnet_jax.model.bins import SAMPLES_PER_BIN, RepeatedBin, bin_edges, bucket
+from xecgnet_jax.model.collapsed import Collapsed, apply_collapsed, collapse, trim_padding
+from xecgnet_jax.model.merged import apply_merged
+from xecgnet_jax.model.xecgnet import Outputs, XECGNet, probabilities
 
 __all__ = [
-    "BIN",
+    "SAMPLES_PER_BIN",
     "Collapsed",
     "Outputs",
     "RepeatedBin",
     "XECGNet",
+    "apply_collapsed",
+    "apply_merged",
     "bin_edges",
     "bucket",
     "collapse",

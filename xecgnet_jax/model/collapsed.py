@@ -9,50 +9,51 @@ the result is that of the plain network at every position, whatever the length.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.typing import DTypeLike
 
-from xecgnet_jax.model.layers import EPSILON, Affine, Filter, convolve, fold, keep, max_pool3
-from xecgnet_jax.model.merged import composed
-from xecgnet_jax.model.xecgnet import BACKBONE, BIN, Outputs, RepeatedBin, XECGNet, valid_bins
+from xecgnet_jax.config import POOL_STRIDES
+from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin, bucket, valid_positions
+from xecgnet_jax.model.layers import FLOAT32, Arithmetic, apply_mask, max_pool
+from xecgnet_jax.model.linear import ConvParams, Moments, compose, convolve, fold, scale_shift
+from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 
 
 class End(NamedTuple):
-    """What n layers make of an end of the time axis: one affine function of its 2n − 1 inputs.
+    """What n layers make of an end of the time axis: a matrix product of its 2n − 1 inputs, and a bias.
 
     Attributes:
       matrix: [(2n − 1) · F, (n − 1) · G], from the outermost inputs to the outermost outputs.
       bias: [(n − 1) · G].
     """
 
-    matrix: Any
-    bias: Any
+    matrix: jax.Array
+    bias: jax.Array
 
 
 class Chain(NamedTuple):
-    """n convolutions of width 3 in a row, normalizations folded in.
+    """n convolutions of width 3 in a row, with the normalizations behind them folded in.
 
     Attributes:
-      whole: one filter for all of them, width 2n + 1.
+      whole: one convolution for all of them, width 2n + 1.
       ends: at the beginning and at the end of the time axis; none for a single layer.
-      layers: each for itself.
+      layers: the n convolutions.
     """
 
-    whole: Filter
+    whole: ConvParams
     ends: tuple[End, ...]
-    layers: tuple[Filter, ...]
+    layers: tuple[ConvParams, ...]
 
 
-def chain(layers: tuple[Filter, ...]) -> Chain:
-    """The chain of these layers."""
-    whole = reduce(composed, layers)
+def make_chain(layers: tuple[ConvParams, ...]) -> Chain:
+    """Returns the chain of these layers, computed by NumPy."""
     ends = () if len(layers) == 1 else (_end(layers, 1), _end(layers, 0))
-    return Chain(whole, ends, layers)
+    return Chain(reduce(compose, layers), ends, layers)
 
 
 class Collapsed(NamedTuple):
@@ -63,12 +64,12 @@ class Collapsed(NamedTuple):
       variables: what it is applied with.
     """
 
-    apply: Any
+    apply: Callable[..., Outputs]
     variables: dict[str, Any]
 
 
 def collapse(model: XECGNet, variables: dict[str, Any]) -> Collapsed:
-    """The same network with fewer operations, for inference.
+    """Returns the same network with fewer operations, for inference.
 
     Args:
       model: the network.
@@ -77,13 +78,12 @@ def collapse(model: XECGNet, variables: dict[str, Any]) -> Collapsed:
     Returns:
       A pure function, to be jitted, and its variables. They are made by NumPy in float64: `variables` cannot be traced.
     """
-    layers, groups, index = _folded(variables), [], 0
+    layers, groups = iter(_fold_backbone(variables)), []
     for group in BACKBONE:
-        of_group = layers[index : index + len(group)]
-        index += len(group)
-        parts = [of_group] if model.activation == "none" else [(layer,) for layer in of_group]
-        groups.append(tuple(map(chain, parts)))
-    branches = {name: {k: v for k, v in of.items() if k != "backbone"} for name, of in variables.items()}
+        in_group = tuple(itertools.islice(layers, len(group)))
+        chains = (in_group,) if model.activation == "none" else tuple((layer,) for layer in in_group)
+        groups.append(tuple(map(make_chain, chains)))
+    branches = {name: {k: v for k, v in tree.items() if k != "backbone"} for name, tree in variables.items()}
     backbone = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), tuple(groups))
     return Collapsed(partial(apply_collapsed, model), {"backbone": backbone, "branches": branches})
 
@@ -97,7 +97,7 @@ def apply_collapsed(
     bins: jax.Array | None = None,
     repeat: RepeatedBin | None = None,
 ) -> Outputs:
-    """As `XECGNet.__call__` in inference, with the variables that `collapse` makes.
+    """Applies the network as `XECGNet.__call__` does in inference, with the variables that `collapse` makes.
 
     Raises:
       ValueError: asked to train: the layers are no longer there.
@@ -105,54 +105,56 @@ def apply_collapsed(
     if train:
         raise ValueError("a collapsed network cannot be trained; train the plain one and collapse it anew")
     x = signal
-    for level, chains in enumerate(variables["backbone"]):
-        real = None if bins is None else bins * (BIN // 3**level)
-        valid = valid_bins(bins, x.shape[1], BIN // 3**level)
-        x = keep(x, valid)
-        for one in chains:
-            x = keep(convolve_chain(x, one, real, model.compute_type), valid)
+    for chains, stride, positions in zip(variables["backbone"], POOL_STRIDES, POSITIONS_PER_BIN, strict=False):
+        real = None if bins is None else bins * positions
+        mask = valid_positions(bins, x.shape[1], positions)
+        x = apply_mask(x, mask)
+        for chain in chains:
+            x = apply_mask(convolve_chain(x, chain, real, model.arithmetic), mask)
             if model.activation == "relu":
                 x = jax.nn.relu(x)
-        x = max_pool3(x)
-    outputs: Outputs = model.apply(variables["branches"], x, train=False, bins=bins, repeat=repeat, method="branches")  # type: ignore[assignment]
+        x = max_pool(x, stride)
+    apply: Any = model.apply
+    outputs: Outputs = apply(variables["branches"], x, train=False, bins=bins, repeat=repeat, method="branches")
     return outputs
 
 
-def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, compute: DTypeLike | None = None) -> jax.Array:
-    """What the chain's layers make of [B, T, F] one after another, each with zero padding: [B, T, G].
+def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, arithmetic: Arithmetic = FLOAT32) -> jax.Array:
+    """Returns what the chain's layers make of [B, T, F] one after another, each with zero padding: [B, T, G].
 
     Args:
       x: zero outside the real positions.
       chain: n layers of width 3, and the one of width 2n + 1 for all.
       real: [B] how many positions are real, from the first on, at least n; None: all. The others get anything.
-      compute: type of the convolutions.
+      arithmetic: of the convolutions.
     """
     n = len(chain.layers)
     batch, time = x.shape[:2]
     # The first and last n − 1 outputs see inner padding; an end of 2n − 1 inputs decides those of its side.
     beside, end = n - 1, 2 * n - 1
     if not beside:
-        return convolve(x, chain.whole, compute)
+        return convolve(x, chain.whole, arithmetic)
     start = jnp.zeros(batch, jnp.int32)
     if time <= end:
-        return _layer_by_layer(x, chain.layers, start, real, compute)
-    y = convolve(x, chain.whole, compute)
+        return _layer_by_layer(x, chain.layers, start, real, arithmetic)
+    y = convolve(x, chain.whole, arithmetic)
     if real is None:
         left, right = (
-            (jnp.dot(part.reshape(batch, -1), matrix.astype(part.dtype)) + bias[None]).reshape(batch, beside, -1)
-            for part, (matrix, bias) in zip((x[:, :end], x[:, -end:]), chain.ends, strict=True)
+            jnp.dot(inputs.reshape(batch, -1), matrix.astype(x.dtype), precision=arithmetic.precision) + bias[None]
+            for inputs, (matrix, bias) in zip((x[:, :end], x[:, -end:]), chain.ends, strict=True)
         )
-        return y.at[:, :beside].set(left.astype(y.dtype)).at[:, -beside:].set(right.astype(y.dtype))
-    left = _layer_by_layer(x[:, :end], chain.layers, start, real, compute)[:, :beside]
+        y = y.at[:, :beside].set(left.reshape(batch, beside, -1).astype(y.dtype))
+        return y.at[:, -beside:].set(right.reshape(batch, beside, -1).astype(y.dtype))
+    left = _layer_by_layer(x[:, :end], chain.layers, start, real, arithmetic)[:, :beside]
     y = y.at[:, :beside].set(left)
     # The end of each recording: its positions from real − end on, which may begin before the recording.
     padded = jnp.pad(x, ((0, 0), (end, 0), (0, 0)))
     inputs = jax.vmap(partial(jax.lax.dynamic_slice_in_dim, slice_size=end))(padded, real)
-    right = _layer_by_layer(inputs, chain.layers, real - end, real, compute)[:, -beside:]
+    right = _layer_by_layer(inputs, chain.layers, real - end, real, arithmetic)[:, -beside:]
     return jax.vmap(partial(jax.lax.dynamic_update_slice_in_dim, axis=0))(y, right, real - beside)
 
 
-def _end(layers: tuple[Filter, ...], before: int) -> End:
+def _end(layers: tuple[ConvParams, ...], before: int) -> End:
     """The layers' matrix at one end, in NumPy.
 
     One zero stands `before` the end's inputs (1: at the beginning) or after them (0), so that each layer gives one
@@ -171,10 +173,11 @@ def _end(layers: tuple[Filter, ...], before: int) -> End:
     for layer in others:
         inputs, bias = (_through(x, np.asarray(layer.kernel), before) for x in (inputs, bias))
         bias = bias + _bias(layer)
-    return End(inputs.reshape(end * features, -1), bias.reshape(-1))
+    arrays: Any = (inputs.reshape(end * features, -1), bias.reshape(-1))
+    return End(*arrays)
 
 
-def _bias(layer: Filter) -> np.ndarray | float:
+def _bias(layer: ConvParams) -> np.ndarray | float:
     return 0.0 if layer.bias is None else np.asarray(layer.bias)
 
 
@@ -187,7 +190,7 @@ def _through(x: np.ndarray, kernel: np.ndarray, before: int) -> np.ndarray:
 
 
 def _layer_by_layer(
-    x: jax.Array, layers: tuple[Filter, ...], first: jax.Array, real: jax.Array | None, compute: DTypeLike | None
+    x: jax.Array, layers: tuple[ConvParams, ...], first: jax.Array, real: jax.Array | None, arithmetic: Arithmetic
 ) -> jax.Array:
     """All layers on a stretch that begins at position `first` [B] of each recording, padding kept at zero."""
     position = first[:, None] + jnp.arange(x.shape[1])[None, :]
@@ -195,19 +198,44 @@ def _layer_by_layer(
     if real is not None:
         inside = inside & (position < real[:, None])
     for layer in layers:
-        x = keep(convolve(x, layer, compute), inside[..., None])
+        x = apply_mask(convolve(x, layer, arithmetic), inside[..., None])
     return x
 
 
-def _folded(variables: dict[str, Any]) -> tuple[Filter, ...]:
-    """The backbone's convolutions with the running statistics of their normalizations, float64."""
+def _fold_backbone(variables: dict[str, Any]) -> list[ConvParams]:
+    """Returns the backbone's convolutions with their normalizations' running statistics folded in, float64."""
     double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
     params, statistics = double["params"]["backbone"], double["batch_stats"]["backbone"]
     folded = []
     for index in range(sum(map(len, BACKBONE))):
-        conv, norm, running = params[f"conv_{index}"], params[f"norm_{index}"], statistics[f"norm_{index}"]
-        factor = norm["scale"] / np.sqrt(running["var"] + EPSILON)
-        folded.append(
-            fold(Filter(conv["kernel"], conv["bias"]), Affine(factor, norm["bias"] - running["mean"] * factor))
-        )
-    return tuple(folded)
+        running = statistics[f"norm_{index}"]
+        norm = scale_shift(params[f"norm_{index}"], Moments(running["mean"], running["var"]))
+        folded.append(fold(ConvParams(**params[f"conv_{index}"]), norm))
+    return folded
+
+
+def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
+    """Leaves out most zeros of windows of `length` samples that begin with zeros: the same network at a lower cost.
+
+    Far from the window's beginning and from the first sample that is not zero, all bins are the same. What is left out
+    is whole bins, so that poolings and convolutions meet the rest as before.
+
+    Args:
+      longest: samples at the end of the window that may be other than zero.
+      length: of the window.
+
+    Returns:
+      (samples to compute: the window's last ones, what to give the network as `repeat`); (length, None) where nothing
+      can be left out. Few different numbers of samples come of many `longest`.
+    """
+    # The backbone looks this far beyond a bin: n convolutions reach n positions, each so many samples apart.
+    reach = sum(
+        len(group) * (SAMPLES_PER_BIN // positions)
+        for group, positions in zip(BACKBONE, POSITIONS_PER_BIN, strict=False)
+    )
+    # Bins on each side that differ because of it, and because the two bottlenecks look one bin further.
+    before = -(-reach // SAMPLES_PER_BIN) + 2
+    needed = longest + (before + 3) * SAMPLES_PER_BIN + reach
+    total = length // SAMPLES_PER_BIN
+    more = total - bucket(total - (length - needed) // SAMPLES_PER_BIN)
+    return (length, None) if more <= 0 else (length - more * SAMPLES_PER_BIN, RepeatedBin(before, more))

@@ -74,7 +74,7 @@ def keras_shapes() -> dict[str, tuple[int, ...]]:
 
     from xecgnet_jax.model.xecgnet import XECGNet
 
-    signal = jax.ShapeDtypeStruct((1, 243, 12), jnp.float32)
+    signal = jax.ShapeDtypeStruct((1, 1, 12), jnp.float32)
     variables = jax.eval_shape(XECGNet().init, jax.random.key(0), signal)
     shapes = {}
     for name, path in keras_paths().items():

@@ -1,69 +1,144 @@
-"""Layers without an activation between them: two convolutions as one, normalizations inside the kernels behind them.
+"""The network in training, with fewer operations: `apply_merged` computes what `XECGNet.apply` does.
 
-The authors' backbone has no activation between its convolutions and normalizations, so each run of them between two
-pools is one affine function of its input. Two things stand in the way, and are dealt with exactly here: each layer pads
-with zeros *its own* input, so that what is merged is wrong near both ends of the time axis; and in training a
-normalization wants the moments of a layer's output, which is never made.
+Two things stand in the way of making one convolution of the backbone's linear groups, and are dealt with exactly here:
+each layer pads with zeros *its own* input, so that what is merged is wrong near both ends of the time axis; and in
+training a normalization wants the moments of a layer's output, which is never made.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
-from xecgnet_jax.model.layers import Affine, Filter, Moments, applied, convolve, fold, wide
+from xecgnet_jax.config import POOL_STRIDES
+from xecgnet_jax.model.layers import FLOAT32, MOMENTUM, Arithmetic, max_pool, to_float32
+from xecgnet_jax.model.linear import (
+    ConvParams,
+    Moments,
+    ScaleShift,
+    compose,
+    convolve,
+    fold,
+    measure_moments,
+    scale_shift,
+)
+from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 
+#: The group of two layers that becomes one convolution: few inputs, the largest outputs. Merging the second gains
+#: nothing (docs/performance.md).
+PAIRED = (0,)
 #: A pair is merged from this many positions on; its ends, three positions each, are computed layer by layer.
 LEAST = 6
 
+Variables = dict[str, Any]
 
-def composed(first: Filter, second: Filter) -> Filter:
-    """One filter for two in a row, where neither sees an end: widths K and M give K + M − 1.
 
-    In JAX or in NumPy, as the filters are.
+def apply_merged(
+    model: XECGNet,
+    variables: Variables,
+    signal: jax.Array,
+    *,
+    train: bool = True,
+    bins: jax.Array | None = None,
+    mutable: list[str] | None = None,
+) -> tuple[Outputs, Variables]:
+    """Applies the network as `model.apply(…, train=True, mutable=["batch_stats"])` does, but for rounding.
+
+    Without an activation, the first two convolutions are one, and other normalizations are inside the kernels behind
+    them. With one, or with a mask, this is `model.apply` itself.
+
+    Args:
+      model: the network.
+      variables: {"params", "batch_stats"} of it.
+      signal: [B, T, L] normalized leads.
+      train, bins, mutable: as `model.apply` takes them; training updates the statistics.
+
+    Returns:
+      (Outputs, {"batch_stats"} after the step).
     """
-    xp = second.kernel.__array_namespace__()
-    width, features, inner = first.kernel.shape
-    wide, _, outputs = second.kernel.shape
-    with jax.default_matmul_precision("highest"):
-        rows = first.kernel.reshape(width * features, inner)
-        columns = second.kernel.swapaxes(0, 1).reshape(inner, wide * outputs)
-        product = (rows @ columns).reshape(width, features, wide, outputs)
-        bias = second.bias
-        if first.bias is not None:
-            through = first.bias @ second.kernel.sum(axis=0)
-            bias = through if bias is None else through + bias
-    # Products of taps i and j reach the input i + j steps away: polynomials are multiplied like this.
-    shifted = [xp.pad(product[:, :, j], ((j, wide - 1 - j), (0, 0), (0, 0))) for j in range(wide)]
-    return Filter(xp.stack(shifted).sum(axis=0), bias)
+    apply: Any = model.apply
+    if model.activation != "none" or bins is not None or not train:
+        return apply(variables, signal, train=train, bins=bins, mutable=mutable or ["batch_stats"])
+    params, running = variables["params"]["backbone"], variables["batch_stats"]["backbone"]
+    x, layer = signal, 0
+    statistics: Variables = {}
+    for level, (group, stride) in enumerate(zip(BACKBONE, POOL_STRIDES, strict=True)):
+        layers = range(layer, layer + len(group))
+        convs = [ConvParams(**params[f"conv_{index}"]) for index in layers]
+        norms = [params[f"norm_{index}"] for index in layers]
+        together = _apply_pair if level in PAIRED and x.shape[1] >= LEAST else _apply_chain
+        x, moments = together(x, convs, norms, model.arithmetic)
+        for index, found in zip(layers, moments, strict=True):
+            statistics[f"norm_{index}"] = _update(running[f"norm_{index}"], found)
+        x = max_pool(x, stride)
+        layer += len(group)
+    rest = {name: {k: v for k, v in tree.items() if k != "backbone"} for name, tree in variables.items()}
+    outputs, updated = apply(rest, x, train=True, bins=None, mutable=["batch_stats"], method="branches")
+    return outputs, {"batch_stats": {"backbone": statistics} | dict(updated["batch_stats"])}
 
 
-def output_moments(x: jax.Array, filter: Filter) -> tuple[Moments, jax.Array, jax.Array]:
-    """Moments over batch and time of a convolution's output, width 3, without making the output.
+def _update(running: Variables, moments: Moments) -> Variables:
+    """Returns running statistics {"mean", "var"} moved towards those of the batch, as batch normalization does."""
+    return {
+        "mean": MOMENTUM * running["mean"] + (1 - MOMENTUM) * moments.mean,
+        "var": MOMENTUM * running["var"] + (1 - MOMENTUM) * moments.variance,
+    }
+
+
+def _apply_pair(
+    x: jax.Array, convs: list[ConvParams], norms: list[Variables], arithmetic: Arithmetic
+) -> tuple[jax.Array, list[Moments]]:
+    """Two layers as one convolution: [B, T, F] → ([B, T, G], the moments of both layers' outputs)."""
+    first, second = convs
+    inner, *ends = output_moments(x, first)
+    x = convolve_pair(x, first, scale_shift(norms[0], inner), second, (ends[0], ends[1]), arithmetic)
+    outer = measure_moments(x)
+    return scale_shift(norms[1], outer).apply(x), [inner, outer]
+
+
+def _apply_chain(
+    x: jax.Array, convs: list[ConvParams], norms: list[Variables], arithmetic: Arithmetic
+) -> tuple[jax.Array, list[Moments]]:
+    """Layers one after another, each normalization but the last inside the next layer's kernel: as `_apply_pair`."""
+    before, found = None, []
+    for conv, norm in zip(convs, norms, strict=True):
+        x, constant = convolve_normalized(x, before, conv, arithmetic)
+        moments = measure_moments(x)
+        # The output is x + constant: its mean is moved by it, and normalizing takes it away again.
+        found.append(Moments(moments.mean + constant, moments.variance))
+        before = scale_shift(norm, found[-1])
+        before = ScaleShift(before.scale, before.shift + constant * before.scale)
+    return x if before is None else before.apply(x), found
+
+
+def output_moments(x: jax.Array, conv: ConvParams) -> tuple[Moments, jax.Array, jax.Array]:
+    """Returns the moments over batch and time of a convolution's output, width 3, without making the output.
 
     Inside, the output is a weighted sum of three neighboring positions of the input, so its variance is a quadratic
     form: kernelᵀ · covariance of such triples · kernel. The first and last output, which see the padding, are made.
-    The input is centerd first, so that no digits are lost to a large mean.
+    The input is centered first, so that no digits are lost to a large mean; products are in float32 on all platforms.
 
     Args:
       x: [B, T, F], T at least 3.
-      filter: kernel [3, F, G].
+      conv: kernel [3, F, G].
 
     Returns:
       (moments [G], outputs at the first two positions [B, 2, G], at the last two [B, 2, G]), before normalizing.
     """
     time, features = x.shape[1:]
-    x = wide(x)
-    first = convolve(x[:, :3], filter)[:, :2]
-    last = convolve(x[:, -3:], filter)[:, 1:]
-    kernel = filter.kernel.reshape(3 * features, -1)
-    bias = jnp.zeros(kernel.shape[1]) if filter.bias is None else filter.bias
-    # Any center gives the same variance; the gradient through it is zero and need not be computed.
-    center = jax.lax.stop_gradient(jnp.mean(x, axis=(0, 1)))
-    mean_inside, covariance = _triples(x - center[None, None, :])
-    inside = jnp.dot(mean_inside, kernel) + jnp.dot(center, jnp.sum(filter.kernel, axis=0)) + bias
-    variance_inside = jnp.maximum(jnp.sum(jnp.dot(covariance, kernel) * kernel, axis=0), 0.0)
+    x = to_float32(x)
+    with jax.default_matmul_precision("highest"):
+        first = convolve(x[:, :3], conv, FLOAT32)[:, :2]
+        last = convolve(x[:, -3:], conv, FLOAT32)[:, 1:]
+        kernel = conv.kernel.reshape(3 * features, -1)
+        bias = jnp.zeros(kernel.shape[1]) if conv.bias is None else conv.bias
+        # Any center gives the same variance; the gradient through it is zero and need not be computed.
+        center = jax.lax.stop_gradient(jnp.mean(x, axis=(0, 1)))
+        mean_inside, covariance = _triples(x - center[None, None, :])
+        inside = jnp.dot(mean_inside, kernel) + jnp.dot(center, jnp.sum(conv.kernel, axis=0)) + bias
+        variance_inside = jnp.maximum(jnp.sum(jnp.dot(covariance, kernel) * kernel, axis=0), 0.0)
     ends = jnp.concatenate([first[:, :1], last[:, 1:]], axis=1)
     mean = ((time - 2) * inside + jnp.sum(jnp.mean(ends, axis=0), axis=0)) / time
     spread = jnp.sum(jnp.mean(jnp.square(ends - mean[None, None, :]), axis=0), axis=0)
@@ -72,7 +147,7 @@ def output_moments(x: jax.Array, filter: Filter) -> tuple[Moments, jax.Array, ja
 
 
 def _triples(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Mean [3F] and covariance [3F, 3F] of three neighboring positions of [B, T, F]."""
+    """Returns the mean [3F] and covariance [3F, 3F] of three neighboring positions of [B, T, F]."""
     triples = jnp.concatenate([x[:, :-2], x[:, 1:-1], x[:, 2:]], axis=-1)
     count = triples.shape[0] * triples.shape[1]
     mean = jnp.mean(triples, axis=(0, 1))
@@ -80,54 +155,54 @@ def _triples(x: jax.Array) -> tuple[jax.Array, jax.Array]:
     return mean, products / count - mean[:, None] * mean[None, :]
 
 
-def merged_pair(
+def convolve_pair(
     x: jax.Array,
-    first: Filter,
-    affine: Affine,
-    second: Filter,
+    first: ConvParams,
+    between: ScaleShift,
+    second: ConvParams,
     ends: tuple[jax.Array, jax.Array],
-    compute: DTypeLike | None = None,
+    arithmetic: Arithmetic,
 ) -> jax.Array:
-    """second(affine(first(x))) as one convolution of width 5, exact at every position.
+    """Returns second(between(first(x))) as one convolution of width 5, exact at every position.
 
     Args:
       x: [B, T, F].
-      first, second: filters of width 3.
-      affine: the normalization between them.
+      first, second: convolutions of width 3.
+      between: the normalization between them.
       ends: outputs of `first` at the first two and last two positions, from `output_moments`.
-      compute: type of the convolution.
+      arithmetic: of the convolution.
 
     Returns:
       [B, T, G].
     """
-    y = convolve(x, composed(fold(first, affine), second), compute)
-    left, right = (convolve(applied(affine, end), second, compute) for end in ends)
+    y = convolve(x, compose(fold(first, between), second), arithmetic)
+    left, right = (convolve(between.apply(end), second, arithmetic) for end in ends)
     return y.at[:, :1].set(left[:, :1]).at[:, -1:].set(right[:, -1:])
 
 
-def convolve_behind(
-    x: jax.Array, affine: Affine | None, filter: Filter, compute: DTypeLike | None = None
+def convolve_normalized(
+    x: jax.Array, before: ScaleShift | None, conv: ConvParams, arithmetic: Arithmetic
 ) -> tuple[jax.Array, jax.Array]:
-    """filter(affine(x)) but for a constant, without making affine(x): its factors are put into the kernel.
+    """Returns conv(before(x)) but for a constant, without making before(x): its scales are put into the kernel.
 
-    The input is read and written once less, and the gradients of factors and offsets come from that of the kernel,
+    The input is read and written once less, and the gradients of scales and shifts come from that of the kernel,
     without sums over positions. The constant is left to the normalization behind, which takes it away again.
 
     Args:
       x: [B, T, F].
-      affine: the normalization before the convolution; None: there is none.
-      filter: kernel [3, F, G].
-      compute: type of the convolution.
+      before: the normalization before the convolution; None: there is none.
+      conv: kernel [3, F, G].
+      arithmetic: of the convolution.
 
     Returns:
-      (y [B, T, G], constant [G]): filter(affine(x)) = y + constant at every position.
+      (y [B, T, G], constant [G]): conv(before(x)) = y + constant at every position.
     """
-    constant = jnp.zeros(filter.kernel.shape[2]) if filter.bias is None else filter.bias
-    if affine is None:
-        return convolve(x, Filter(filter.kernel, None), compute), constant
-    y = convolve(x, Filter(filter.kernel * affine.factor[None, :, None], None), compute)
+    constant = jnp.zeros(conv.kernel.shape[2]) if conv.bias is None else conv.bias
+    if before is None:
+        return convolve(x, ConvParams(conv.kernel), arithmetic), constant
+    y = convolve(x, ConvParams(conv.kernel * before.scale[None, :, None]), arithmetic)
     with jax.default_matmul_precision("highest"):
-        before, here, after = jnp.einsum("f,kfg->kg", affine.offset, filter.kernel)
-    # What is beside the first and the last position is zero behind the affine function, which has no offset there.
-    y = y.at[:, :1].add(-before.astype(y.dtype)[None, None, :]).at[:, -1:].add(-after.astype(y.dtype)[None, None, :])
-    return y, constant + before + here + after
+        left, here, right = jnp.einsum("f,kfg->kg", before.shift, conv.kernel)
+    # What is beside the first and the last position is zero behind the normalization, which shifts nothing there.
+    y = y.at[:, :1].add(-left.astype(y.dtype)[None, None, :]).at[:, -1:].add(-right.astype(y.dtype)[None, None, :])
+    return y, constant + left + here + right

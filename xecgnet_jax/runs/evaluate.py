@@ -20,7 +20,7 @@ from xecgnet_jax.evaluation.thresholds import ThresholdName, Thresholds
 from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.runs.predictions import PREDICTIONS, Part, Scored, maps_of, score
-from xecgnet_jax.training.log import read_metrics
+from xecgnet_jax.training.workdir import read_metrics
 
 
 def evaluate_run(

@@ -21,7 +21,7 @@ from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Predict, Predictions, make_predict, predict_recordings
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
-from xecgnet_jax.model import BIN, Collapsed, XECGNet, collapse
+from xecgnet_jax.model import Collapsed, XECGNet, collapse
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
 from xecgnet_jax.training.state import build_model
 
@@ -150,7 +150,7 @@ def load_run(path: Path) -> Run:
         step = int(path.name) if named else checkpoints.best()
         description = checkpoints.description(step)
         model = build_model(description.config.model, len(description.classes))
-        like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, BIN, len(LEADS))))
+        like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, len(LEADS))))
         return Run(
             workdir=workdir,
             step=step,

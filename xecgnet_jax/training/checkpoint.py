@@ -15,6 +15,7 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
+from xecgnet_jax.config import OLD_NAMES
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.training.description import Description, from_json
 from xecgnet_jax.training.state import TrainState
@@ -70,7 +71,7 @@ class Checkpoints:
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                model=ocp.args.StandardSave(state.best),
+                model=ocp.args.StandardSave(state.eval_variables),
                 train=ocp.args.StandardSave(_train_item(state)),
                 description=ocp.args.JsonSave(description),
             ),
@@ -78,49 +79,58 @@ class Checkpoints:
         )
 
     def latest(self) -> int | None:
+        """Returns the step of the latest checkpoint, or None where there is none."""
         return self._manager.latest_step()
 
     def best(self) -> int:
-        """Step of the best checkpoint. Raises CheckpointError where no epoch was finished yet."""
+        """Returns the step of the best checkpoint. Raises CheckpointError where no epoch was finished yet."""
         step = self._manager.best_step()
         if step is None or self._manager.metrics(step) is None:
             raise CheckpointError(f"{self._workdir}: no finished epoch to evaluate yet; let the run go on")
         return step
 
     def description(self, step: int) -> Description:
+        """Returns what the checkpoint of a step says of itself."""
         args = ocp.args.Composite(description=ocp.args.JsonRestore())
         return from_json(self._restore(step, args)["description"], self._folder / str(step))
 
     def model(self, step: int, like: dict[str, Any]) -> dict[str, Any]:
-        """The variables of a step; `like` has their shapes."""
+        """Returns the variables of a step; `like` has their shapes."""
         args = ocp.args.Composite(model=ocp.args.StandardRestore(_abstract(like)))
         return self._restore(step, args)["model"]
 
     def state(self, step: int, like: TrainState) -> TrainState:
-        """The whole training state of a step; `like` has its shapes."""
+        """Returns the whole training state of a step; `like` has its shapes."""
+        name = self._optimizer_name(step)
         args = ocp.args.Composite(
-            model=ocp.args.StandardRestore(_abstract(like.best)),
-            train=ocp.args.StandardRestore(_abstract(_train_item(like))),
+            model=ocp.args.StandardRestore(_abstract(like.eval_variables)),
+            train=ocp.args.StandardRestore(_abstract(_train_item(like, name))),
         )
         items = self._restore(step, args)
         train, model = items["train"], items["model"]
-        averaged = like.ema is not None
-        return TrainState(
-            step=train["step"],
-            variables=train["variables"] if averaged else model,
-            optimizer=train["optimizer"],
-            ema=model if averaged else None,
-        )
+        if like.ema is None:
+            return TrainState(train["step"], model, train[name], None)
+        return TrainState(train["step"], train["variables"], train[name], model)
 
     def everything(self, step: int) -> dict[str, Any]:
-        """All arrays of a step as they lie on disk, for comparing runs."""
+        """Returns all arrays of a step as they lie on disk, for comparing runs."""
         args = ocp.args.Composite(model=ocp.args.StandardRestore(), train=ocp.args.StandardRestore())
         return dict(self._restore(step, args))
 
-    def close(self) -> None:
+    def wait(self) -> None:
         """Waits for saves under way."""
         self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits for saves under way."""
+        self.wait()
         self._manager.close()
+
+    def _optimizer_name(self, step: int) -> str:
+        """Returns the name of the optimizer's state in a checkpoint, which may be of an older version."""
+        found = self._restore(step, ocp.args.Composite(description=ocp.args.JsonRestore()))["description"]
+        is_old = any(name in found["config"] for name in OLD_NAMES)
+        return next(old for old, new in OLD_NAMES.items() if new == "optimizer") if is_old else "optimizer"
 
     def _restore(self, step: int, args: Any) -> Any:
         try:
@@ -138,13 +148,18 @@ class Checkpoints:
             ) from error
 
 
-def _train_item(state: TrainState) -> dict[str, Any]:
-    """What `model` does not already hold: without an average, `model` is the trained variables themselves."""
-    item = {"step": state.step, "optimizer": state.optimizer}
+def _train_item(state: TrainState, optimizer: str = "optimizer") -> dict[str, Any]:
+    """Returns what `model` does not already hold: without an average, `model` is the trained variables themselves.
+
+    Args:
+      state: arrays or shapes.
+      optimizer: name of the optimizer's state.
+    """
+    item = {"step": state.step, optimizer: state.optimizer}
     return item if state.ema is None else item | {"variables": state.variables}
 
 
 def _abstract(tree: Any) -> Any:
-    """Shapes, types and (single-device) shardings of a tree of arrays or of shapes."""
+    """Returns shapes, types and (single-device) shardings of a tree of arrays or of shapes."""
     sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)

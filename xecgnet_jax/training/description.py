@@ -3,38 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xecgnet_jax.config import Config, from_dict, to_dict
-from xecgnet_jax.data.batches import Normalization
+from xecgnet_jax.config import Config, from_dict, rename_old, to_dict
 from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds
+from xecgnet_jax.training.progress import Progress
 
 UNITS = "mV"
-
-
-@dataclass(frozen=True)
-class Progress:
-    """Where a run stands; kept in each checkpoint.
-
-    Attributes:
-      losses: sums over the steps of the running epoch, by name.
-      best: highest validation micro F1 so far, −1 before the first epoch.
-      best_epoch: the epoch (from 1) that reached it.
-      finished: no epoch is left, or `patience` of them passed without a better one.
-      best_record: the line of metrics.jsonl of that epoch.
-    """
-
-    losses: dict[str, float] = field(default_factory=dict)
-    best: float = -1.0
-    best_epoch: int = 0
-    finished: bool = False
-    best_record: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +28,7 @@ class Description:
       classes: names, in the order of the logits.
       normalization: per lead.
       data: what the run is trained on, see `Dataset.description`.
-      versions: of the libraries that wrote it.
+      versions: of the libraries that wrote it, and the devices it was trained on.
       progress: of the run.
       thresholds: of the classes, chosen on the validation part; by name, 0.5 not among them. None in the middle of an
         epoch.
@@ -61,6 +43,7 @@ class Description:
     thresholds: dict[str, Thresholds] | None
 
     def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values."""
         return {
             "config": to_dict(self.config),
             "classes": list(self.classes),
@@ -82,11 +65,12 @@ class Description:
 
 
 def from_json(value: Any, where: Path) -> Description:
-    """The inverse of `Description.to_json`.
+    """Returns the description that `Description.to_json` gave, also for the names of older versions.
 
     Raises:
       CheckpointError: naming `where`; the description is damaged, or of signals that this package does not make.
     """
+    value = rename_old(value)
     try:
         moments = [np.asarray(value["normalization"][name], np.float32) for name in ("mean", "std")]
         if any(moment.shape != (len(LEADS),) for moment in moments):
@@ -111,7 +95,7 @@ def from_json(value: Any, where: Path) -> Description:
 
 
 def _thresholds(value: Any, classes: int) -> dict[str, Thresholds] | None:
-    """By name; None where there are none."""
+    """Returns thresholds by name, or None where there are none."""
     if value is None:
         return None
     chosen: dict[str, Thresholds] = {name: Thresholds(name, np.asarray(value[name], np.float64)) for name in NAMES[1:]}

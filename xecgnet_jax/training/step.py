@@ -1,9 +1,9 @@
-"""The jitted train step: (state, batch) → (state, metrics)."""
+"""The training step, (state, batch) → (state, metrics), and the sums of an epoch's metrics."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,31 +12,20 @@ import optax
 
 from xecgnet_jax.config import Config, ObjectiveConfig
 from xecgnet_jax.data.batches import Batch
+from xecgnet_jax.errors import DivergedError
 from xecgnet_jax.training.augmentation import augment
 from xecgnet_jax.training.objective import objective
-from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.state import TrainState, Variables
 
+#: Scalars by name.
 Metrics = dict[str, jax.Array]
-#: Names of what a step tells.
+#: Names of the metrics of a step.
 METRICS = ("loss", "attention_loss", "perception_loss", "alignment", "gradient_norm")
-
-
-def pos_weight(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray | None:
-    """[C] weights of positives from the training part's labels [R, C], or None where all weigh alike."""
-    if not config.pos_weight_power:
-        return None
-    positives = labels.sum(axis=0)
-    ratio = (len(labels) - positives) / np.maximum(positives, 1)
-    return np.clip(ratio**config.pos_weight_power, 1 / config.pos_weight_limit, config.pos_weight_limit).astype(
-        np.float32
-    )
-
-
-def loss_settings(config: ObjectiveConfig) -> dict[str, Any]:
-    """The keyword arguments of `objective` that a config decides, γ included."""
-    switches = ("gamma", "reference", "norm", "term", "reference_gradient")
-    losses = ("loss", "asl_gamma_negative", "asl_gamma_positive", "asl_clip")
-    return {name: getattr(config, name) for name in switches + losses}
+#: The settings of `ObjectiveConfig` that are keyword arguments of `objective`.
+_OBJECTIVE = (
+    *("gamma", "reference", "norm", "term", "reference_gradient"),
+    *("loss", "asl_gamma_negative", "asl_gamma_positive", "asl_clip"),
+)
 
 
 def train_step(
@@ -50,36 +39,31 @@ def train_step(
     pos_weight: jax.Array | None = None,
     gamma: jax.Array | float | None = None,
 ) -> tuple[TrainState, Metrics]:
-    """One step of gradient descent; pure, to be jitted, vmapped and scanned.
+    """Makes one step of gradient descent; pure, to be jitted, vmapped and scanned.
 
     Args:
       state: before the step.
       batch: of this step.
       seed: of the run's augmentation; may be traced.
-      apply: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
-      optimizer: as in the state.
+      apply: as a Linen module's: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
+      optimizer: the one whose state `state` holds.
       config: of the run.
-      pos_weight: [C], see `pos_weight`.
+      pos_weight: [C], see `class_weights`.
       gamma: instead of the config's; may be traced.
 
     Returns:
-      (state, {"loss", "attention_loss", "perception_loss", "alignment", "gradient_norm"}), means over the batch.
+      (the state after the step, its `METRICS`: means over the batch, and the norm of the gradient).
     """
     if config.data.augment:
         key = jax.random.fold_in(jax.random.key(seed), 3)
         batch = augment(batch, jax.random.fold_in(key, state.step), config.data.augment)
-    settings = loss_settings(config.objective)
+    settings = {name: getattr(config.objective, name) for name in _OBJECTIVE}
     if gamma is not None:
         settings["gamma"] = gamma
 
-    def loss(params: Any) -> tuple[jax.Array, tuple[Any, Metrics]]:
-        outputs, updated = apply(
-            state.variables | {"params": params},
-            batch.signal,
-            train=True,
-            bins=batch.bins,
-            mutable=["batch_stats"],
-        )
+    def loss(params: Variables) -> tuple[jax.Array, tuple[Variables, Metrics]]:
+        variables = state.variables | {"params": params}
+        outputs, updated = apply(variables, batch.signal, train=True, bins=batch.bins, mutable=["batch_stats"])
         total, terms = objective(outputs, batch.labels, weights=batch.weights, pos_weight=pos_weight, **settings)
         return total, (updated["batch_stats"], terms)
 
@@ -88,8 +72,63 @@ def train_step(
     variables = {"params": optax.apply_updates(state.variables["params"], updates), "batch_stats": statistics}
     ema = state.ema
     if ema is not None:
-        # A young ema forgets its random beginning faster: decay (1 + t) / (10 + t) until that is the slower.
+        # A young average forgets its random beginning faster: decay (1 + t) / (10 + t) until that is the slower.
         decay = jnp.minimum(config.optimizer.ema_decay, (1.0 + state.step) / (10.0 + state.step))
         ema = jax.tree.map(lambda old, new: decay * old + (1 - decay) * new, ema, variables)
     metrics = {"loss": total, **terms, "gradient_norm": optax.tree.norm(gradient)}
     return TrainState(state.step + 1, variables, optimizer_state, ema), metrics
+
+
+def class_weights(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray | None:
+    """Returns the [C] weights of positives from the training part's labels [R, C], or None where all weigh alike."""
+    if not config.pos_weight_power:
+        return None
+    positives = labels.sum(axis=0)
+    ratio = (len(labels) - positives) / np.maximum(positives, 1)
+    limit = config.pos_weight_limit
+    return np.clip(ratio**config.pos_weight_power, 1 / limit, limit).astype(np.float32)
+
+
+class RunningMetrics(NamedTuple):
+    """The metrics of a running epoch, summed on the device.
+
+    Attributes:
+      sums: over the steps of the epoch, float32 scalars by name.
+      latest: the metrics of the latest step, or of the first that was not finite.
+      diverged: int32, the first step with a metric that is not finite; −1: none.
+    """
+
+    sums: Metrics
+    latest: Metrics
+    diverged: jax.Array
+
+
+def zero_metrics(sums: Mapping[str, float]) -> RunningMetrics:
+    """Returns the metrics of an epoch that begins, or goes on with the sums that a checkpoint kept; NumPy scalars."""
+    start: Any = (
+        {name: np.float32(sums.get(name, 0.0)) for name in METRICS},
+        {name: np.float32(np.nan) for name in METRICS},
+        np.int32(-1),
+    )
+    return RunningMetrics(*start)
+
+
+def accumulate(running: RunningMetrics, step: jax.Array, metrics: Metrics) -> RunningMetrics:
+    """Adds the metrics of step number `step`."""
+    well = running.diverged < 0
+    finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in metrics.values()]))
+    return RunningMetrics(
+        {name: running.sums[name] + value for name, value in metrics.items()},
+        {name: jnp.where(well, value, running.latest[name]) for name, value in metrics.items()},
+        jnp.where(well & ~finite, step, running.diverged),
+    )
+
+
+def check_finite(running: RunningMetrics) -> None:
+    """Raises DivergedError where a step was not finite, naming it."""
+    if running.diverged >= 0:
+        values = ", ".join(f"{name} {float(value):g}" for name, value in running.latest.items())
+        raise DivergedError(
+            f"the loss of step {int(running.diverged)} is not finite ({values}); lower --learning-rate or set "
+            "--clip-norm, in another --workdir"
+        )

@@ -1,21 +1,41 @@
-"""Seeds × values of γ as one program: each member a run of its own, with its own working directory."""
+"""Seeds × values of γ: each member a run of its own, with its own working directory.
+
+On CPUs the members are trained one after another by `fit`, and share what is compiled: XLA's CPU compiler leaves
+convolutions with a kernel for each member as they are written, and those of a kernel's gradient are then 20 times
+slower. On accelerators the members on a device are one vmapped program, and several devices have a share each.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
-from xecgnet_jax.errors import ConfigError, DivergedError
-from xecgnet_jax.training.loop import DataOn, train
-from xecgnet_jax.training.workdir import check_config
+from xecgnet_jax.data.windows import Plan, epoch_plan
+from xecgnet_jax.errors import ConfigError, DivergedError, StoppedError
+from xecgnet_jax.training import loop
+from xecgnet_jax.training.engine import Engine, Inputs, choose_devices
+from xecgnet_jax.training.feed import DataOn, fits, lay_out
+from xecgnet_jax.training.progress import ProgressBar, Record
+from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
+from xecgnet_jax.training.stopping import stop_requests
+from xecgnet_jax.training.workdir import RunDirectory, check_config
 
 
-def members_of(config: Config, seeds: Sequence[int], gammas: Sequence[float], folder: Path) -> dict[Path, Config]:
-    """Working directory → config, for each seed with each γ: FOLDER/seed0-gamma0.01.
+def make_members(config: Config, seeds: Sequence[int], gammas: Sequence[float], folder: Path) -> dict[Path, Config]:
+    """Returns working directory → config, for each seed with each γ: FOLDER/seed0-gamma0.01.
 
     Raises:
       ConfigError: a seed or γ is impossible, missing or given twice.
@@ -47,35 +67,226 @@ def sweep(
     progress: bool = True,
     save_every: int = 0,
     data_on: DataOn = "auto",
-) -> dict[Path, dict[str, Any]]:
-    """Trains members, or goes on with them: working directory → its best epoch's line of metrics.jsonl.
+    devices: int = 0,
+    together: bool | None = None,
+) -> dict[Path, Record]:
+    """Trains members, or goes on with them, and returns working directory → its best epoch's line of metrics.jsonl.
+
+    Each member ends as it would alone: to the same bits where they are trained one after another, else but for
+    rounding. One whose loss is not finite leaves; the others go on.
 
     Args:
-      members: see `members_of`.
+      members: configs that differ in seed and γ only, see `make_members`.
       at_once: members in a program at most; 0: all. Fewer need less memory.
-      progress, save_every, data_on: see `fit`, which also tells what is raised.
+      progress, save_every, data_on, devices: see `fit`, which also tells what is raised.
+      together: several members in a program; None: as suits the devices. It needs the recordings on the device.
 
     Raises:
       DivergedError: of all members whose loss was not finite, after the others were trained to their end.
     """
-    workdirs = list(members)
-    size = at_once or len(workdirs)
-    best: dict[Path, dict[str, Any]] = {}
+    chosen, first = choose_devices(devices), next(iter(members.values()))
+    engine = Engine(first, dataset, chosen)
+    resident = data_on == "device" or (data_on == "auto" and fits(dataset, engine.samples, chosen[0]))
+    best: dict[Path, Record] = {}
     diverged: list[str] = []
-    for first in range(0, len(workdirs), size):
-        some = workdirs[first : first + size]
-        try:
-            records = train(
-                {workdir: members[workdir] for workdir in some},
-                dataset,
-                progress=progress,
-                save_every=save_every,
-                data_on=data_on,
-            )
-        except DivergedError as error:
-            diverged.append(str(error))
-        else:
-            best |= dict(zip(some, records, strict=True))
+    if chosen[0].platform != "cpu" and resident if together is None else together:
+        alone = Engine(first, dataset, chosen[:1])
+        size = at_once or len(members)
+        for start in range(0, len(members), size):
+            some = dict(list(members.items())[start : start + size])
+            best |= _train_together(some, dataset, alone, chosen, diverged, progress=progress, save_every=save_every)
+    else:
+        for workdir, config in members.items():
+            try:
+                best[workdir] = loop.fit(
+                    config,
+                    dataset,
+                    workdir,
+                    progress=progress,
+                    save_every=save_every,
+                    data_on=data_on,
+                    engine=engine,
+                )
+            except DivergedError as error:
+                diverged.append(f"{workdir}: {error}")
     if diverged:
         raise DivergedError("\n".join(diverged))
     return best
+
+
+class _Member:
+    """One run of a group: its directory, where it is, and its state while no group holds it."""
+
+    def __init__(self, directory: RunDirectory, config: Config, engine: Engine) -> None:
+        self.directory, self.config = directory, config
+        self.state, self.step, self.run = directory.restore(engine)
+
+
+class _Group:
+    """The states of members [M] that advance in one program; the last member stands in where the devices want more.
+
+    A vmapped convolution whose member axis is sharded by `jit` and `NamedSharding` is computed wrong by XLA (jax 0.10.2
+    and 0.12.0): devices have their share by `shard_map`.
+    """
+
+    def __init__(self, members: Sequence[_Member], engine: Engine, program: Callable[..., Any], mesh: Any) -> None:
+        self.members = list(members)
+        slots = [*members, *[members[-1]] * (-len(members) % mesh.size)]
+        self._engine, self._program = engine, program
+        self._place = NamedSharding(mesh, PartitionSpec("member"))
+        self._seeds = self._put(np.array([one.config.seed for one in slots], np.uint32))
+        self._gammas = self._put(np.array([one.config.objective.gamma for one in slots], np.float32))
+        self._slots, self._plans = slots, (-1, None)
+        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one.state for one in slots])
+        self.states: TrainState = self._put(stacked)
+        self._metrics: RunningMetrics
+        self.set_metrics({one: zero_metrics(one.run.sums) for one in members})
+        for one in members:
+            one.state = None
+
+    def step(self, active: Sequence[_Member]) -> None:
+        """Makes a step of the active members, which are all at the same one."""
+        epoch = active[0].step // self._engine.per_epoch
+        if self._plans[0] != epoch:
+            self._plans = epoch, self._put(_plan_epochs(self._engine, self._seeds, epoch))
+        moving = np.array([one in active for one in self._slots])
+        given = (self._plans[1], self._seeds, self._gammas, self._put(moving))
+        self.states, self._metrics = self._program(self.states, self._metrics, *given)
+        for one in active:
+            one.step += 1
+
+    def metrics(self) -> dict[_Member, RunningMetrics]:
+        """Returns the metrics of each member, as NumPy scalars."""
+        found = jax.device_get(self._metrics)
+        return {one: jax.tree.map(lambda leaf, i=i: leaf[i], found) for i, one in enumerate(self.members)}
+
+    def set_metrics(self, metrics: dict[_Member, RunningMetrics]) -> None:
+        """Gives each member these metrics."""
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[metrics[one] for one in self._slots])
+        self._metrics = self._put(stacked)
+
+    def wait(self) -> None:
+        """Waits for the steps under way."""
+        jax.block_until_ready(self._metrics)
+
+    def state(self, member: _Member) -> TrainState:
+        """Returns the state of a member in buffers of its own, on the first device."""
+        state: TrainState = jax.device_put(_take(self.states, self.members.index(member)), self._engine.devices[0])
+        return state
+
+    def _put(self, tree: Any) -> Any:
+        return jax.device_put(tree, self._place)
+
+
+@jax.jit
+def _take(states: TrainState, member: jax.Array | int) -> TrainState:
+    taken: TrainState = jax.tree.map(lambda leaf: leaf[member], states)
+    return taken
+
+
+def _plan_epochs(engine: Engine, seeds: jax.Array, epoch: int) -> Plan:
+    """Returns the plans of an epoch for several seeds [M]: arrays [M, P, B, …]."""
+    one = partial(epoch_plan, batch_size=engine.config.batch_size, spec=engine.spec, samples=engine.samples)
+    plans: Plan = jax.vmap(one, in_axes=(0, None, None))(seeds, np.uint32(epoch), jax.device_get(engine.table.lengths))
+    return plans
+
+
+def make_member_program(engine: Engine, dataset: Dataset, mesh: Any) -> Callable[..., Any]:
+    """Returns the compiled step of members, vmapped on each device.
+
+    (states, metrics, plans, seeds, gammas, moving) → (states, metrics), all with leading axes M; those that are not
+    moving are left as they are. The states are given away.
+    """
+
+    def each(state: TrainState, metrics: RunningMetrics, *rest: Any) -> Any:
+        plans, seed, gamma, moving, table, source = rest
+        after = engine.member_step(state, metrics, Inputs(plans, table, source), seed, gamma)
+        return jax.tree.map(partial(jnp.where, moving), after, (state, metrics))
+
+    share, whole = PartitionSpec("member"), PartitionSpec()
+    program = jax.shard_map(
+        jax.vmap(each, in_axes=(0,) * 6 + (None,) * 2),
+        mesh=mesh,
+        in_specs=(share,) * 6 + (whole,) * 2,
+        out_specs=share,
+        check_vma=False,
+    )
+    data = (jax.device_get(engine.table), lay_out(dataset, engine.samples))
+    table, source = jax.device_put(data, NamedSharding(mesh, whole))
+    compiled = jax.jit(program, donate_argnums=0)
+    return lambda *arguments: compiled(*arguments, table, source)
+
+
+def _train_together(
+    members: dict[Path, Config],
+    dataset: Dataset,
+    engine: Engine,
+    devices: Sequence[jax.Device],
+    diverged: list[str],
+    *,
+    progress: bool,
+    save_every: int,
+) -> dict[Path, Record]:
+    """Trains members as one program; those behind go first, until all are at one step."""
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        runs = [
+            _Member(enter(RunDirectory(path, config, dataset, engine.devices)), config, engine)
+            for path, config in members.items()
+        ]
+        stop = enter(stop_requests())
+        running = [one for one in runs if one.state is not None]
+        if running:
+            mesh = jax.make_mesh(
+                (min(len(devices), len(running)),), ("member",), (AxisType.Auto,), devices=devices[: len(running)]
+            )
+            program = make_member_program(engine, dataset, mesh)
+            first = min(one.step for one in running)
+            name = f"{len(running)} runs"
+            bar = enter(closing(ProgressBar(name, first, engine.per_epoch, engine.total, None, progress)))
+        while running:
+            group = _Group(running, engine, program, mesh)
+            epoch_began = looked = time.monotonic()
+            # A smaller program must be compiled first: it pays when half of the members are done.
+            while 2 * len(running) > len(group.members):
+                step = min(one.step for one in running)
+                active = [one for one in running if one.step == step]
+                group.step(active)
+                step += 1
+                ended = step % engine.per_epoch == 0
+                saves = not ended and (stop.requested or (save_every > 0 and step % save_every == 0))
+                if not (ended or saves or time.monotonic() - looked >= loop.LOOK_UP_SECONDS):
+                    if step % loop.LAG == 0:
+                        group.wait()
+                    continue
+                found, looked = group.metrics(), time.monotonic()
+                for one in list(active):
+                    try:
+                        check_finite(found[one])
+                    except DivergedError as error:
+                        diverged.append(f"{one.directory.path}: {error}")
+                        active.remove(one)
+                        running.remove(one)
+                if active:
+                    bar.show_step(step, float(np.mean([found[one].latest["loss"] for one in active])))
+                for one in active:
+                    if saves:
+                        one.directory.save(group.state(one), one.run.within_epoch(found[one].sums))
+                    if ended:
+                        clocks = {"seconds": looked - epoch_began, "waited_seconds": 0.0}
+                        kept, metrics = group.state(one), found[one]
+                        one.run, record = loop.end_epoch(
+                            engine, dataset, one.directory, one.config, one.run, kept, metrics, clocks
+                        )
+                        bar.show_epoch(record, one.directory.name)
+                        found[one] = zero_metrics({})
+                if ended:
+                    running = [one for one in running if not one.run.finished]
+                    group.set_metrics(found)
+                    epoch_began = time.monotonic()
+                if stop.requested and running and (saves or ended):
+                    raise StoppedError(loop.STOPPED.format(step, engine.total))
+            found = group.metrics()
+            for one in running:
+                one.state, one.run = group.state(one), one.run.within_epoch(found[one].sums)
+        return {one.directory.path: one.run.best_record for one in runs if one.run.finished}

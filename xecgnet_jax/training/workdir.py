@@ -1,44 +1,175 @@
-"""The working directory: one folder, one run, one process at a time."""
+"""The working directory of a run: one folder, one run, one process at a time."""
 
 from __future__ import annotations
 
-import fcntl
+import importlib.metadata
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
+import platform
+import sys
 from pathlib import Path
 from typing import Any
+
+import jax
+from filelock import FileLock, Timeout
 
 from xecgnet_jax.config import Config, differences, from_dict, to_dict
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.splits import write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
-from xecgnet_jax.files import write_json
+from xecgnet_jax.evaluation.thresholds import Thresholds
+from xecgnet_jax.files import write_json, write_text
+from xecgnet_jax.training.checkpoint import Checkpoints
+from xecgnet_jax.training.description import Description
+from xecgnet_jax.training.engine import Engine
+from xecgnet_jax.training.progress import Progress, Record
+from xecgnet_jax.training.state import TrainState
 
 CONFIG = "config.json"
 DATA = "data.json"
 SPLIT = "split.csv"
+METRICS = "metrics.jsonl"
+_PACKAGES = ("xecgnet-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "wfdb")
 
 
-@contextmanager
-def claimed(workdir: Path, config: Config, dataset: Dataset) -> Iterator[None]:
-    """Holds a working directory for a run: writes what it is of, or checks that it is of the same.
+class RunDirectory:
+    """A working directory held for a run, while entered: checkpoints, metrics.jsonl, TensorBoard.
 
-    Raises:
+    Entering it writes what the run is of (config.json, data.json, split.csv, environment.json).
+
+    Raises on entering:
       CheckpointError: it holds a run of another config or other data, or another process trains in it.
+
+    Attributes:
+      path: the folder.
+      latest_f1: validation micro F1 of the last finished epoch, or None.
     """
-    check_config(workdir, config)
-    workdir.mkdir(parents=True, exist_ok=True)
-    with (workdir / ".lock").open("a") as lock:
+
+    def __init__(self, path: Path, config: Config, dataset: Dataset, devices: list[jax.Device]) -> None:
+        self.path, self._config, self._dataset = Path(path), config, dataset
+        self._versions = versions() | {"devices": f"{len(devices)} × {devices[0].device_kind}"}
+        self.latest_f1: float | None = None
+
+    @property
+    def name(self) -> str:
+        """The folder's own name."""
+        return self.path.resolve().name
+
+    def __enter__(self) -> RunDirectory:
+        check_config(self.path, self._config)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(self.path / ".lock", timeout=0)  # let go by the system, however the process ends
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # let go by the system, however the process ends
-        except BlockingIOError:
-            raise CheckpointError(f"{workdir}: another process is training here; wait for it or stop it") from None
-        check_data(workdir, dataset.description())
-        write_json(workdir / CONFIG, to_dict(config))
-        write_json(workdir / DATA, dataset.description())
-        write_split(workdir / SPLIT, dataset.split)
-        yield
+            self._lock.acquire()
+        except Timeout:
+            raise CheckpointError(f"{self.path}: another process is training here; wait for it or stop it") from None
+        try:
+            description = self._dataset.description()
+            check_data(self.path, description)
+            write_json(self.path / CONFIG, to_dict(self._config))
+            write_json(self.path / DATA, description)
+            write_split(self.path / SPLIT, self._dataset.split)
+            write_json(self.path / "environment.json", _environment(self._versions))
+            self._checkpoints = Checkpoints(self.path)
+        except BaseException:
+            self._lock.release()
+            raise
+        self._events: Any = None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Waits for saves under way, and lets the folder go."""
+        if self._events is not None:
+            self._events.close()
+        self._checkpoints.close()
+        self._lock.release()
+
+    def restore(self, engine: Engine) -> tuple[TrainState | None, int, Progress]:
+        """Returns the run's state, step and progress at its last checkpoint, or at its beginning.
+
+        The state of a finished run is None. What a killed run had written past its last checkpoint is taken back.
+        """
+        step, progress, state = self._checkpoints.latest(), Progress(), None
+        if step is not None:
+            description = self._checkpoints.description(step)
+            progress = description.progress
+            if changed := [name for name, value in self._versions.items() if description.versions.get(name) != value]:
+                print(
+                    f"other versions than the run was begun with: {', '.join(changed)}; bits may differ",
+                    file=sys.stderr,
+                )
+        if not progress.finished:
+            state = engine.init(self._config.seed) if step is None else self._restore_state(step, engine)
+        records = [record for record in read_metrics(self.path) if record["step"] <= (step or 0)]
+        write_text(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in records))
+        self.latest_f1 = records[-1]["validation_micro_f1"] if records else None
+        if not progress.finished:
+            from tensorboardX import SummaryWriter  # slow to import, and evaluation does without it
+
+            self._events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step or 0)
+        return state, step or 0, progress
+
+    def save(self, state: TrainState, progress: Progress) -> None:
+        """Saves a checkpoint in the middle of an epoch; its progress holds the sums of the metrics so far."""
+        self._checkpoints.save(state, self._describe(progress, None), None)
+
+    def commit(self, state: TrainState, progress: Progress, record: Record, thresholds: dict[str, Thresholds]) -> None:
+        """Ends an epoch: a line of metrics.jsonl, TensorBoard events, a checkpoint.
+
+        Args:
+          state: after the epoch, in buffers that no step is given.
+          progress: after the epoch.
+          record: the line.
+          thresholds: chosen on the validation part.
+        """
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, allow_nan=False) + "\n")
+        for name, value in record.items():
+            if isinstance(value, float):
+                self._events.add_scalar(name, value, record["step"])
+        self._events.flush()
+        self.latest_f1 = record["validation_micro_f1"]
+        self._checkpoints.save(state, self._describe(progress, thresholds), record["validation_micro_f1"])
+
+    def wait(self) -> None:
+        """Waits until the checkpoints lie on the disk."""
+        self._checkpoints.wait()
+
+    def _restore_state(self, step: int, engine: Engine) -> TrainState:
+        return engine.place(self._checkpoints.state(step, engine.state_shapes))
+
+    def _describe(self, progress: Progress, thresholds: dict[str, Thresholds] | None) -> dict[str, Any]:
+        dataset = self._dataset
+        return Description(
+            config=self._config,
+            classes=dataset.pack.classes,
+            normalization=dataset.normalization,
+            data=dataset.description(),
+            versions=self._versions,
+            progress=progress,
+            thresholds=thresholds,
+        ).to_json()
+
+
+def versions() -> dict[str, str]:
+    """Returns the installed versions of what decides a run's numbers."""
+    found = {"python": platform.python_version()}
+    for package in _PACKAGES:
+        try:
+            found[package] = importlib.metadata.version(package)
+        except importlib.metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def _environment(found: dict[str, str]) -> dict[str, Any]:
+    """Returns versions, platform and devices of this start of the run."""
+    devices = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
+    return {
+        "versions": found,
+        "platform": platform.platform(),
+        "machine": platform.machine(),
+        "devices": devices,
+    }
 
 
 def check_config(workdir: Path, config: Config) -> None:
@@ -65,7 +196,7 @@ def check_data(workdir: Path, description: dict[str, Any]) -> None:
 
 
 def read_config(workdir: Path) -> Config:
-    """The config of a working directory."""
+    """Returns the config of a working directory."""
     path = workdir / CONFIG
     if not path.exists():
         raise CheckpointError(f"{workdir}: no {CONFIG} there; give the working directory of a training run")
@@ -73,6 +204,26 @@ def read_config(workdir: Path) -> Config:
         return from_dict(_read_json(path))
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}; restore the file or train anew elsewhere") from None
+
+
+def read_metrics(workdir: Path) -> list[Record]:
+    """Returns the finished epochs of metrics.jsonl; a last line that a kill cut short is left out.
+
+    Raises:
+      CheckpointError: another line is not one of ours.
+    """
+    path = workdir / METRICS
+    if not path.exists():
+        return []
+    text = path.read_bytes()
+    lines = text[: text.rfind(b"\n") + 1].splitlines()
+    try:
+        epochs = [json.loads(line) for line in lines]
+        if any(not isinstance(epoch["step"], int) for epoch in epochs):
+            raise ValueError("a line without its step")
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path} is damaged ({error}); restore it, or remove it to lose the curves") from None
+    return epochs
 
 
 def _read_json(path: Path) -> dict[str, Any]:

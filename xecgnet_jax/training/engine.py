@@ -1,0 +1,170 @@
+"""The compiled step, on one device or on a mesh of several: `Engine`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from xecgnet_jax.config import Config
+from xecgnet_jax.data.batches import RecordingTable, ResidentSamples, cut_counts, recording_table, to_batch
+from xecgnet_jax.data.dataset import Dataset
+from xecgnet_jax.data.windows import Plan, steps_per_epoch, training_samples, window_spec
+from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.evaluation.inference import make_predict
+from xecgnet_jax.model import apply_collapsed, apply_merged
+from xecgnet_jax.training.state import TrainState, build_model, build_optimizer, init_state, learning_rate
+from xecgnet_jax.training.step import RunningMetrics, accumulate, class_weights, train_step
+
+Tree = TypeVar("Tree")
+
+
+class Inputs(NamedTuple):
+    """What a step reads besides its state.
+
+    Attributes:
+      plans: of the epoch, arrays [P, B, …].
+      table: of the training recordings.
+      source: the recordings' samples on the device, or the step's counts [B, T, 12] int16.
+    """
+
+    plans: Plan
+    table: RecordingTable
+    source: ResidentSamples | jax.Array
+
+
+class Engine:
+    """All that is compiled for a config and its data.
+
+    Seed and γ are arguments: one engine serves all members of a sweep.
+
+    A batch is shared among the devices of the mesh; state, table and recordings are on each of them.
+
+    Attributes:
+      config: of the runs; its seed and γ are not looked at.
+      model: the network.
+      devices: of the mesh.
+      table: of the training recordings, on the devices.
+      spec: how recordings are cut.
+      samples: T of the training windows.
+      per_epoch: steps of an epoch.
+      total: steps of a whole run.
+      predict: the inference step of `evaluation.inference`, for the variables that `collapse` makes.
+    """
+
+    def __init__(self, config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> None:
+        self.config, self.devices = config, list(devices)
+        mesh = jax.make_mesh((len(self.devices),), ("data",), (AxisType.Auto,), devices=self.devices)
+        self._whole, self._shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
+        table = recording_table(dataset)
+        self.table = self.place(table)
+        self.per_epoch = steps_per_epoch(len(dataset.train), config.batch_size)
+        self.total = self.per_epoch * config.epochs
+        self.spec = window_spec(config)
+        self.samples, masked = training_samples(self.spec, np.asarray(table.lengths))
+        self.model = build_model(config.model, len(dataset.pack.classes))
+        optimizer = build_optimizer(config.optimizer, config.epochs, self.per_epoch)
+        weights = class_weights(config.objective, dataset.pack.labels[dataset.train])
+        step = partial(
+            train_step,
+            apply=partial(apply_merged, self.model),
+            optimizer=optimizer,
+            config=config,
+            pos_weight=None if weights is None else jnp.asarray(weights),
+        )
+        self.member_step = partial(step_of_plan, step, self.per_epoch, self.samples, masked)
+        self._init = jax.jit(partial(init_state, self.model, optimizer, config.optimizer), out_shardings=self._whole)
+        self._rate = jax.jit(learning_rate(config.optimizer, config.epochs, self.per_epoch))
+        self.step: Callable[..., tuple[TrainState, RunningMetrics]] = jax.jit(
+            partial(self.member_step, share=self.share), donate_argnums=0, out_shardings=self._whole
+        )
+        self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
+        infer = partial(apply_collapsed, self.model)
+        self.predict = make_predict(lambda variables, signal, **rest: infer(variables, self.share(signal), **rest))
+
+    def init(self, seed: int) -> TrainState:
+        """Returns the state before step 0."""
+        state: TrainState = self._init(np.uint32(seed))
+        return state
+
+    @property
+    def state_shapes(self) -> TrainState:
+        """Shapes and types of a state, without its arrays."""
+        shapes: TrainState = jax.eval_shape(self._init, np.uint32(0))
+        return shapes
+
+    def learning_rate(self, step: int) -> float:
+        """Returns the learning rate of a step."""
+        return float(self._rate(np.int32(step)))
+
+    def place(self, tree: Tree) -> Tree:
+        """Returns the arrays of a tree on every device of the mesh."""
+        placed: Tree = jax.device_put(tree, self._whole)
+        return placed
+
+    def share(self, tree: Tree) -> Tree:
+        """Shares the leading axes of arrays among the devices, inside a compiled function: B need not divide."""
+        shared: Tree = jax.lax.with_sharding_constraint(tree, self._shared)
+        return shared
+
+    def place_counts(self, counts: np.ndarray) -> jax.Array:
+        """Returns the counts [B, T, 12] of a batch on the devices: shared where B divides, else on each."""
+        divides = len(counts) % len(self.devices) == 0
+        return jax.device_put(counts, self._shared if divides else self._whole)
+
+    def snapshot(self, state: TrainState) -> TrainState:
+        """Returns a state's arrays in buffers of their own on the first device: `step` gives the state's away."""
+        first: TrainState = self._copy(jax.tree.map(lambda leaf: leaf.addressable_data(0), state))
+        return first
+
+
+def step_of_plan(
+    step: Callable[..., Any],
+    per_epoch: int,
+    samples: int,
+    masked: bool,
+    state: TrainState,
+    running: RunningMetrics,
+    inputs: Inputs,
+    seed: jax.Array,
+    gamma: jax.Array,
+    *,
+    share: Callable[[Any], Any] = lambda tree: tree,
+) -> tuple[TrainState, RunningMetrics]:
+    """Makes the batch that the state's step number plans, and the step on it.
+
+    Args:
+      step: `train_step` with all but (state, batch, seed, gamma).
+      per_epoch: steps of an epoch.
+      samples: T.
+      masked: some window has bins that are not real.
+      state: before the step.
+      running: metrics before the step.
+      inputs: of the step.
+      seed: of the run.
+      gamma: of the run.
+      share: shares a batch among devices.
+    """
+    plan = Plan(*(value[state.step % per_epoch] for value in inputs.plans))
+    source = inputs.source
+    counts = cut_counts(source, plan, samples) if isinstance(source, ResidentSamples) else source
+    batch = share(to_batch(share(counts), plan, inputs.table, masked=masked))
+    after, metrics = step(state, batch, seed, gamma=gamma)
+    return after, accumulate(running, state.step, metrics)
+
+
+def choose_devices(number: int) -> list[jax.Device]:
+    """Returns the first `number` devices of this computer, or all where it is 0.
+
+    Raises:
+      ConfigError: there are fewer.
+    """
+    devices: list[jax.Device] = jax.local_devices()
+    if not 0 <= number <= len(devices):
+        raise ConfigError(f"devices is {number}; possible: 0 (all) to {len(devices)}, as many as this computer has")
+    return devices[:number] if number else devices

@@ -1,0 +1,197 @@
+"""What feeds the steps of a run: the training part on the device, or batches streamed from the memory map.
+
+The batches are the same. A feed knows nothing of states: it gives the inputs of steps.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Literal
+
+import jax
+import numpy as np
+
+from xecgnet_jax.data.batches import ResidentSamples, gather_counts
+from xecgnet_jax.data.dataset import Dataset
+from xecgnet_jax.data.windows import Plan, epoch_plan
+from xecgnet_jax.training.engine import Engine, Inputs
+
+#: Where the training part's samples are while training: `auto` asks whether they fit in the device's memory.
+DataOn = Literal["auto", "device", "host"]
+#: How much of a device's memory the recordings may fill; the rest is for the network.
+SHARE = 0.4
+#: Likewise of a computer's memory, where it is the device: other programs and the network share it.
+SHARE_OF_COMPUTER = 0.25
+#: Batches that lie ready at most.
+AHEAD = 3
+_CGROUP = Path("/sys/fs/cgroup/memory.max")
+
+
+class Feed:
+    """The inputs of a run's steps, from recordings that live on the devices.
+
+    Attributes:
+      waited: seconds that a step waited for its batch.
+    """
+
+    waited = 0.0
+
+    def __init__(self, engine: Engine, dataset: Dataset) -> None:
+        self._engine = engine
+        self._source = engine.place(lay_out(dataset, engine.samples))
+
+    def rest_of_epoch(self, seed: int, step: int) -> Iterator[Inputs]:
+        """Yields the inputs of the steps from `step` to the end of its epoch."""
+        engine = self._engine
+        plans = plan_epoch(engine, seed, step // engine.per_epoch)
+        for _ in range(step % engine.per_epoch, engine.per_epoch):
+            yield Inputs(plans, engine.table, self._source)
+
+    def close(self) -> None:
+        """Lets the recordings go."""
+        del self._source
+
+
+class StreamedFeed:
+    """The inputs of a run's steps, from batches that a thread gathers from the memory map.
+
+    Attributes:
+      waited: seconds that a step waited for its batch.
+    """
+
+    def __init__(self, engine: Engine, dataset: Dataset) -> None:
+        self.waited = 0.0
+        self._engine, self._samples = engine, dataset.pack.samples
+        self._begins = dataset.pack.offsets[dataset.train]
+        self._batches: Ahead | None = None
+
+    def rest_of_epoch(self, seed: int, step: int) -> Iterator[Inputs]:
+        """Yields the inputs of the steps from `step` to the end of its epoch."""
+        if self._batches is None:
+            self._batches = Ahead(self._gather_for(seed), step)
+        for _ in range(step % self._engine.per_epoch, self._engine.per_epoch):
+            since = time.monotonic()
+            plans, counts = self._batches.take()
+            self.waited += time.monotonic() - since
+            yield Inputs(plans, self._engine.table, counts)
+
+    def close(self) -> None:
+        """Ends the thread."""
+        if self._batches is not None:
+            self._batches.close()
+            self._batches = None
+
+    def _gather_for(self, seed: int) -> Callable[[int], tuple[Plan, jax.Array]]:
+        """Returns step → (the plans of its epoch, its counts [B, T, 12]), on the devices."""
+        engine = self._engine
+        latest: tuple[int, Plan, Plan] | None = None
+
+        def gather(step: int) -> tuple[Plan, jax.Array]:
+            nonlocal latest
+            epoch, within = divmod(step, engine.per_epoch)
+            if latest is None or latest[0] != epoch:
+                plans = plan_epoch(engine, seed, epoch)
+                latest = epoch, plans, Plan(*jax.device_get(tuple(plans)))
+            _, plans, on_host = latest
+            plan = Plan(*(value[within] for value in on_host))
+            return plans, engine.place_counts(gather_counts(self._samples, self._begins, plan, engine.samples))
+
+        return gather
+
+
+def make_feed(engine: Engine, dataset: Dataset, data_on: DataOn) -> Feed | StreamedFeed:
+    """Returns the feed that `data_on` names; "auto" is the device where the training part fits in its memory."""
+    resident = data_on == "device" or (data_on == "auto" and fits(dataset, engine.samples, engine.devices[0]))
+    return Feed(engine, dataset) if resident else StreamedFeed(engine, dataset)
+
+
+def plan_epoch(engine: Engine, seed: int, epoch: int) -> Plan:
+    """Returns the plans of an epoch, arrays [P, B, …] on the devices."""
+    plans: Plan = epoch_plan(
+        np.uint32(seed),
+        np.uint32(epoch),
+        engine.table.lengths,
+        batch_size=engine.config.batch_size,
+        spec=engine.spec,
+        samples=engine.samples,
+    )
+    return engine.place(plans)
+
+
+def lay_out(dataset: Dataset, margin: int) -> ResidentSamples:
+    """Returns the training part's samples in a row, with `margin` rows of zeros at both ends, as NumPy arrays."""
+    pack = dataset.pack
+    lengths = pack.lengths[dataset.train]
+    begins = margin + np.cumsum(lengths) - lengths
+    samples = np.zeros((int(lengths.sum()) + 2 * margin, pack.samples.shape[1]), np.int16)
+    for row, begin, length in zip(dataset.train.tolist(), begins.tolist(), lengths.tolist(), strict=True):
+        at = pack.offsets[row]
+        samples[begin : begin + length] = pack.samples[at : at + length]
+    arrays: Any = (samples, begins.astype(np.int32))
+    return ResidentSamples(*arrays)
+
+
+def fits(dataset: Dataset, margin: int, device: jax.Device) -> bool:
+    """Returns whether the training part fits in a device's memory beside the network."""
+    rows = int(dataset.pack.lengths[dataset.train].sum()) + 2 * margin
+    size = rows * dataset.pack.samples.shape[1] * dataset.pack.samples.itemsize
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    room = SHARE * stats["bytes_limit"] if stats and "bytes_limit" in stats else SHARE_OF_COMPUTER * _memory()
+    return rows < 2**31 and size <= room
+
+
+def _memory() -> int:
+    """Returns the bytes of memory of this computer, or of the container that this process runs in."""
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
+    return min(physical, int(limit)) if limit.isdigit() else physical
+
+
+class Ahead:
+    """What `make` gives for `first`, `first` + 1, …, made ahead of time by a thread of its own."""
+
+    def __init__(self, make: Callable[[int], Any], first: int, ahead: int = AHEAD) -> None:
+        self._make, self._ahead = make, ahead
+        self._made: deque[Any] = deque()
+        self._error: BaseException | None = None
+        self._stopped = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._work, args=(first,), name="batches", daemon=True)
+        self._thread.start()
+
+    def take(self) -> Any:
+        """Returns the next one; raises what `make` raised."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._made or self._error is not None)
+            if not self._made and self._error is not None:
+                raise self._error
+            self._changed.notify()
+            return self._made.popleft()
+
+    def close(self) -> None:
+        """Ends the thread and waits for its end."""
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _work(self, number: int) -> None:
+        try:
+            while True:
+                made = self._make(number)
+                number += 1
+                with self._changed:
+                    self._changed.wait_for(lambda: self._stopped or len(self._made) < self._ahead)
+                    if self._stopped:
+                        return
+                    self._made.append(made)
+                    self._changed.notify()
+        except BaseException as error:
+            with self._changed:
+                self._error = error
+                self._changed.notify()
