@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from xecgnet_jax.data.io.wfdb import read_header, read_recording, resampled
+from xecgnet_jax.data.io.wfdb import read_header, read_recording, resample
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
 
@@ -435,7 +435,7 @@ def test_a_small_file_that_inflates_without_end(tmp_path):
 def test_resampling_keeps_frequency_amplitude_and_baseline(source_rate):
     seconds = np.arange(4 * source_rate) / source_rate
     signal = 5.0 + np.sin(2 * np.pi * 7 * seconds)[:, None] * np.ones(12)
-    out = resampled(signal, source_rate, 500)
+    out = resample(signal, source_rate, 500)
     expected = 5.0 + np.sin(2 * np.pi * 7 * np.arange(2000) / 500)
     assert out.shape == (2000, 12)
     np.testing.assert_allclose(out[100:-100, 3], expected[100:-100], atol=5e-3)  # the ripple of scipy's filter
