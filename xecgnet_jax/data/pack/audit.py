@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from xecgnet_jax.data.labels import classes_of, code_counts
+from xecgnet_jax.data.labels import classes_of, count_codes
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import first_few
 
@@ -95,7 +95,7 @@ def make_audit(
     same: dict[str, list[str]] = {}
     for name, found in problems.items():
         same.setdefault(found.digest, []).append(name)
-    classes, unmapped = code_counts(codes)
+    classes, unmapped = count_codes(codes)
     return Audit(
         packed=len(problems),
         refused=dict(refused),

@@ -15,12 +15,17 @@ from xecgnet_jax.data.simulation.rhythms import Beat, Origin, Pacing
 MARGIN: float = 1.5
 
 #: Seconds from a QRS onset that its ST segment and T wave may take.
-REPOLARISATION: float = 0.9
+REPOLARIZATION: float = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Fibrillation:
-    """Fibrillatory waves: [3] directions in mV of two independent oscillations, their frequency in Hz."""
+    """Fibrillatory waves of the atria.
+
+    Attributes:
+      vectors: [2, 3] directions of two independent oscillations, in mV.
+      frequency: Hz.
+    """
 
     vectors: np.ndarray
     frequency: float
@@ -32,9 +37,9 @@ class Heart:
 
     Attributes:
       pacing: its intervals.
-      conducted, ectopic: how the ventricles answer the atria and an ectopic focus of their own.
+      conducted: shape of ventricular beats that the atria start; `ectopic` of those with a focus in a ventricle.
       sinus_p, ectopic_p: P waves.
-      fibrillation: what the atria do while they fibrillate.
+      fibrillation: waves of the atria while they fibrillate.
       block: the blocked bundle branch, "LBBB" or "RBBB", or None.
     """
 
@@ -47,14 +52,16 @@ class Heart:
     block: str | None
 
     def ventricles(self, origin: Origin) -> Ventricles:
+        """Returns the shape of ventricular beats of this origin."""
         return self.ectopic if origin == "ventricular" else self.conducted
 
     def p_wave(self, origin: Origin) -> Loop:
+        """Returns the P wave of beats of this origin."""
         return self.ectopic_p if origin == "atrial" else self.sinus_p
 
 
-def dipole_of_beats(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarray:
-    """[T, 3] mV: P waves, QRS complexes, ST segments and T waves of all beats."""
+def beats_dipole(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarray:
+    """Returns the dipole [T, 3] in mV with P waves, QRS complexes, ST segments and T waves of all beats."""
     margin = round(MARGIN * RATE)
     dipole = np.zeros((samples + 2 * margin, 3))
     qrs = np.array([beat.qrs for beat in beats])
@@ -65,7 +72,7 @@ def dipole_of_beats(heart: Heart, beats: Sequence[Beat], samples: int) -> np.nda
         ventricles = heart.ectopic if ventricular else heart.conducted
         time, first = _windows(qrs[chosen], ventricles.qrs.duration)
         _add(dipole, first + margin, ventricles.qrs.at(time))
-        time, first = _windows(qrs[chosen], REPOLARISATION)
+        time, first = _windows(qrs[chosen], REPOLARIZATION)
         _add(dipole, first + margin, ventricles.repolarization(time, stretch[chosen]))
     for origin in ("sinus", "atrial"):
         wave = heart.p_wave(origin)
@@ -78,7 +85,7 @@ def dipole_of_beats(heart: Heart, beats: Sequence[Beat], samples: int) -> np.nda
 def fibrillatory_waves(
     rng: np.random.Generator, fibrillation: Fibrillation, samples: int, start: float, end: float
 ) -> np.ndarray:
-    """[T, 3] mV: f waves from `start` to `end` (seconds), 4 to 9 Hz, of changing rate and height."""
+    """Returns the dipole [T, 3] in mV of f waves from `start` to `end` (seconds): 4 to 9 Hz, rate and height vary."""
     time = np.arange(samples) / RATE
     waves = np.zeros((samples, 3))
     for number, vector in enumerate(fibrillation.vectors):
@@ -86,13 +93,12 @@ def fibrillatory_waves(
         phase = 2 * np.pi * (np.cumsum(rate) / RATE + rng.random())
         shape = np.sin(phase) + 0.3 * np.sin(2 * phase + rng.uniform(0, 2 * np.pi))
         waves += (shape * (1 + _wander(rng, time, 0.25)))[:, None] * vector
-    fade = 0.1  # Seconds.
-    gate = np.clip((time - start) / fade, 0, 1) * np.clip((end - time) / fade, 0, 1)
+    gate = np.clip((time - start) / 0.1, 0, 1) * np.clip((end - time) / 0.1, 0, 1)  # Fades within 0.1 s.
     return waves * gate[:, None]
 
 
-def breathing(rng: np.random.Generator, dipole: np.ndarray, respiration: float) -> np.ndarray:
-    """[T, 3] the dipole as the chest moves it: turned by up to 3° in the frontal plane and scaled by 4 %."""
+def move_by_breathing(rng: np.random.Generator, dipole: np.ndarray, respiration: float) -> np.ndarray:
+    """Returns the dipole [T, 3] as breathing moves it: turned by up to 3° in the frontal plane, scaled by 4 %."""
     time = np.arange(len(dipole)) / RATE
     breath = np.sin(2 * np.pi * (respiration * time + rng.random()))
     angle = np.radians(3.0) * breath
@@ -102,7 +108,7 @@ def breathing(rng: np.random.Generator, dipole: np.ndarray, respiration: float) 
 
 
 def _windows(onsets: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """([N, W] seconds since each onset, [N] sample where each window starts)."""
+    """Returns ([N, W] seconds since each onset, [N] sample where each window starts)."""
     first = np.ceil(onsets * RATE).astype(int)
     time = (first[:, None] + np.arange(int(seconds * RATE) + 1)) / RATE - onsets[:, None]
     return time, first
@@ -115,7 +121,7 @@ def _add(dipole: np.ndarray, first: np.ndarray, windows: np.ndarray) -> None:
 
 
 def _wander(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarray:
-    """[T] slow changes (0.1 to 0.7 Hz) of standard deviation `size`."""
+    """Returns [T] slow changes (0.1 to 0.7 Hz) of standard deviation `size`."""
     frequencies, phases = rng.uniform(0.1, 0.7, 3), rng.uniform(0, 2 * np.pi, 3)
     waves = np.sin(2 * np.pi * frequencies[:, None] * time + phases[:, None])
     return waves.sum(axis=0) * size * np.sqrt(2 / 3)
