@@ -29,7 +29,7 @@ class PackError(XECGNetError):
 
 
 class SplitError(XECGNetError):
-    """A split that does not fit its corpus, or that puts one patient on two sides."""
+    """A split that does not fit its corpus, or that puts one patient into two parts."""
 
 
 class CheckpointError(XECGNetError):

@@ -12,7 +12,7 @@ from xecgnet_jax.errors import XECGNetError
 
 
 def describe(folder: Path) -> str:
-    """Returns kind, size, patients and folds of a corpus, and the number of recordings with each class and other code."""
+    """Returns kind, size, patients, folds of a corpus, and how many recordings have each class and unmapped code."""
     corpus = read_corpus(folder)
     entries = corpus.entries
     classes, unmapped = count_codes(entry.codes for entry in entries)

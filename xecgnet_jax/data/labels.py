@@ -11,17 +11,9 @@ import numpy as np
 CLASSES: tuple[str, ...] = ("AF", "I-AVB", "LBBB", "Normal", "PAC", "PVC", "RBBB", "STD", "STE")
 
 #: CPSC2018's REFERENCE.csv: integers 1 to 9.
-CPSC_INTEGERS: dict[str, str] = {
-    "1": "Normal",
-    "2": "AF",
-    "3": "I-AVB",
-    "4": "LBBB",
-    "5": "RBBB",
-    "6": "PAC",
-    "7": "PVC",
-    "8": "STD",
-    "9": "STE",
-}
+CPSC_INTEGERS: dict[str, str] = dict(
+    zip("123456789", ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE"), strict=True)
+)
 
 #: The first release of Challenge 2020 wrote `#Dx:` by name.
 HEADER_NAMES: dict[str, str] = {name: name for name in CLASSES}

@@ -105,7 +105,9 @@ def load_recording(file: RecordingFile, *, rate: float | None = None, units: Uni
     notes: tuple[str, ...] = ()
     try:
         if not file.is_table:
-            _check_length(path)
+            header = read_header(path) if path.suffix == ".hea" else None  # before its samples fill the memory
+            if header and header.length and header.rate and header.length / header.rate > LONGEST:
+                raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
             recording = read_recording(path, rate=None)
             signal, rate, units = recording.signal, recording.rate, None
         elif rate is None or units is None:
@@ -142,14 +144,6 @@ def _check_rate(step: TimeStep | None, rate: float) -> tuple[RecordingWarning, .
         return ()
     rates = f"{1 / step.size:.4g} Hz if seconds, {1000 / step.size:.4g} Hz if milliseconds, not --rate {rate:g}"
     return (RecordingWarning("rate", f"its column of time rises by {step.size:.4g}: {rates}"),)
-
-
-def _check_length(path: Path) -> None:
-    """Refuses a recording that is too long before its samples fill the memory."""
-    if path.suffix == ".hea":
-        header = read_header(path)
-        if header.length and header.rate and header.length / header.rate > LONGEST:
-            raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
 
 
 def _recording_of(path: Path) -> RecordingFile:

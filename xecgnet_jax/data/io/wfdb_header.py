@@ -159,15 +159,8 @@ def parse_signal_line(path: Path, line: str) -> SignalLine:
         raise RecordError(f"{where}: {zero!r} or {checksum!r} should be an integer. Restore the header.")
     storage_format, offset = _parse_storage(where, storage)
     steps, baseline = _parse_gain(where, gain)
-    return SignalLine(
-        lead=lead,
-        file=file,
-        format=storage_format,
-        offset=offset,
-        gain=steps,
-        baseline=int(zero) if baseline is None else baseline,
-        checksum=int(checksum) % 65536,
-    )
+    baseline = int(zero) if baseline is None else baseline
+    return SignalLine(lead, file, storage_format, offset, steps, baseline, int(checksum) % 65536)
 
 
 def _parse_storage(where: str, field: str) -> tuple[int, int]:

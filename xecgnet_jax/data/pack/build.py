@@ -21,22 +21,10 @@ from tqdm import tqdm
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.labels import CLASSES, SINUS_RHYTHM, VOCABULARY, label_vector
 from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.pack import storage
 from xecgnet_jax.data.pack.audit import make_audit
 from xecgnet_jax.data.pack.pack import Pack, open_pack
 from xecgnet_jax.data.pack.packed_recording import PackedRecording, read_for_pack
-from xecgnet_jax.data.pack.storage import (
-    AUDIT,
-    FORMAT,
-    INDEX,
-    MANIFEST,
-    RECORDINGS,
-    SAMPLES,
-    read_manifest,
-    replacement,
-    samples_writer,
-    to_json,
-    write_checked,
-)
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 
@@ -75,8 +63,8 @@ def pack_of(
       PackError: as `build_pack` and `open_pack`.
     """
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
-    if (pack_folder / MANIFEST).is_file():
-        packed_state = read_manifest(pack_folder)["state"]
+    if (pack_folder / storage.MANIFEST).is_file():
+        packed_state = storage.read_manifest(pack_folder)["state"]
         if packed_state == corpus_state(corpus_folder, pack_folder):
             pack = open_pack(pack_folder)
             if on_bad_recording == "skip" or not pack.audit.refused:
@@ -112,7 +100,7 @@ def build_pack(
     folder = Path(folder).resolve()
     try:
         state = corpus_state(corpus.root, folder)
-        with replacement(folder) as new, closing(_read_entries(corpus, workers, progress)) as entries:
+        with storage.replacement(folder) as new, closing(_read_entries(corpus, workers, progress)) as entries:
             _write_pack(corpus, new, state, entries, skip_bad=on_bad_recording == "skip")
     except OSError as error:
         raise PackError(f"{folder}: the pack cannot be written: {error}") from error
@@ -142,7 +130,7 @@ def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEnt
     packed: list[tuple[Entry, PackedRecording]] = []
     refused: dict[str, str] = {}
     content = hashlib.sha256()
-    with samples_writer(folder / SAMPLES) as append:
+    with storage.samples_writer(folder / storage.SAMPLES) as append:
         for entry, result in read:
             if isinstance(result, RecordError):
                 refused[entry.id] = str(result)
@@ -175,9 +163,9 @@ def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEnt
     }
     for name in ("step", "zero", "labels"):
         content.update(index[name].data)
-    content.update(to_json(texts["ids"]))
+    content.update(storage.to_json(texts["ids"]))
     manifest = {
-        "format": FORMAT,
+        "format": storage.FORMAT,
         "kind": corpus.kind,
         "rate": RATE,
         "leads": LEADS,
@@ -190,8 +178,12 @@ def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEnt
     arrays = io.BytesIO()
     np.savez(arrays, allow_pickle=False, **index)
     audit = make_audit({entry.id: row.problems for entry, row in packed}, refused, [entry.codes for entry, _ in packed])
-    files = {INDEX: arrays.getvalue(), RECORDINGS: to_json(texts), AUDIT: to_json(asdict(audit), indent=1)}
-    write_checked(folder, files, manifest)
+    files = {
+        storage.INDEX: arrays.getvalue(),
+        storage.RECORDINGS: storage.to_json(texts),
+        storage.AUDIT: storage.to_json(asdict(audit), indent=1),
+    }
+    storage.write_checked(folder, files, manifest)
 
 
 def corpus_state(corpus_folder: Path, pack_folder: Path) -> str:
@@ -207,11 +199,13 @@ def corpus_state(corpus_folder: Path, pack_folder: Path) -> str:
     Raises:
       CorpusError: the folder is missing, or cannot be listed.
     """
-    state = hashlib.sha256(to_json([FORMAT, RATE, LEADS, CLASSES, SINUS_RHYTHM, sorted(VOCABULARY.items())]))
+    state = hashlib.sha256(
+        storage.to_json([storage.FORMAT, RATE, LEADS, CLASSES, SINUS_RHYTHM, sorted(VOCABULARY.items())])
+    )
     try:
         for table in sorted(corpus_folder.glob("*.csv")):
             state.update(table.read_bytes())
-        state.update(to_json(sorted(_list_files(corpus_folder, pack_folder.resolve()))))
+        state.update(storage.to_json(sorted(_list_files(corpus_folder, pack_folder.resolve()))))
     except OSError as error:
         raise CorpusError(f"{corpus_folder}: cannot be listed: {error}. Check the path.") from error
     return state.hexdigest()

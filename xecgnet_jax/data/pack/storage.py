@@ -115,7 +115,7 @@ def map_samples(folder: Path, count: int) -> np.ndarray:
 
 def write_checked(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
     """Writes small files, and a manifest with their sha256 in addition to the given content."""
-    manifest = {**manifest, "sha256": {name: _sha256(content) for name, content in files.items()}}
+    manifest = {**manifest, "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}}
     manifest["seal"] = _seal(manifest)
     for name, content in {**files, MANIFEST: to_json(manifest, indent=1)}.items():
         write_bytes(folder / name, content)
@@ -146,7 +146,7 @@ def read_checked(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
       PackError: it is missing, or its sha256 is not that of the manifest.
     """
     content = _read(folder, name)
-    if _sha256(content) != manifest["sha256"][name]:
+    if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
         raise _damaged(folder, f"{name} is not as it was written")
     return content
 
@@ -169,8 +169,5 @@ def _damaged(folder: Path, cause: str) -> PackError:
 
 def _seal(manifest: Mapping[str, Any]) -> str:
     """Returns the sha256 of the manifest without its seal."""
-    return _sha256(to_json({name: value for name, value in manifest.items() if name != "seal"}))
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
+    unsealed = {name: value for name, value in manifest.items() if name != "seal"}
+    return hashlib.sha256(to_json(unsealed)).hexdigest()

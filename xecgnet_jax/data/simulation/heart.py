@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -70,15 +71,12 @@ def beats_dipole(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarra
     for ventricular in (False, True):
         chosen = [i for i, beat in enumerate(beats) if (beat.origin == "ventricular") == ventricular]
         ventricles = heart.ectopic if ventricular else heart.conducted
-        time, first = _windows(qrs[chosen], ventricles.qrs.duration)
-        _add(dipole, first + margin, ventricles.qrs.at(time))
-        time, first = _windows(qrs[chosen], REPOLARIZATION)
-        _add(dipole, first + margin, ventricles.repolarization(time, stretch[chosen]))
+        _add(dipole, qrs[chosen], ventricles.qrs.duration, ventricles.qrs.at)
+        _add(dipole, qrs[chosen], REPOLARIZATION, partial(ventricles.repolarization, stretch=stretch[chosen]))
     for origin in ("sinus", "atrial"):
         wave = heart.p_wave(origin)
         onsets = np.array([beat.p for beat in beats if beat.origin == origin])
-        time, first = _windows(onsets, wave.duration)
-        _add(dipole, first + margin, wave.at(time))
+        _add(dipole, onsets, wave.duration, wave.at)
     return dipole[margin : margin + samples]
 
 
@@ -107,16 +105,11 @@ def move_by_breathing(rng: np.random.Generator, dipole: np.ndarray, respiration:
     return turned * (1 + 0.04 * breath)[:, None]
 
 
-def _windows(onsets: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns ([N, W] seconds since each onset, [N] sample where each window starts)."""
+def _add(dipole: np.ndarray, onsets: np.ndarray, seconds: float, shape: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Adds a shape, [N, W] seconds since each onset → [N, W, 3] mV, to a dipole that begins `MARGIN` before time 0."""
     first = np.ceil(onsets * RATE).astype(int)
     time = (first[:, None] + np.arange(int(seconds * RATE) + 1)) / RATE - onsets[:, None]
-    return time, first
-
-
-def _add(dipole: np.ndarray, first: np.ndarray, windows: np.ndarray) -> None:
-    """Adds windows [N, W, 3] into the dipole [T, 3] from sample `first` [N] on."""
-    for start, window in zip(first, windows, strict=True):
+    for start, window in zip(first + round(MARGIN * RATE), shape(time), strict=True):
         dipole[start : start + len(window)] += window
 
 

@@ -121,9 +121,11 @@ LBBB_QRS = np.array(
     ]
 )
 
+Vector = tuple[float, float, float]
+
 #: Ventricular origin → vector of the QRS complex. An ectopic beat of the right ventricle resembles a left bundle branch
 #: block, one of the left ventricle a right one.
-ECTOPIC_ORIGINS: dict[str, tuple[float, float, float]] = {
+ECTOPIC_ORIGINS: dict[str, Vector] = {
     "right outflow tract": (0.10, 1.25, 0.85),
     "right apex": (0.90, -0.90, 0.75),
     "left free wall": (-0.85, 0.55, -0.85),
@@ -141,11 +143,12 @@ SINUS_P = np.array([[0.36, 0.16, 0.040, 0.105, -0.060], [0.64, 0.17, 0.080, 0.07
 LOW_ATRIAL_P = np.array([[0.36, 0.16, 0.040, -0.090, -0.020], [0.64, 0.17, 0.030, -0.110, 0.020]])
 LEFT_ATRIAL_P = np.array([[0.36, 0.16, -0.080, 0.050, -0.060], [0.64, 0.17, -0.070, 0.060, -0.070]])
 
-NORMAL_T = (0.36, 0.27, -0.20)
-RBBB_T = (0.38, 0.22, 0.22)
-RBBB_ST = (0.03, 0.01, 0.04)
-LBBB_T = (-0.36, -0.02, -0.42)
-LBBB_ST = (-0.07, 0.0, -0.10)
+#: Blocked bundle branch → QRS table, range of QRS durations (seconds), peak of the T wave, ST segment (None: near 0).
+CONDUCTED: dict[str | None, tuple[np.ndarray, tuple[float, float], Vector, Vector | None]] = {
+    None: (NORMAL_QRS, (0.082, 0.106), (0.36, 0.27, -0.20), None),
+    "RBBB": (RBBB_QRS, (0.127, 0.16), (0.38, 0.22, 0.22), (0.03, 0.01, 0.04)),
+    "LBBB": (LBBB_QRS, (0.128, 0.168), (-0.36, -0.02, -0.42), (-0.07, 0.0, -0.10)),
+}
 
 
 def draw_conducted(rng: np.random.Generator, block: str | None, rr: float, injury: Injury) -> Ventricles:
@@ -160,15 +163,9 @@ def draw_conducted(rng: np.random.Generator, block: str | None, rr: float, injur
     frontal, horizontal = np.radians(_bounded_normal(rng, 15.0)), np.radians(_bounded_normal(rng, 5.0))
     gain = float(np.clip(rng.lognormal(-0.12, 0.3), 0.5, 1.5))
     t_gain = gain**0.5 * rng.uniform(0.6, 1.25) * injury.t_factor
-    if block == "RBBB":
-        table, duration = RBBB_QRS, rng.uniform(0.127, 0.16)
-        t, st = _vary(rng, RBBB_T) * t_gain, np.array(RBBB_ST) * gain
-    elif block == "LBBB":
-        table, duration = LBBB_QRS, rng.uniform(0.128, 0.168)
-        t, st = _vary(rng, LBBB_T) * t_gain, np.array(LBBB_ST) * gain
-    else:
-        table, duration = NORMAL_QRS, rng.uniform(0.082, 0.106)
-        t, st = _vary(rng, NORMAL_T) * t_gain, _bounded_normal(rng, 0.013, (3,))
+    table, durations, t_peak, st_level = CONDUCTED[block]
+    duration, t = rng.uniform(*durations), _vary(rng, t_peak) * t_gain
+    st = _bounded_normal(rng, 0.013, (3,)) if st_level is None else np.array(st_level) * gain
     vectors = _vary(rng, table[:, 2:]) * gain
     injured_st = injury.st_vector(st)
     return Ventricles(
@@ -214,7 +211,7 @@ def _vary(rng: np.random.Generator, vectors: np.ndarray | tuple[float, ...]) -> 
 
 
 def _bounded_normal(rng: np.random.Generator, sd: float, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """Returns normal deviates, cut at two standard deviations, so that a shape still is what its table is named."""
+    """Draws normal deviates, cut at two standard deviations: shapes keep their kind."""
     return sd * np.clip(rng.standard_normal(shape), -2.0, 2.0)
 
 
