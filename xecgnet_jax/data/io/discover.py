@@ -179,7 +179,8 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
 
     for parent, below, names in os.walk(folder, onerror=note):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        links = [Path(parent, name) for name in below if os.path.islink(os.path.join(parent, name))]  # noqa: PTH114, PTH118 — never raises
+        # `Path.is_symlink` raises where a path is too long.
+        links = [path for path in (Path(parent, name) for name in below) if os.path.islink(path)]  # noqa: PTH114
         ignored += [(path, "a link to a folder; name it where its recordings are wanted") for path in links]
         paths = [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
         headers = [path for path in paths if path.suffix == ".hea"]

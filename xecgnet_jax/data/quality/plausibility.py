@@ -65,7 +65,7 @@ def _check(signal: np.ndarray, units: str | None) -> Iterator[tuple[str, str | N
     """Yields (kind, text) of each check; the text is None or empty where nothing is wrong."""
     seconds = len(signal) / RATE
     if seconds < SHORTEST:
-        yield "short", f"only {seconds:.2g} s long: rhythms cannot be told, and less is checked"
+        yield "short", f"only {seconds:.2g} s long: rhythms cannot be recognized, and less is checked"
     if seconds > LONGEST:
         yield "long", f"{seconds:.0f} s long: cut it, one label set for all of it means little"
     problems = find_problems(signal)
@@ -118,7 +118,7 @@ def _check_amplitudes(signal: np.ndarray, problems: SignalProblems) -> Iterator[
     middle = np.median(signal, axis=0)
     if away := [lead for lead, value in zip(LEADS, middle, strict=True) if abs(value) > LARGEST_OFFSET]:
         seen = f"the baseline lies up to {float(np.abs(middle).max()):.2g} mV from 0 in {', '.join(away)}"
-        yield "offset", f"{seen}: take out the offset (high-pass)"
+        yield "offset", f"{seen}: remove the offset (high-pass)"
     if problems.clipped:
         yield "clipped", f"{', '.join(problems.clipped)} stay at their largest value: cut off by the recorder"
 

@@ -138,8 +138,8 @@ ECTOPIC_QRS = np.array([[0.17, 0.08, 0.15], [0.40, 0.14, 0.85], [0.63, 0.13, 0.6
 #: Right atrium (to the feet and front), then left atrium (to the left and back): upright in II, biphasic in V1.
 SINUS_P = np.array([[0.36, 0.16, 0.040, 0.105, -0.060], [0.64, 0.17, 0.080, 0.070, 0.050]])
 
-#: P waves that start elsewhere: low in the right atrium (inverted in II, III, aVF), or in the left atrium (inverted in I
-#: and V6, upright in V1).
+#: P waves that start elsewhere: low in the right atrium (inverted in II, III, aVF), or in the left atrium (inverted in
+#: I and V6, upright in V1).
 LOW_ATRIAL_P = np.array([[0.36, 0.16, 0.040, -0.090, -0.020], [0.64, 0.17, 0.030, -0.110, 0.020]])
 LEFT_ATRIAL_P = np.array([[0.36, 0.16, -0.080, 0.050, -0.060], [0.64, 0.17, -0.070, 0.060, -0.070]])
 
@@ -210,9 +210,9 @@ def _vary(rng: np.random.Generator, vectors: np.ndarray | tuple[float, ...]) -> 
     return vectors * gain + _bounded_normal(rng, 0.07, vectors.shape) * length
 
 
-def _bounded_normal(rng: np.random.Generator, sd: float, shape: tuple[int, ...] = ()) -> np.ndarray:
+def _bounded_normal(rng: np.random.Generator, std: float, shape: tuple[int, ...] = ()) -> np.ndarray:
     """Draws normal deviates, cut at two standard deviations: shapes keep their kind."""
-    return sd * np.clip(rng.standard_normal(shape), -2.0, 2.0)
+    return std * np.clip(rng.standard_normal(shape), -2.0, 2.0)
 
 
 def _rotate(vectors: np.ndarray, frontal: float, horizontal: float) -> np.ndarray:
