@@ -1,5 +1,9 @@
 """Errors that a user can act on. Scripts print their message as one line and exit with status 2."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+
 
 class XECGNetError(Exception):
     """Base of every error that this package raises about what a user gave it.
@@ -25,7 +29,7 @@ class PackError(XECGNetError):
 
 
 class SplitError(XECGNetError):
-    """A split that does not fit its corpus, or that puts one patient on two sides."""
+    """A split that does not fit its corpus, or that puts one patient into two parts."""
 
 
 class CheckpointError(XECGNetError):
@@ -42,3 +46,8 @@ class DivergedError(XECGNetError):
 
 class StoppedError(XECGNetError):
     """A run that was asked to stop (Ctrl-C or SIGTERM) and has saved where it is."""
+
+
+def first_few(items: Sequence[object], most: int = 5) -> str:
+    """Returns the first items as text for a message, with "…" behind them where there are more than `most`."""
+    return ", ".join(map(str, items[:most])) + (", …" if len(items) > most else "")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xecgnet_jax.data.corpora import read_corpus, read_reference
 from xecgnet_jax.data.io.wfdb import read_recording
-from xecgnet_jax.data.labels import classes_of, code_counts
+from xecgnet_jax.data.labels import classes_of, count_codes
 from xecgnet_jax.errors import CorpusError, RecordError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -98,7 +98,7 @@ def test_challenge_sources(source, count):
 @needs_shared
 def test_the_label_table_of_cpsc2018_has_the_published_counts():
     table = read_reference(DATA / "cpsc2018" / "REFERENCE.csv")
-    classes, others = code_counts(table.values())
+    classes, others = count_codes(table.values())
     assert len(table) == 6877 and not others
     assert classes == {
         "AF": 1221, "I-AVB": 722, "LBBB": 236, "Normal": 918, "PAC": 616, "PVC": 700, "RBBB": 1857,

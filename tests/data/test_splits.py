@@ -49,7 +49,7 @@ def test_paper_split_has_the_published_sizes_and_first_names() -> None:
 
 
 def test_paper_split_follows_from_two_permutations_of_numpy() -> None:
-    """scikit-learn takes the test side from the front of a seeded permutation, the train side after it."""
+    """scikit-learn takes the test part from the front of a seeded permutation, the training part after it."""
     names = np.array(CPSC2018)
     first = names[np.random.RandomState(1004).permutation(6877)]
     rest = first[1376 : 1376 + 5501]
@@ -94,8 +94,8 @@ def test_fold_split_gives_several_folds_to_a_side_and_leaves_out_the_rest() -> N
 @pytest.mark.parametrize(
     ("sides", "message"),
     [
-        ({"train": [1, 2], "validation": [2], "test": [3]}, "fold 2 is on more than one side"),
-        ({"train": [1], "validation": [], "test": [3]}, "no recording is on the validation side"),
+        ({"train": [1, 2], "validation": [2], "test": [3]}, "fold 2 is in more than one part"),
+        ({"train": [1], "validation": [], "test": [3]}, "no recording is in the validation part"),
         ({"train": [1], "validation": [2], "test": [9, 10]}, "fold 9, 10; the corpus has the folds 1, 2, 3"),
     ],
 )
@@ -110,7 +110,7 @@ def test_fold_split_refuses_a_corpus_without_folds() -> None:
 
 
 def test_fold_split_refuses_a_patient_on_two_sides() -> None:
-    with pytest.raises(SplitError, match=r"1 patients .* p \(the first on train and test\)"):
+    with pytest.raises(SplitError, match=r"1 patients .* p \(the first in train and test\)"):
         fold_split("abc", [1, 2, 3], train=[1], validation=[2], test=[3], patients=["p", None, "p"])
 
 
@@ -226,7 +226,7 @@ def test_check_split_accepts_a_split_of_part_of_the_corpus() -> None:
         (Split(("a", "b"), ("b",), ("c",)), "1 recordings occur more than once: b"),
         (
             Split(("a",), ("b",), ("c", "d")),
-            r"1 patients are on more than one side: p \(the first on train and test",
+            r"1 patients are in more than one part: p \(the first in train and test",
         ),
     ],
 )
@@ -267,7 +267,7 @@ def test_split_files_may_have_other_columns_spaces_and_a_byte_order_mark(tmp_pat
             "line 3: expected an id and one of train, validation, test, not 'b' and 'dev'",
         ),
         ("id,part\na\n", "line 2: expected an id"),
-        ("id,part\na,train\nb,test\n", "no recording is on the validation side"),
+        ("id,part\na,train\nb,test\n", "no recording is in the validation part"),
         ("id,part\na,train\na,test\nb,validation\n", "more than once: a"),
     ],
 )

@@ -30,7 +30,7 @@ from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import pack_of
-from xecgnet_jax.data.quality.plausibility import suspicions_of
+from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.simulation.corpus import simulate_recording
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds, half
 from xecgnet_jax.runs import predict as prediction
@@ -172,7 +172,7 @@ def test_thresholds_are_those_of_the_checkpoint(recordings, workdir, predict, tm
 def outcome(run: Run, probabilities: list[float], thresholds: Thresholds, **values) -> Predicted:
     found = np.array(probabilities, np.float32)
     labels = tuple(np.array(run.classes)[found >= thresholds.values])
-    return Predicted(Path("a.hea"), "a", 10.0, 500.0, found, labels, **{"suspicions": (), "notes": ()} | values)
+    return Predicted(Path("a.hea"), "a", 10.0, 500.0, found, labels, **{"warnings": (), "notes": ()} | values)
 
 
 def test_written_probabilities_agree_with_the_label_set_next_to_a_threshold(workdir):
@@ -203,10 +203,10 @@ def test_warnings_in_a_cell_can_be_told_apart(workdir):
     signal = simulate_recording(3, 0, frozenset({"Normal"}), duration_s=8).signal.astype(np.float32)
     signal[:, 6] = 0
     for units in (None, "mV"):
-        said = suspicions_of(1000 * signal, units=units)
+        said = find_warnings(1000 * signal, units=units)
         assert len(said) > 1
         (row,) = csv.DictReader(
-            csv_text(run, thresholds, [outcome(run, [0.1] * 9, thresholds, suspicions=said)]).splitlines()
+            csv_text(run, thresholds, [outcome(run, [0.1] * 9, thresholds, warnings=said)]).splitlines()
         )
         assert row["warnings"].split("; ") == [f"{one.kind}: {one.text}" for one in said]
 
@@ -381,8 +381,8 @@ def test_a_padded_window_says_what_it_does_not_see(recordings, workdir):
     longer, end = predict_sources(dataclasses.replace(run, config=config), sources, thresholds=half(len(CLASSES)))
     assert isinstance(longer, prediction.Predicted) and isinstance(end, prediction.Predicted)
     np.testing.assert_allclose(longer.probabilities, end.probabilities, atol=1e-6)
-    assert "the run looks at the last 1 of its 2 s only" in [one.text for one in longer.suspicions]
-    assert not any(one.kind == "long" for one in end.suspicions)
+    assert "the run looks at the last 1 of its 2 s only" in [one.text for one in longer.warnings]
+    assert not any(one.kind == "long" for one in end.warnings)
 
 
 def test_one_checkpoint_is_used_by_its_path(recordings, workdir, predict):

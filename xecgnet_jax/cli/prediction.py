@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 import tyro
 
 from xecgnet_jax.cli.common import keep_compiled, parse
-from xecgnet_jax.data.io.discover import Sources, find_sources
+from xecgnet_jax.data.io.discover import RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import default_cache
@@ -57,7 +57,7 @@ def run(words: list[str]) -> None:
         "Predicts recordings with a trained model, and says what looks wrong with them.",
     )
     _check(arguments)
-    sources = find_sources(arguments.paths)
+    sources = find_recording_files(arguments.paths)
     _check_sources(arguments, sources)
     keep_compiled(arguments.cache)
     from xecgnet_jax.evaluation.table import thresholds_lines
@@ -145,7 +145,7 @@ def _check_writable(option: str, folder: Path) -> None:
         ) from error
 
 
-def _check_sources(arguments: PredictArguments, sources: Sources) -> None:
+def _check_sources(arguments: PredictArguments, sources: RecordingFiles) -> None:
     if not sources.recordings:
         ignored = [f" Ignored: {path}: {why}." for path, why in sources.ignored[:1]]
         raise RecordError(
@@ -164,7 +164,7 @@ def _check_sources(arguments: PredictArguments, sources: Sources) -> None:
 def _say_all(found: Sequence[Predicted], refused: Sequence[Refused], most: int | None) -> None:
     """What a user should know of single recordings, on stderr; `most` warnings where a file has them all."""
     _say("note", [f"{one.path}: {note}" for one in found for note in one.notes])
-    _say("WARNING", [f"{one.path}: {suspicion.text}" for one in found for suspicion in one.suspicions], most)
+    _say("WARNING", [f"{one.path}: {warning.text}" for one in found for warning in one.warnings], most)
     _say("refused", [one.reason for one in refused], most=None)
 
 

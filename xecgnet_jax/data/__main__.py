@@ -1,4 +1,4 @@
-"""`python -m xecgnet_jax.data FOLDER`: what a corpus is, its classes, and all codes that stand for none of them."""
+"""`python -m xecgnet_jax.data FOLDER`: describes a corpus, its classes, and all codes that stand for none of them."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import sys
 from pathlib import Path
 
 from xecgnet_jax.data.corpora import read_corpus
-from xecgnet_jax.data.labels import code_counts
+from xecgnet_jax.data.labels import count_codes
 from xecgnet_jax.errors import XECGNetError
 
 
-def description(folder: Path) -> str:
-    """Kind, size, patients and folds of a corpus, and how many recordings carry each class and unmapped code."""
+def describe(folder: Path) -> str:
+    """Returns kind, size, patients, folds of a corpus, and how many recordings have each class and unmapped code."""
     corpus = read_corpus(folder)
     entries = corpus.entries
-    classes, unmapped = code_counts(entry.codes for entry in entries)
+    classes, unmapped = count_codes(entry.codes for entry in entries)
     patients = {entry.patient for entry in entries if entry.patient is not None}
     folds = sorted({entry.fold for entry in entries if entry.fold is not None})
     lines = [
@@ -33,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m xecgnet_jax.data", description=__doc__)
     parser.add_argument("folder", type=Path, help="the corpus")
     try:
-        print(description(parser.parse_args(arguments).folder))
+        print(describe(parser.parse_args(arguments).folder))
     except XECGNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

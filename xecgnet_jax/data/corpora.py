@@ -1,4 +1,4 @@
-"""A folder → which corpus it is, its recordings, labels, patients, folds."""
+"""A folder → the kind of its corpus, its recordings, labels, patients and folds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from xecgnet_jax.data.io.wfdb import read_header
 from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex
-from xecgnet_jax.errors import CorpusError, RecordError
+from xecgnet_jax.errors import CorpusError, RecordError, first_few
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Corpus:
     entries: tuple[Entry, ...]
 
 
-#: What `read_corpus` looks for, as its error message lists it.
+#: The corpora that `read_corpus` recognizes, as its error message lists it.
 KNOWN_FOLDERS: str = (
     "ptbxl_database.csv and records500/ (PTB-XL); "
     "REFERENCE.csv and .mat files beside it or in TrainingSet*/ (CPSC2018); "
@@ -61,15 +61,12 @@ KNOWN_FOLDERS: str = (
     "WFDB records (.hea) with a line #Dx: (PhysioNet/CinC Challenge)"
 )
 
-#: How many offending names an error message lists.
-NAMES_SHOWN: int = 5
-
 
 def read_corpus(folder: str | Path) -> Corpus:
     """Recognizes the corpus in `folder` and lists its recordings; signals are not read.
 
-    A Challenge recording whose header cannot be parsed is listed without codes: `read_recording`
-    refuses it with the cause, so that one damaged file does not close a corpus of 40,000.
+    A Challenge recording whose header cannot be parsed is listed without codes: `read_recording` refuses it with the
+    cause, so that one damaged file does not close a corpus of 40,000.
 
     Raises:
       CorpusError: the folder is none of `KNOWN_FOLDERS`, or its tables contradict its files.
@@ -88,13 +85,13 @@ def read_corpus(folder: str | Path) -> Corpus:
 
 
 def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
-    """CPSC2018's REFERENCE.csv: recording → its one to three codes, in the table's order.
+    """Reads CPSC2018's REFERENCE.csv: recording → its one to three codes, in the table's order.
 
     Raises:
       CorpusError: the table is not of this form, or lists a recording twice.
     """
     path = Path(path)
-    rows = _table(path, ("Recording", "First_label"))
+    rows = _read_table(path, ("Recording", "First_label"))
     columns = ("First_label", "Second_label", "Third_label")
     codes = {row["Recording"]: tuple(row[column] for column in columns if row.get(column)) for row in rows}
     _check_unique(path, [row["Recording"] for row in rows])
@@ -103,7 +100,7 @@ def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
 
 
 def _cpsc_entries(root: Path) -> list[Entry]:
-    """The `.mat` files that are there. The table may list more: parts of the corpus are common."""
+    """Returns the `.mat` files that are there. The table may list more: parts of the corpus are common."""
     codes = read_reference(root / "REFERENCE.csv")
     paths = _paths_by_name(sorted([*root.glob("[!.]*.mat"), *root.glob("TrainingSet*/[!.]*.mat")]))
     unlisted = [name for name in paths if name not in codes]
@@ -132,7 +129,7 @@ def _challenge_entries(root: Path) -> list[Entry]:
 def _ptbxl_entries(root: Path) -> list[Entry]:
     table = root / "ptbxl_database.csv"
     columns = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", "filename_hr")
-    entries = [_ptbxl_entry(root, table, row) for row in _table(table, columns)]
+    entries = [_ptbxl_entry(root, table, row) for row in _read_table(table, columns)]
     _check_unique(table, [entry.id for entry in entries])
     headers = set(_files_below(root / "records500", ".hea"))
     absent = [entry.id for entry in entries if entry.path not in headers]
@@ -141,7 +138,7 @@ def _ptbxl_entries(root: Path) -> list[Entry]:
 
 
 def _ptbxl_entry(root: Path, table: Path, row: dict[str, str]) -> Entry:
-    """One row. `sex` is 0 for male; an `age` of 300 stands for any above 89, so it is unknown."""
+    """Returns the recording of a row. `sex` 0 is male; an `age` of 300 stands for any above 89, so it is unknown."""
     where = f"{table}: ecg_id {row['ecg_id']}"
     name = PurePosixPath(row["filename_hr"])
     if name.parts[:1] != ("records500",) or len(name.parts) != 3 or ".." in name.parts:
@@ -157,7 +154,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str]) -> Entry:
         path=root / f"{name}.hea",
         codes=tuple(codes),
         patient=row["patient_id"].removesuffix(".0") or None,
-        fold=_fold(where, row["strat_fold"]),
+        fold=_parse_fold(where, row["strat_fold"]),
         age=parse_age(row["age"]),
         sex={"0": "M", "1": "F"}.get(row["sex"]),
     )
@@ -165,7 +162,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str]) -> Entry:
 
 def _csv_entries(root: Path) -> list[Entry]:
     table = root / "labels.csv"
-    rows = _table(table, ("id", "labels"))
+    rows = _read_table(table, ("id", "labels"))
     names = [row["id"] for row in rows]
     _check_unique(table, names)
     paths = _paths_by_name(_files_below(root, ".hea"))
@@ -178,7 +175,7 @@ def _csv_entries(root: Path) -> list[Entry]:
             path=paths[row["id"]],
             codes=tuple(code.strip() for code in row["labels"].split(";") if code.strip()),
             patient=row.get("patient") or None,
-            fold=_fold(f"{table}: id {row['id']}", row.get("fold", "")),
+            fold=_parse_fold(f"{table}: id {row['id']}", row.get("fold", "")),
             age=parse_age(row.get("age", "")),
             sex=parse_sex(row.get("sex", "")),
         )
@@ -186,7 +183,7 @@ def _csv_entries(root: Path) -> list[Entry]:
     ]
 
 
-#: The table that marks a corpus → its kind and who reads it.
+#: The table that marks a corpus → its kind and the function that lists its recordings.
 OPENERS: dict[str, tuple[str, Callable[[Path], list[Entry]]]] = {
     "ptbxl_database.csv": ("ptbxl", _ptbxl_entries),
     "REFERENCE.csv": ("cpsc2018", _cpsc_entries),
@@ -194,8 +191,8 @@ OPENERS: dict[str, tuple[str, Callable[[Path], list[Entry]]]] = {
 }
 
 
-def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The rows of a CSV table, cells stripped, or an error that names the missing columns or the line."""
+def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
+    """Reads the rows of a CSV table, cells stripped; an error names the missing columns or the line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
@@ -205,9 +202,8 @@ def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
             rows = []
             for row in reader:
                 if None in row or None in row.values():
-                    raise CorpusError(
-                        f"{path}: line {reader.line_num} has more or fewer cells than the first. Correct it."
-                    )
+                    where = f"{path}: line {reader.line_num}"
+                    raise CorpusError(f"{where} has more or fewer cells than the first. Correct it.")
                 rows.append({column: cell.strip() for column, cell in row.items()})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: cannot be read as a UTF-8 CSV table ({error}). Restore it.") from error
@@ -215,7 +211,7 @@ def _table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _files_below(root: Path, suffix: str) -> list[Path]:
-    """Files of a suffix in `root` and its folders, in the order of their paths, without hidden ones."""
+    """Returns the files of a suffix in `root` and its folders, in the order of their paths, without hidden ones."""
     return sorted(
         Path(folder, name)
         for folder, _, names in os.walk(root)
@@ -225,7 +221,7 @@ def _files_below(root: Path, suffix: str) -> list[Path]:
 
 
 def _paths_by_name(paths: Iterable[Path]) -> dict[str, Path]:
-    """Name of a recording → its file; two files of one name are an error."""
+    """Returns name of a recording → its file; two files of one name are an error."""
     by_name: dict[str, Path] = {}
     for path in paths:
         other = by_name.setdefault(path.stem, path)
@@ -240,15 +236,13 @@ def _check_unique(table: Path, names: Sequence[str]) -> None:
 
 
 def _refuse(where: Path, problem: str, names: Sequence[str], remedy: str) -> None:
-    """Raises if there are offending names; the message has their number and the first few."""
+    """Raises an error that names the first few of the recordings, if there are any."""
     if names:
-        more = ", …" if len(names) > NAMES_SHOWN else ""
-        shown = ", ".join(names[:NAMES_SHOWN]) + more
-        raise CorpusError(f"{where}: {problem} {len(names)} recordings: {shown}. {remedy}")
+        raise CorpusError(f"{where}: {problem} {len(names)} recordings: {first_few(names)}. {remedy}")
 
 
-def _fold(where: str, text: str) -> int | None:
-    """A fold's number; pandas writes 3 as 3.0 where a column has gaps."""
+def _parse_fold(where: str, text: str) -> int | None:
+    """Returns a fold's number; pandas writes 3 as 3.0 where a column has gaps."""
     if not text:
         return None
     try:

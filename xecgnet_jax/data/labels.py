@@ -1,4 +1,4 @@
-"""The vocabulary: how corpora write the nine classes of CPSC2018."""
+"""The vocabulary: the codes with which corpora write the nine classes of CPSC2018."""
 
 from __future__ import annotations
 
@@ -11,17 +11,9 @@ import numpy as np
 CLASSES: tuple[str, ...] = ("AF", "I-AVB", "LBBB", "Normal", "PAC", "PVC", "RBBB", "STD", "STE")
 
 #: CPSC2018's REFERENCE.csv: integers 1 to 9.
-CPSC_INTEGERS: dict[str, str] = {
-    "1": "Normal",
-    "2": "AF",
-    "3": "I-AVB",
-    "4": "LBBB",
-    "5": "RBBB",
-    "6": "PAC",
-    "7": "PVC",
-    "8": "STD",
-    "9": "STE",
-}
+CPSC_INTEGERS: dict[str, str] = dict(
+    zip("123456789", ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE"), strict=True)
+)
 
 #: The first release of Challenge 2020 wrote `#Dx:` by name.
 HEADER_NAMES: dict[str, str] = {name: name for name in CLASSES}
@@ -60,53 +52,43 @@ SCP_ECG: dict[str, str] = {
 #: Every code of every vocabulary. They can share one table because no string means two things.
 VOCABULARY: dict[str, str] = CPSC_INTEGERS | HEADER_NAMES | SNOMED_CT | SCP_ECG
 
-#: SNOMED CT "sinus rhythm". Challenge sources write it for a normal ECG, but also beside other
-#: findings, where it describes the rhythm only.
+#: SNOMED CT "sinus rhythm". Challenge sources write it for a normal ECG, but also beside other findings, where it
+#: describes the rhythm only.
 SINUS_RHYTHM: str = "426783006"
 
 
-def class_of(code: str) -> str | None:
-    """The class that `code` stands for where it is a recording's only code, or None."""
-    return VOCABULARY.get(code)
-
-
-def unmapped(codes: Collection[str]) -> tuple[str, ...]:
-    """Those of a recording's codes that name none of its classes, once each, in their order.
+def unmapped_codes(codes: Collection[str]) -> tuple[str, ...]:
+    """Returns those of a recording's codes that name none of its classes, once each, in their order.
 
     Sinus rhythm beside other codes is among them.
     """
-    beside_others = len(set(codes)) > 1
-    return tuple(
-        code for code in dict.fromkeys(codes) if class_of(code) is None or (code == SINUS_RHYTHM and beside_others)
-    )
+    once = dict.fromkeys(codes)
+    return tuple(code for code in once if code not in VOCABULARY or (code == SINUS_RHYTHM and len(once) > 1))
 
 
 def classes_of(codes: Collection[str]) -> frozenset[str]:
-    """The classes of a recording with these codes: a subset of `CLASSES`, often empty outside CPSC2018."""
-    without_class = unmapped(codes)
+    """Returns the classes of a recording with these codes: a subset of `CLASSES`, often empty outside CPSC2018."""
+    without_class = unmapped_codes(codes)
     return frozenset(VOCABULARY[code] for code in codes if code not in without_class)
 
 
 def label_vector(codes: Collection[str]) -> np.ndarray:
-    """[C] uint8, 1 where a recording with these codes has the class of `CLASSES`."""
+    """Returns [C] uint8, 1 where a recording with these codes has the class of `CLASSES`."""
     present = classes_of(codes)
     return np.array([name in present for name in CLASSES], dtype=np.uint8)
 
 
-def code_counts(recordings: Iterable[Collection[str]]) -> tuple[dict[str, int], dict[str, int]]:
-    """How many recordings carry each class and each unmapped code.
-
-    Args:
-      recordings: the codes of each recording.
+def count_codes(recordings: Iterable[Collection[str]]) -> tuple[dict[str, int], dict[str, int]]:
+    """Counts the recordings with each class and with each unmapped code, from the codes of each recording.
 
     Returns:
-      (classes, unmapped codes). Classes in the order of `CLASSES`, zeros included; unmapped codes
-      by falling count, then by code.
+      (classes, unmapped codes). Classes in the order of `CLASSES`, zeros included; unmapped codes by falling count,
+      then by code.
     """
     classes: Counter[str] = Counter()
     others: Counter[str] = Counter()
     for codes in recordings:
         classes.update(classes_of(codes))
-        others.update(unmapped(codes))
+        others.update(unmapped_codes(codes))
     by_count = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     return {name: classes[name] for name in CLASSES}, dict(by_count)

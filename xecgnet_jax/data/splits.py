@@ -1,45 +1,46 @@
-"""Which recordings train, validate and test: the paper's split, stratified folds, own folds, split files."""
+"""Splits of a corpus into training, validation and test: the paper's, stratified folds, own folds, split files."""
 
 from __future__ import annotations
 
 import csv
-import tempfile
+import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.errors import SplitError
-
-#: The sides of a split, as split files name them.
-PARTS: tuple[str, ...] = ("train", "validation", "test")
+from xecgnet_jax.errors import SplitError, first_few
+from xecgnet_jax.files import write_text
 
 #: Seed of both draws of the authors' split.
 _PAPER_SEED = 1004
 
 
-@dataclass(frozen=True)
-class Split:
-    """Ids of the recordings on each side, in the order in which the split was drawn or written."""
+class Split(NamedTuple):
+    """The ids of the recordings in each part, in the order in which the split was drawn or written."""
 
     train: tuple[str, ...]
     validation: tuple[str, ...]
     test: tuple[str, ...]
 
 
-def paper_split(ids: Iterable[str]) -> Split:
-    """The authors' split: 20 % to test, 5 % of the rest to validation, both drawn with seed 1004.
+#: Names of the parts, as split files write them.
+PARTS: tuple[str, ...] = Split._fields
 
-    Of CPSC2018's 6,877 recordings that is 5,225 / 276 / 1,376. CPSC2018 publishes no patients, so no
-    one can tell whether a patient is on two sides.
+
+def paper_split(ids: Iterable[str]) -> Split:
+    """Returns the authors' split: 20 % to test, 5 % of the rest to validation, both drawn with seed 1004.
+
+    Of CPSC2018's 6,877 recordings that is 5,225 / 276 / 1,376. CPSC2018 publishes no patients, so no one can tell
+    whether a patient is in two parts.
 
     Args:
       ids: ids of the whole corpus, in any order; the draw starts from their sorted order.
 
     Raises:
-      SplitError: an id occurs twice, or there are too few ids for three sides.
+      SplitError: an id occurs twice, or there are too few ids for three parts.
     """
     names = sorted(ids)
     _refuse_repeated(names)
@@ -61,34 +62,32 @@ def fold_split(
     test: Iterable[int],
     patients: Sequence[str | None] | None = None,
 ) -> Split:
-    """The split that gives whole folds to each side, such as PTB-XL's `strat_fold` 1–8, 9 and 10.
+    """Returns the split that gives whole folds to each part, such as PTB-XL's `strat_fold` 1–8, 9 and 10.
 
-    Recordings of folds that are on no side are left out.
+    Recordings of folds that are in no part are left out.
 
     Args:
       ids: R ids.
       folds: [R] fold of each recording; None or a negative number where it has none.
-      train: folds of the training side; likewise `validation` and `test`.
+      train: folds of the training part; likewise `validation` and `test`.
       patients: [R] patient of each recording, None where unknown; checked where given.
 
     Raises:
-      SplitError: a fold is on two sides or does not exist, a side is empty, or a patient is on two sides.
+      SplitError: a fold is in two parts or does not exist, a part is empty, or a patient is in two parts.
     """
     _refuse_repeated(ids)
     _refuse_lengths(ids, folds=folds, patients=patients)
-    sides = {"train": set(train), "validation": set(validation), "test": set(test)}
-    asked = Counter(fold for side in sides.values() for fold in side)
-    if shared := sorted(fold for fold, count in asked.items() if count > 1):
-        raise SplitError(f"fold {_some(shared)} is on more than one side; give each fold to one side only")
+    wanted = [set(train), set(validation), set(test)]
+    uses = Counter(fold for part in wanted for fold in part)
+    if shared := sorted(fold for fold, count in uses.items() if count > 1):
+        raise SplitError(f"fold {first_few(shared)} is in more than one part; give each fold to one part only")
     numbers = [-1 if fold is None else int(fold) for fold in folds]
     known = sorted({number for number in numbers if number >= 0})
-    if missing := sorted(set(asked) - set(known)):
-        has = f"has the folds {_some(known, 20)}" if known else "has no folds"
-        raise SplitError(f"no recording is in fold {_some(missing)}; the corpus {has}")
-    on_side = {
-        part: tuple(name for name, fold in zip(ids, numbers, strict=True) if fold in sides[part]) for part in PARTS
-    }
-    split = Split(**on_side)
+    if missing := sorted(set(uses) - set(known)):
+        has = f"has the folds {first_few(known, 20)}" if known else "has no folds"
+        raise SplitError(f"no recording is in fold {first_few(missing)}; the corpus {has}")
+    fold_of = list(zip(ids, numbers, strict=True))
+    split = Split(*(tuple(name for name, fold in fold_of if fold in part) for part in wanted))
     _refuse_empty(split)
     check_split(split, ids, patients)
     return split
@@ -102,11 +101,11 @@ def stratified_folds(
     folds: int = 10,
     seed: int = 0,
 ) -> np.ndarray:
-    """Folds of equal size and equal label frequencies, each patient wholly in one.
+    """Returns folds of equal size and equal label frequencies, [R] int64 from 1 to `folds`, each patient in only one.
 
-    Iterative stratification (Sechidis et al., ECML PKDD 2011) over patients: a patient has every class
-    that any of their recordings has, and counts once however many recordings they have. The folds
-    depend on the ids, labels, patients and seed, not on the order of the recordings.
+    Iterative stratification (Sechidis et al., ECML PKDD 2011) over patients: a patient has every class that any of
+    their recordings has, and counts once however many recordings they have. The folds depend on the ids, labels,
+    patients and seed, not on the order of the recordings.
 
     Args:
       ids: R ids.
@@ -114,9 +113,6 @@ def stratified_folds(
       patients: [R] patient of each recording. A recording without one (None) is a patient of its own.
       folds: how many.
       seed: of the draw that breaks ties.
-
-    Returns:
-      [R] int64, 1 to `folds`.
 
     Raises:
       SplitError: an id occurs twice, the lengths differ, or there are fewer patients than folds.
@@ -149,7 +145,7 @@ def stratified_split(
     test_fold: int | None = None,
     seed: int = 0,
 ) -> Split:
-    """One of `stratified_folds` for test, the one before it for validation, the rest for training.
+    """Returns the split that has one of `stratified_folds` for test, the one before for validation, the rest to train.
 
     `test_fold` = 1 … `folds` with the same seed is a cross-validation: every recording is tested once.
 
@@ -161,7 +157,7 @@ def stratified_split(
       SplitError: as `stratified_folds`; also for fewer than 3 folds or a test fold that does not exist.
     """
     if folds < 3:
-        raise SplitError(f"a stratified split needs at least 3 folds, one for each side, not {folds}")
+        raise SplitError(f"a stratified split needs at least 3 folds, one for each part, not {folds}")
     test = folds if test_fold is None else test_fold
     if not 1 <= test <= folds:
         raise SplitError(f"test fold {test} does not exist; the folds are 1 to {folds}")
@@ -172,7 +168,7 @@ def stratified_split(
 
 
 def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None] | None = None) -> None:
-    """Refuses a split that does not fit its corpus or whose test side is not independent of the others.
+    """Refuses a split that does not fit its corpus or whose test part is not independent of the others.
 
     Args:
       split: the split.
@@ -180,90 +176,80 @@ def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None]
       patients: [R] patient of each recording in the order of `ids`, None where unknown.
 
     Raises:
-      SplitError: an id that the corpus has not, an id twice, or a patient on two sides; names the first few.
+      SplitError: an id that the corpus does not have, an id twice, or a patient in two parts; names the first few.
     """
     corpus = list(ids)
     _refuse_lengths(corpus, patients=patients)
-    names = split.train + split.validation + split.test
     known = set(corpus)
-    if unknown := [name for name in names if name not in known]:
-        raise SplitError(f"{len(unknown)} recordings of the split are not in the corpus: {_some(unknown)}")
-    _refuse_repeated(names)
+    if unknown := [name for part in split for name in part if name not in known]:
+        raise SplitError(f"{len(unknown)} recordings of the split are not in the corpus: {first_few(unknown)}")
+    _refuse_repeated(sum(split, ()))
     if patients is None:
         return
-    part_of = {name: part for part in PARTS for name in getattr(split, part)}
+    part_of = {name: part for part, names in zip(PARTS, split, strict=True) for name in names}
     parts_of_patient: dict[str, set[str]] = {}
     for name, patient in zip(corpus, patients, strict=True):
         if patient is not None and name in part_of:
             parts_of_patient.setdefault(patient, set()).add(part_of[name])
-    torn = [patient for patient, parts in parts_of_patient.items() if len(parts) > 1]
-    if torn:
-        first = " and ".join(part for part in PARTS if part in parts_of_patient[torn[0]])
+    if shared := [patient for patient, parts in parts_of_patient.items() if len(parts) > 1]:
+        first = " and ".join(part for part in PARTS if part in parts_of_patient[shared[0]])
         raise SplitError(
-            f"{len(torn)} patients are on more than one side: {_some(torn)} (the first on {first}); "
-            "put all recordings of a patient on one side"
+            f"{len(shared)} patients are in more than one part: {first_few(shared)} (the first in {first}); "
+            "put all recordings of a patient into one part"
         )
 
 
 def read_split(path: Path) -> Split:
-    """The split of a CSV file with the columns `id` and `part` (train, validation or test).
+    """Reads the split of a CSV file with the columns `id` and `part` (train, validation or test).
 
     Raises:
-      SplitError: the file is missing or not of this form, an id occurs twice, or a side is empty.
+      SplitError: the file is missing or not of this form, an id occurs twice, or a part is empty.
     """
-    sides: dict[str, list[str]] = {part: [] for part in PARTS}
+    ids: dict[str, list[str]] = {part: [] for part in PARTS}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             rows = csv.DictReader(file)
             if not {"id", "part"} <= set(rows.fieldnames or ()):
-                raise SplitError(f"{path}: the first line must name the columns id and part")
+                raise SplitError("the first line must name the columns id and part")
             for row in rows:
                 name, part = (row["id"] or "").strip(), (row["part"] or "").strip()
-                if not name or part not in sides:
-                    raise SplitError(
-                        f"{path}, line {rows.line_num}: expected an id and one of {', '.join(PARTS)}, "
-                        f"not '{name}' and '{part}'"
-                    )
-                sides[part].append(name)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise SplitError(f"{path}: cannot read this split file: {error}") from error
-    split = Split(*(tuple(sides[part]) for part in PARTS))
-    try:
-        _refuse_repeated(split.train + split.validation + split.test)
+                if not name or part not in ids:
+                    wanted = f"an id and one of {', '.join(PARTS)}"
+                    raise SplitError(f"line {rows.line_num}: expected {wanted}, not '{name}' and '{part}'")
+                ids[part].append(name)
+        split = Split(*map(tuple, ids.values()))
+        _refuse_repeated(sum(split, ()))
         _refuse_empty(split)
     except SplitError as error:
         raise SplitError(f"{path}: {error}") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise SplitError(f"{path}: cannot read this split file: {error}") from error
     return split
 
 
 def write_split(path: Path, split: Split) -> None:
-    """Writes `split` as a CSV file with the columns `id` and `part`; `read_split` gives it back as it was.
+    """Writes a split as a CSV file with the columns `id` and `part`; `read_split` gives it back as it was.
 
     An existing file is replaced whole or, when writing fails, left as it was.
 
     Raises:
       SplitError: the file cannot be written.
     """
-    unfinished = None
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerows(
+        [("id", "part"), *((name, part) for part, names in zip(PARTS, split, strict=True) for name in names)]
+    )
     try:
-        with tempfile.NamedTemporaryFile(
-            "w", newline="", encoding="utf-8", dir=path.parent, prefix=f".{path.name}.", delete=False
-        ) as file:
-            unfinished = Path(file.name)
-            rows = csv.writer(file, lineterminator="\n")
-            rows.writerow(("id", "part"))
-            rows.writerows((name, part) for part in PARTS for name in getattr(split, part))
-        unfinished.chmod(0o644)  # a temporary file is born readable by its owner only
-        unfinished.replace(path)
+        if not path.parent.is_dir():
+            raise NotADirectoryError(f"{path.parent} is no folder")
+        write_text(path, text.getvalue())
     except OSError as error:
         raise SplitError(f"{path}: cannot write this split file: {error}") from error
-    finally:
-        if unfinished is not None:
-            unfinished.unlink(missing_ok=True)
 
 
 def _members_of_patients(ids: Sequence[str], patients: Sequence[str | None] | None) -> list[list[int]]:
-    """Rows of each patient, patients sorted so that the order of the recordings has no say."""
+    """Returns the rows of each patient, patients sorted so that the order of the recordings does not matter."""
     members: dict[tuple[str, str], list[int]] = {}
     for row, name in enumerate(ids):
         patient = None if patients is None else patients[row]
@@ -276,21 +262,15 @@ def _members_of_patients(ids: Sequence[str], patients: Sequence[str | None] | No
 def _refuse_repeated(names: Iterable[str]) -> None:
     repeated = [name for name, count in Counter(names).items() if count > 1]
     if repeated:
-        raise SplitError(f"{len(repeated)} recordings occur more than once: {_some(repeated)}")
+        raise SplitError(f"{len(repeated)} recordings occur more than once: {first_few(repeated)}")
 
 
 def _refuse_empty(split: Split) -> None:
-    empty = [part for part in PARTS if not getattr(split, part)]
-    if empty:
-        raise SplitError(f"no recording is on the {_some(empty)} side")
+    if empty := [part for part, names in zip(PARTS, split, strict=True) if not names]:
+        raise SplitError(f"no recording is in the {first_few(empty)} part")
 
 
 def _refuse_lengths(ids: Sequence[str], **others: Sequence[object] | np.ndarray | None) -> None:
     for name, values in others.items():
         if values is not None and len(values) != len(ids):
             raise SplitError(f"{len(ids)} ids but {len(values)} {name}")
-
-
-def _some(items: Sequence[object], most: int = 5) -> str:
-    """The first few items, for a message."""
-    return ", ".join(str(item) for item in items[:most]) + (", …" if len(items) > most else "")

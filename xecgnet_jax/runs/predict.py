@@ -12,9 +12,9 @@ import numpy as np
 from tqdm import tqdm
 
 from xecgnet_jax.config import window_length
-from xecgnet_jax.data.io.discover import Read, Source, Units, read_source
+from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
 from xecgnet_jax.data.leads import RATE
-from xecgnet_jax.data.quality.plausibility import Suspicion
+from xecgnet_jax.data.quality.plausibility import RecordingWarning
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.evaluation.metrics import apply_thresholds
@@ -47,7 +47,7 @@ class Predicted:
       rate: Hz of the file.
       probabilities: [C] float32.
       labels: predicted classes, possibly none.
-      suspicions: what looks wrong.
+      warnings: what looks wrong.
       notes: what of the file was not used, and why there is no picture where one was wanted.
       picture: its file's name, or None.
     """
@@ -58,7 +58,7 @@ class Predicted:
     rate: float
     probabilities: np.ndarray
     labels: tuple[str, ...]
-    suspicions: tuple[Suspicion, ...]
+    warnings: tuple[RecordingWarning, ...]
     notes: tuple[str, ...]
     picture: str | None = None
 
@@ -73,7 +73,7 @@ class Refused:
 
 def predict_sources(
     run: Run,
-    sources: Sequence[Source],
+    sources: Sequence[RecordingFile],
     *,
     thresholds: Thresholds,
     rate: float | None = None,
@@ -101,7 +101,7 @@ def predict_sources(
     taken: set[str] = set()
     with tqdm(total=len(sources), unit="recording", desc="predict", disable=None if progress else True) as bar:
         for group in _groups(sources, rate, units, BATCHES_READ * batch_size):
-            readable = [(source, one) for source, one in group if isinstance(one, Read)]
+            readable = [(source, one) for source, one in group if isinstance(one, LoadedRecording)]
             outcomes = _predicted(run, readable, thresholds, batch_size, want_maps=plots is not None)
             made = iter(outcomes)
             for source, one in group:
@@ -132,15 +132,15 @@ def picture_name(name: str, taken: set[str]) -> str:
 
 
 def _groups(
-    sources: Iterable[Source], rate: float | None, units: Units | None, most: int
-) -> Iterator[list[tuple[Source, Read | RecordError]]]:
+    sources: Iterable[RecordingFile], rate: float | None, units: Units | None, most: int
+) -> Iterator[list[tuple[RecordingFile, LoadedRecording | RecordError]]]:
     """Recordings as they are read, at most `most` at once, fewer of long ones."""
-    group: list[tuple[Source, Read | RecordError]] = []
+    group: list[tuple[RecordingFile, LoadedRecording | RecordError]] = []
     samples = 0
     for source in sources:
-        one: Read | RecordError
+        one: LoadedRecording | RecordError
         try:
-            one = read_source(source, rate=rate, units=units)
+            one = load_recording(source, rate=rate, units=units)
             samples += len(one.signal)
         except RecordError as error:
             one = error
@@ -154,7 +154,7 @@ def _groups(
 
 def _predicted(
     run: Run,
-    recordings: Sequence[tuple[Source, Read]],
+    recordings: Sequence[tuple[RecordingFile, LoadedRecording]],
     thresholds: Thresholds,
     batch_size: int,
     *,
@@ -187,7 +187,7 @@ def _predicted(
                 rate=one.rate,
                 probabilities=probabilities[row],
                 labels=labels,
-                suspicions=one.suspicions + unseen,
+                warnings=one.warnings + unseen,
                 notes=one.notes,
             ),
             maps[row],
@@ -203,12 +203,12 @@ def _batches(run: Run, lengths: np.ndarray, batch_size: int) -> Iterator[tuple[n
         yield np.flatnonzero(long), max(1, batch_size * ORDINARY // int(lengths.max()))
 
 
-def _unseen(run: Run, samples: int) -> tuple[Suspicion, ...]:
+def _unseen(run: Run, samples: int) -> tuple[RecordingWarning, ...]:
     """Padded windows have a length, and what a recording has before it is cut off."""
     if run.config.data.window != "pad" or samples <= window_length(run.config):
         return ()
     seen = window_length(run.config) / RATE
-    return (Suspicion("long", f"the run looks at the last {seen:.0f} of its {samples / RATE:.0f} s only"),)
+    return (RecordingWarning("long", f"the run looks at the last {seen:.0f} of its {samples / RATE:.0f} s only"),)
 
 
 def _with_picture(
@@ -238,6 +238,6 @@ def _picture(run: Run, outcome: Predicted, signal: np.ndarray, maps: Maps | None
         probabilities=outcome.probabilities,
         thresholds=thresholds.values,
         title=outcome.id,
-        notes=[str(outcome.path), *(f"warning: {one.text}" for one in outcome.suspicions)],
+        notes=[str(outcome.path), *(f"warning: {one.text}" for one in outcome.warnings)],
         rate=RATE,
     )

@@ -34,7 +34,7 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Re
             rows.writerow([shown(one.path), _name(one), *empty, thresholds.name, "", plain(one.reason), run.step, ""])
             continue
         figures = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
-        warnings = "; ".join(f"{found.kind}: {found.text}" for found in one.suspicions)
+        warnings = "; ".join(f"{found.kind}: {found.text}" for found in one.warnings)
         rest = [";".join(one.labels), thresholds.name, plain(warnings), "", run.step, one.picture or ""]
         rows.writerow([shown(one.path), _name(one), *figures, *rest])
     return text.getvalue()
@@ -59,7 +59,7 @@ def _read_values(run: Run, one: Predicted) -> dict[str, Any]:
             name: float(f"{value:.9g}") for name, value in zip(run.classes, one.probabilities, strict=True)
         },
         "predicted": list(one.labels),
-        "warnings": [{"kind": found.kind, "text": found.text} for found in one.suspicions],
+        "warnings": [{"kind": found.kind, "text": found.text} for found in one.warnings],
         "error": None,
         "picture": one.picture,
     }
@@ -79,7 +79,7 @@ def screen_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted],
     rows = [("recording", "predicted", "warnings")]
     for one in outcomes[:most]:
         name = shown(one.path) if ids[one.id] > 1 else _name(one)
-        kinds = sorted({found.kind for found in one.suspicions})
+        kinds = sorted({found.kind for found in one.warnings})
         rows.append((name, _labels(run, thresholds, one), ", ".join(kinds) or "–"))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
     lines = [f"{name:<{widths[0]}}  {labels:<{widths[1]}}  {warnings}" for name, labels, warnings in rows]

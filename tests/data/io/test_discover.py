@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.data.small_corpus import converter_values, write_record
-from xecgnet_jax.data.io.discover import LONGEST, Source, find_sources, read_source
+from xecgnet_jax.data.io.discover import LONGEST, RecordingFile, find_recording_files, load_recording
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
@@ -37,7 +37,7 @@ def folder(tmp_path):
 
 
 def test_a_folder_is_searched_by_content(folder):
-    sources = find_sources([folder])
+    sources = find_recording_files([folder])
     names = [str(source.path.relative_to(folder)) for source in sources.recordings]
     assert names == ["a.hea", "c.csv", "below/b.hea"]
     assert [source.is_table for source in sources.recordings] == [False, True, False]
@@ -50,19 +50,19 @@ def test_a_folder_is_searched_by_content(folder):
 
 def test_a_recording_counts_once_however_it_is_named(folder):
     paths = [folder / "a.dat", folder / "a", folder / "a.hea", folder, folder / "below" / ".." / "a.hea"]
-    assert find_sources(paths).recordings == (
-        Source(folder / "a.hea"),
-        Source(folder / "c.csv", is_table=True),
-        Source(folder / "below" / "b.hea"),
+    assert find_recording_files(paths).recordings == (
+        RecordingFile(folder / "a.hea"),
+        RecordingFile(folder / "c.csv", is_table=True),
+        RecordingFile(folder / "below" / "b.hea"),
     )
 
 
 def test_a_mat_without_header_is_a_recording(tmp_path):
     (tmp_path / "A0001.mat").write_bytes(b"")
     (tmp_path / "REFERENCE.csv").write_text("Recording,First_label\nA0001,1\n")
-    assert find_sources([tmp_path]).recordings == (Source(tmp_path / "A0001.mat"),)
+    assert find_recording_files([tmp_path]).recordings == (RecordingFile(tmp_path / "A0001.mat"),)
     with pytest.raises(RecordError, match="no recording of CPSC2018"):
-        read_source(Source(tmp_path / "A0001.mat"))
+        load_recording(RecordingFile(tmp_path / "A0001.mat"))
 
 
 @pytest.mark.parametrize(
@@ -76,29 +76,29 @@ def test_a_mat_without_header_is_a_recording(tmp_path):
 def test_paths_that_are_no_recording_are_refused(folder, name, said):
     (folder / "README.md").write_text("read me")
     with pytest.raises(RecordError, match=f"{name}: {said}"):
-        find_sources([folder / name])
+        find_recording_files([folder / name])
 
 
 def test_a_table_is_read_as_the_record_that_it_was_made_of(folder):
     record, table = (
-        read_source(Source(folder / "a.hea")),
-        read_source(Source(folder / "c.csv", True), rate=500, units="mV"),
+        load_recording(RecordingFile(folder / "a.hea")),
+        load_recording(RecordingFile(folder / "c.csv", True), rate=500, units="mV"),
     )
     np.testing.assert_array_equal(record.signal, table.signal)
     assert record.signal.dtype == table.signal.dtype == np.float32
-    assert record.suspicions == table.suspicions
+    assert record.warnings == table.warnings
 
 
 def test_other_rates_are_resampled_as_everywhere(folder):
     write_record(folder, "k", converter_values(2), rate=1000)
-    read = read_source(Source(folder / "k.hea"))
+    read = load_recording(RecordingFile(folder / "k.hea"))
     assert read.rate == 1000
     np.testing.assert_allclose(read.signal, read_recording(folder / "k.hea").signal, atol=1e-5)
 
 
 def test_a_table_needs_rate_and_units(folder):
     with pytest.raises(RecordError, match="Give --rate and --units"):
-        read_source(Source(folder / "c.csv", True))
+        load_recording(RecordingFile(folder / "c.csv", True))
 
 
 @pytest.mark.parametrize(("rate", "name", "is_wrong"), [
@@ -109,8 +109,8 @@ def test_a_column_of_time_contradicts_a_wrong_rate(tmp_path, rate, name, is_wron
     signal = np.column_stack([step * np.arange(500), np.random.default_rng(0).normal(size=(500, 12))])
     path = tmp_path / "t.csv"
     np.savetxt(path, signal, delimiter=",", header=f"{name},{','.join(LEADS)}", comments="", fmt="%.6f")
-    read = read_source(Source(path, True), rate=rate, units="mV")
-    assert any("column of time" in one.text for one in read.suspicions) == is_wrong
+    read = load_recording(RecordingFile(path, True), rate=rate, units="mV")
+    assert any("column of time" in one.text for one in read.warnings) == is_wrong
     assert read.notes == (f"columns that are no leads are ignored: {name}",)
 
 
@@ -122,31 +122,31 @@ def test_a_rounded_column_of_time_contradicts_no_true_rate(tmp_path, rate, scale
     lines += [f"{scale * at / rate:.{digits}f},{','.join(f'{v:.4f}' for v in row)}" for at, row in enumerate(signal)]
     path = tmp_path / "t.csv"
     path.write_text("\n".join(lines))
-    read = read_source(Source(path, True), rate=rate, units="mV")
-    assert not any("column of time" in one.text for one in read.suspicions)
+    read = load_recording(RecordingFile(path, True), rate=rate, units="mV")
+    assert not any("column of time" in one.text for one in read.warnings)
     if rows > 4 and digits + np.log10(scale) > 0:  # Whole seconds tell too little.
-        read = read_source(Source(path, True), rate=2 * rate, units="mV")
-        assert any("column of time" in one.text for one in read.suspicions)
+        read = load_recording(RecordingFile(path, True), rate=2 * rate, units="mV")
+        assert any("column of time" in one.text for one in read.warnings)
 
 
 def test_suffixes_in_capitals_are_refused_with_what_to_do(folder):
     for name in ("a.HEA", "loud.MAT", "loud.Dat", "labels.CSV"):
         (folder / name).write_text(f"{','.join(LEADS)}\n" if name == "labels.CSV" else "x")
-    sources = find_sources([folder])
-    assert Source(folder / "labels.CSV", is_table=True) in sources.recordings
+    sources = find_recording_files([folder])
+    assert RecordingFile(folder / "labels.CSV", is_table=True) in sources.recordings
     said = {path.name: why for path, why in sources.ignored}
     for name, suffix in (("a.HEA", ".hea"), ("loud.MAT", ".mat"), ("loud.Dat", ".dat")):
         assert said[name].startswith(f"the suffix must be lower case ({suffix}): rename it")
         with pytest.raises(RecordError, match=rf"{name}: the suffix must be lower case \({suffix}\): rename it"):
-            find_sources([folder / name])
+            find_recording_files([folder / name])
 
 
 def test_linked_folders_are_listed_not_entered(folder):
     (folder / "again").symlink_to(folder / "below")
-    sources = find_sources([folder])
+    sources = find_recording_files([folder])
     assert [path.name for path in (source.path for source in sources.recordings)] == ["a.hea", "c.csv", "b.hea"]
     assert dict(sources.ignored)[folder / "again"].startswith("a link to a folder")
-    assert find_sources([folder / "again"]).recordings == (Source(folder / "again" / "b.hea"),)
+    assert find_recording_files([folder / "again"]).recordings == (RecordingFile(folder / "again" / "b.hea"),)
 
 
 def test_folders_that_cannot_be_read_are_listed(folder):
@@ -158,7 +158,7 @@ def test_folders_that_cannot_be_read_are_listed(folder):
         os.close(at)
         at = below
     os.close(at)
-    sources = find_sources([folder])
+    sources = find_recording_files([folder])
     assert len(sources.recordings) == 3
     (why,) = [why for path, why in sources.ignored if path.name.startswith("x")]
     assert why.startswith("the folder cannot be read (")
@@ -167,24 +167,24 @@ def test_folders_that_cannot_be_read_are_listed(folder):
 def test_samples_that_are_no_voltages_are_refused(folder):
     header = folder / "a.hea"
     header.write_text(header.read_text().replace("/mV", "/V"))
-    assert np.isfinite(read_source(Source(header)).signal).all()
+    assert np.isfinite(load_recording(RecordingFile(header)).signal).all()
     lines = header.read_text().splitlines()
     cells = lines[1].split()
     cells[2] = "1e-12/mV"
     header.write_text("\n".join([lines[0], " ".join(cells), *lines[2:]]) + "\n")
     with pytest.raises(RecordError, match=r"a\.hea: samples of \w+ are no voltages, they are beyond 1e\+09 mV"):
-        read_source(Source(header))
+        load_recording(RecordingFile(header))
 
 
 def test_hours_are_refused_before_they_fill_the_memory(folder):
     header = folder / "a.hea"
     header.write_text(header.read_text().replace("a 12 500 500", f"a 12 500 {500 * LONGEST + 1}"))
     with pytest.raises(RecordError, match="too long for one ECG"):
-        read_source(Source(header))
+        load_recording(RecordingFile(header))
 
 
 def test_a_file_that_cannot_be_opened_is_an_error_of_that_file(folder):
     (folder / "a.dat").unlink()
     (folder / "a.dat").mkdir()
     with pytest.raises(RecordError, match=r"a\.hea: "):
-        read_source(Source(folder / "a.hea"))
+        load_recording(RecordingFile(folder / "a.hea"))

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from xecgnet_jax.data.io.wfdb import read_header, read_recording, resampled
+from xecgnet_jax.data.io.wfdb import read_header, read_recording, resample
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
 
@@ -29,7 +29,7 @@ PTBXL = sorted((SHARED / "data" / "ptbxl").glob("records500/*/*.hea"))
 in_one_folder = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def counts_of(samples: int = 60, seed: int = 0) -> np.ndarray:
+def random_values(samples: int = 60, seed: int = 0) -> np.ndarray:
     """[T, 12] int16."""
     return np.random.default_rng(seed).integers(-900, 900, (samples, 12)).astype(np.int16)
 
@@ -128,20 +128,20 @@ def test_ptb_is_resampled_to_the_rate_of_the_package():
     ],
 )  # fmt: skip
 def test_gains(tmp_path, gain, millivolts):
-    counts = counts_of()
+    counts = random_values()
     recording = read_recording(write_challenge(tmp_path, counts, gain=gain))
     np.testing.assert_allclose(recording.signal, counts * millivolts, rtol=1e-6)
     np.testing.assert_allclose(recording.resolution, abs(millivolts))
 
 
 def test_units_in_latin_1(tmp_path):
-    path = write_challenge(tmp_path, counts_of(), gain="1/µV")
+    path = write_challenge(tmp_path, random_values(), gain="1/µV")
     path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
-    np.testing.assert_allclose(read_recording(path).signal, counts_of() / 1000, rtol=1e-6)
+    np.testing.assert_allclose(read_recording(path).signal, random_values() / 1000, rtol=1e-6)
 
 
 def test_baselines(tmp_path):
-    counts = counts_of()
+    counts = random_values()
     path = write_challenge(tmp_path, counts, gain="1000(25)/mV")
     np.testing.assert_allclose(read_recording(path).signal, (counts - 25.0) / 1000, rtol=1e-5, atol=1e-9)
     edit(path, "1000(25)/mV 16 0", "1000/mV 16 -40")  # Without a baseline, the converter's zero is it.
@@ -151,21 +151,21 @@ def test_baselines(tmp_path):
 @settings(in_one_folder, max_examples=20)
 @given(order=st.permutations(range(12)), upper=st.lists(st.booleans(), min_size=12, max_size=12))
 def test_leads_are_found_by_name_in_any_order_and_case(tmp_path, order, upper):
-    counts = counts_of()
+    counts = random_values()
     names = [LEADS[i].upper() if up else LEADS[i].lower() for i, up in zip(order, upper, strict=True)]
     path = write_challenge(tmp_path, counts[:, list(order)], names=names)
     np.testing.assert_allclose(read_recording(path).signal, counts / 1000, rtol=1e-6)
 
 
 def test_other_leads_are_ignored(tmp_path):
-    counts = np.hstack([counts_of()[:, :3] * 2, counts_of()])
+    counts = np.hstack([random_values()[:, :3] * 2, random_values()])
     path = write_challenge(tmp_path, counts, names=("vx", "vy", "vz", *LEADS), record="X 15 500 60")
-    np.testing.assert_allclose(read_recording(path).signal, counts_of() / 1000, rtol=1e-6)
+    np.testing.assert_allclose(read_recording(path).signal, random_values() / 1000, rtol=1e-6)
 
 
 @pytest.mark.parametrize("record", ["X 12 500 60", "X.mat 12 500 60", "X 12 500.0/500(0) 60 12:00:00", "X 12 500"])
 def test_record_lines(tmp_path, record):
-    path = write_challenge(tmp_path, counts_of(), record=record)
+    path = write_challenge(tmp_path, random_values(), record=record)
     assert read_recording(path).signal.shape == (60, 12)
 
 
@@ -181,12 +181,12 @@ def test_record_lines(tmp_path, record):
     ],
 )
 def test_comments(tmp_path, comments, codes, age, sex):
-    recording = read_recording(write_challenge(tmp_path, counts_of(), comments=comments))
+    recording = read_recording(write_challenge(tmp_path, random_values(), comments=comments))
     assert (recording.codes, recording.age, recording.sex) == (codes, age, sex)
 
 
 def test_any_file_of_the_record_names_it(tmp_path):
-    path = write_challenge(tmp_path, counts_of())
+    path = write_challenge(tmp_path, random_values())
     for name in (path, str(path), path.with_suffix(".mat"), path.with_suffix("")):
         assert read_recording(name).id == "X"
 
@@ -203,14 +203,14 @@ FORMATS = ["16", "24", "32", "80", "212", "508", "516", "524"]
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_wfdb_formats(tmp_path, fmt):
-    counts = counts_of() // 10
+    counts = random_values() // 10
     recording = read_recording(write_dat(tmp_path, counts, fmt))
     np.testing.assert_allclose(recording.signal, (counts - 3.0) / 200, rtol=1e-6)
 
 
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_truncated_files_are_refused_in_every_format(tmp_path, fmt):
-    path = write_dat(tmp_path, counts_of() // 10, fmt)
+    path = write_dat(tmp_path, random_values() // 10, fmt)
     signal = tmp_path / path.read_text().splitlines()[1].split()[0]
     signal.write_bytes(signal.read_bytes()[:-20])
     with pytest.raises(RecordError, match=r"d\.hea"):
@@ -218,7 +218,7 @@ def test_truncated_files_are_refused_in_every_format(tmp_path, fmt):
 
 
 def test_leads_in_several_files(tmp_path):
-    counts = counts_of()
+    counts = random_values()
     path = write_dat(tmp_path, counts[:, :6], "16", LEADS[:6])
     first = path.read_text().splitlines()
     path.with_suffix(".dat").rename(tmp_path / "limb.dat")
@@ -265,20 +265,20 @@ def test_leads_in_several_files(tmp_path):
     ],
 )  # fmt: skip
 def test_headers_that_are_refused(tmp_path, old, new, cause):
-    path = edit(write_challenge(tmp_path, counts_of()), old, new)
+    path = edit(write_challenge(tmp_path, random_values()), old, new)
     with pytest.raises(RecordError, match=r"X\.hea: ") as refused:
         read_recording(path)
     assert cause in str(refused.value)
 
 
 def test_eleven_leads(tmp_path):
-    path = write_challenge(tmp_path, counts_of()[:, :11], names=LEADS[:11], record="X 11 500 60")
+    path = write_challenge(tmp_path, random_values()[:, :11], names=LEADS[:11], record="X 11 500 60")
     with pytest.raises(RecordError, match="no lead V6"):
         read_recording(path)
 
 
 def test_damage_shows_in_the_checksum(tmp_path):
-    path = write_challenge(tmp_path, counts_of())
+    path = write_challenge(tmp_path, random_values())
     content = bytearray(path.with_suffix(".mat").read_bytes())
     content[24 + 2 * 3] ^= 64  # the first sample of aVR
     path.with_suffix(".mat").write_bytes(content)
@@ -287,7 +287,7 @@ def test_damage_shows_in_the_checksum(tmp_path):
 
 
 def test_headers_without_checksums_are_read(tmp_path):
-    counts = counts_of()
+    counts = random_values()
     path = write_challenge(tmp_path, counts)
     for total in {int(column.sum(dtype=int)) % 65536 for column in counts.T}:
         edit(path, f" {total} 0 ", " 0 0 ")
@@ -296,7 +296,7 @@ def test_headers_without_checksums_are_read(tmp_path):
 
 @pytest.mark.parametrize(("fmt", "mark"), [("16", -32768), ("212", -2048), ("24", -(2**23))])
 def test_samples_marked_invalid_are_refused(tmp_path, fmt, mark):
-    counts = counts_of().astype(int)
+    counts = random_values().astype(int)
     counts[5:8, 10] = mark
     with pytest.raises(RecordError, match="3 in V5"):
         read_recording(write_dat(tmp_path, counts, fmt))
@@ -320,7 +320,7 @@ def test_files_that_are_not_there(tmp_path, name):
 @given(text=st.text(max_size=200), line=st.integers(0, 12))
 @in_one_folder
 def test_no_header_makes_another_error(tmp_path, text, line):
-    path = write_challenge(tmp_path, counts_of())
+    path = write_challenge(tmp_path, random_values())
     lines = path.read_text(encoding="utf-8").splitlines()
     lines[line] = text
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
@@ -379,7 +379,7 @@ def test_cpsc_structs_that_are_refused(tmp_path, data, cause):
 
 
 def test_a_challenge_file_without_its_header(tmp_path):
-    write_challenge(tmp_path, counts_of()).unlink()
+    write_challenge(tmp_path, random_values()).unlink()
     with pytest.raises(RecordError, match=r"needs its header X\.hea"):
         read_recording(tmp_path / "X.mat")
 
@@ -435,7 +435,7 @@ def test_a_small_file_that_inflates_without_end(tmp_path):
 def test_resampling_keeps_frequency_amplitude_and_baseline(source_rate):
     seconds = np.arange(4 * source_rate) / source_rate
     signal = 5.0 + np.sin(2 * np.pi * 7 * seconds)[:, None] * np.ones(12)
-    out = resampled(signal, source_rate, 500)
+    out = resample(signal, source_rate, 500)
     expected = 5.0 + np.sin(2 * np.pi * 7 * np.arange(2000) / 500)
     assert out.shape == (2000, 12)
     np.testing.assert_allclose(out[100:-100, 3], expected[100:-100], atol=5e-3)  # the ripple of scipy's filter

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from xecgnet_jax.data.pack.audit import CLIPPED_RUN, Audit, Findings, audit_of, findings_of, format_audit
+from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.pack.audit import CLIPPED_RUN, Audit, SignalProblems, find_problems, format_audit, make_audit
 
 
 @pytest.fixture
@@ -17,14 +18,14 @@ def signal() -> np.ndarray:
 
 
 def test_an_ordinary_signal_has_no_findings(signal: np.ndarray) -> None:
-    found = findings_of(signal)
+    found = find_problems(signal)
     assert (found.flat, found.clipped, found.absurd) == ((), (), ())
 
 
 def test_flat_leads_are_named_and_nothing_else_is_said_of_them(signal: np.ndarray) -> None:
     signal[:, 3] = 0
     signal[:, 11] = 2.5
-    found = findings_of(signal)
+    found = find_problems(signal)
     assert (found.flat, found.clipped, found.absurd) == (("aVR", "V6"), (), ())
 
 
@@ -35,20 +36,20 @@ def test_clipped_leads_stay_at_their_extreme_value(signal: np.ndarray, level: fl
     signal[[100, 200, 300, 400, 500, 600, 700, 800, 900, 1000, 1100], 2] = level  # not in a row
     signal[100:200, 4] = level
     signal[300, 4] = 2 * level  # not at the extreme
-    assert findings_of(signal).clipped == ("I",)
+    assert find_problems(signal).clipped == ("I",)
 
 
 def test_a_quiet_baseline_is_no_clipping(signal: np.ndarray) -> None:
     signal[:, 5] = np.abs(signal[:, 5])
     signal[:50, 5] = 0
-    assert findings_of(signal).clipped == ()
+    assert find_problems(signal).clipped == ()
 
 
 def test_absurd_leads_are_far_too_large_or_far_too_small(signal: np.ndarray) -> None:
     signal[7, 6] = -20.5
     signal[7, 7] = -19.5
     signal[:, 8] *= 1e-3  # volts taken for millivolts
-    assert findings_of(signal).absurd == ("V1", "V3")
+    assert find_problems(signal).absurd == ("V1", "V3")
 
 
 @given(st.integers(0, 4999), st.integers(0, 11))
@@ -56,17 +57,17 @@ def test_digest_changes_with_any_sample(row: int, column: int) -> None:
     signal = np.zeros((5000, 12), np.float32)
     changed = signal.copy()
     changed[row, column] = 0.001
-    assert findings_of(signal).digest == findings_of(signal.copy()).digest != findings_of(changed).digest
+    assert find_problems(signal).digest == find_problems(signal.copy()).digest != find_problems(changed).digest
 
 
 def test_audit_gathers_findings_by_recording() -> None:
     findings = {
-        "A": Findings("1", flat=("I",), clipped=(), absurd=("V1", "V2")),
-        "B": Findings("2", flat=(), clipped=("V6",), absurd=()),
-        "C": Findings("1", flat=(), clipped=(), absurd=()),
+        "A": SignalProblems("1", flat=("I",), clipped=(), absurd=("V1", "V2")),
+        "B": SignalProblems("2", flat=(), clipped=("V6",), absurd=()),
+        "C": SignalProblems("1", flat=(), clipped=(), absurd=()),
     }
-    labels = np.array([[1, 0], [0, 0], [1, 1]])
-    audit = audit_of(findings, {"X": "damaged"}, labels, {"AF": 2, "PAC": 1}, {"SR": 3})
+    codes = [("AF", "SR"), ("SR",), ("SR", "PAC", "AF")]
+    audit = make_audit(findings, {"X": "damaged"}, codes)
     assert audit == Audit(
         packed=3,
         refused={"X": "damaged"},
@@ -75,12 +76,12 @@ def test_audit_gathers_findings_by_recording() -> None:
         absurd={"A": ["V1", "V2"]},
         duplicates=[["A", "C"]],
         without_class=["B"],
-        classes={"AF": 2, "PAC": 1},
+        classes=dict.fromkeys(CLASSES, 0) | {"AF": 2, "PAC": 1},
         unmapped={"SR": 3},
     )
     assert format_audit(audit).splitlines() == [
         "3 recordings packed, 1 refused",
-        "  classes: AF 2, PAC 1",
+        "  classes: AF 2, I-AVB 0, LBBB 0, Normal 0, PAC 1, PVC 0, RBBB 0, STD 0, STE 0",
         "  refused (1): X (damaged)",
         "  flat leads (1): A (I)",
         "  clipped (1): B (V6)",

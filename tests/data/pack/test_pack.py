@@ -14,7 +14,7 @@ from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES, label_vector
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import build_pack, open_pack
-from xecgnet_jax.data.pack.storage import FILES, MANIFEST, SAMPLES, read_manifest, write_sealed
+from xecgnet_jax.data.pack.storage import FILES, MANIFEST, SAMPLES, read_manifest, write_checked
 from xecgnet_jax.errors import CorpusError, PackError
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -252,7 +252,7 @@ def test_a_pack_of_another_version_is_refused_or_made_anew(corpus_folder: Path, 
     manifest = read_manifest(folder)
     small = {name: (folder / name).read_bytes() for name in FILES - {SAMPLES, MANIFEST}}
     unsealed = {name: value for name, value in manifest.items() if name != "seal"}
-    write_sealed(folder, small, unsealed | {"format": 0, "state": "of then"})
+    write_checked(folder, small, unsealed | {"format": 0, "state": "of then"})
     with pytest.raises(PackError, match=r"another version.*make the pack anew"):
         open_pack(folder)
     make(corpus_folder, folder)

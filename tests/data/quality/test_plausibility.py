@@ -10,8 +10,8 @@ from scipy.signal import resample_poly
 
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.data.quality.heartbeats import banded, rhythm_of
-from xecgnet_jax.data.quality.plausibility import suspicions_of
+from xecgnet_jax.data.quality.heartbeats import filter_qrs_band, find_heartbeats
+from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.simulation.corpus import simulate_recording
 
 PATIENTS = range(12)
@@ -19,13 +19,13 @@ PATIENTS = range(12)
 
 @pytest.fixture(scope="module")
 def signals() -> list[np.ndarray]:
-    """[5000, 12] mV of simulated hearts in sinus rhythm."""
+    """[5000, 12] mV of simulated hearts in sinus heartbeats."""
     normal = frozenset({"Normal"})
     return [simulate_recording(7, index, normal, duration_s=10).signal for index in PATIENTS]
 
 
 def found(signal: np.ndarray, **options) -> dict[str, str]:
-    said = suspicions_of(np.ascontiguousarray(signal, np.float32), **options)
+    said = find_warnings(np.ascontiguousarray(signal, np.float32), **options)
     assert not any("; " in one.text for one in said)  # which stands between several of them
     return {one.kind: one.text for one in said}
 
@@ -76,12 +76,12 @@ def test_an_offset_is_told(signals):
 def test_beats_are_where_they_were_planted(index):
     recording = simulate_recording(11, index, frozenset({"Normal"}), duration_s=20)
     planted = recording.annotations.sample[[symbol == "N" for symbol in recording.annotations.symbol]]
-    rhythm = rhythm_of(banded(recording.signal))
+    heartbeats = find_heartbeats(filter_qrs_band(recording.signal))
     inside = planted[(planted > RATE // 5) & (planted < 20 * RATE - RATE // 5)]
-    assert np.abs(rhythm.beats[:, None] - inside[None, :]).min(axis=0).max() < 0.1 * RATE
-    assert abs(len(rhythm.beats) - len(planted)) <= 2
-    assert rhythm.per_minute == pytest.approx(60 * RATE / np.median(np.diff(planted)), rel=0.03)
-    assert 40 < rhythm.width < 110
+    assert np.abs(heartbeats.beats[:, None] - inside[None, :]).min(axis=0).max() < 0.1 * RATE
+    assert abs(len(heartbeats.beats) - len(planted)) <= 2
+    assert heartbeats.per_minute == pytest.approx(60 * RATE / np.median(np.diff(planted)), rel=0.03)
+    assert 40 < heartbeats.width < 110
 
 
 def test_a_wrong_rate_is_told_of_most_hearts(signals):

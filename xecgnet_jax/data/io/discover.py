@@ -10,36 +10,36 @@ from typing import Literal
 
 import numpy as np
 
-from xecgnet_jax.data.io.clock import Step
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
-from xecgnet_jax.data.io.wfdb import Recording, read_header, read_recording, resampled
+from xecgnet_jax.data.io.time_column import TimeStep
+from xecgnet_jax.data.io.wfdb import read_header, read_recording, resample
 from xecgnet_jax.data.io.wfdb_header import parse_header
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.data.quality.plausibility import Suspicion, suspicions_of
+from xecgnet_jax.data.quality.plausibility import RecordingWarning, find_warnings
 from xecgnet_jax.errors import RecordError
 
 #: Suffixes of WFDB's signal files, which their header describes.
 SIGNAL_FILES = (".mat", ".dat")
 
-#: WFDB takes names as they are written: what reads `.hea` does not find `.HEA`.
+#: WFDB takes names as they are written: software that reads `.hea` does not find `.HEA`.
 UPPER_CASE = "the suffix must be lower case ({}): rename it, and correct it in the header where that names the file"
 
-#: Suffixes of what may be a table of leads; the first line decides.
+#: Suffixes of files that may be a table of leads; the first line decides.
 TABLES = (".csv", ".tsv", ".txt")
 
-#: Seconds beyond which a recording is refused: no 12-lead ECG at rest, and it would fill the memory.
+#: Seconds beyond which a recording is refused: it is no 12-lead ECG at rest, and it would fill the memory.
 LONGEST: int = 3600
 
 Units = Literal["mV", "uV", "V"]
 
 
 @dataclass(frozen=True)
-class Source:
+class RecordingFile:
     """A recording on disk that has not been read.
 
     Attributes:
       path: a WFDB header, a `.mat` file without one, or a table of leads.
-      is_table: it is the latter, so it says neither its rate nor its units.
+      is_table: True for a table, which states neither its sampling rate nor its units.
     """
 
     path: Path
@@ -47,195 +47,174 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Sources:
-    """What paths hold.
+class RecordingFiles:
+    """The recordings that were found in paths.
 
     Attributes:
       recordings: in the order of the paths, in folders by name; each once.
-      ignored: (path, why) of what else is in folders; hidden files and folders are not mentioned.
+      ignored: (path, reason) of every other file in folders; hidden files and folders are not listed.
     """
 
-    recordings: tuple[Source, ...]
+    recordings: tuple[RecordingFile, ...]
     ignored: tuple[tuple[Path, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Read:
+class LoadedRecording:
     """A recording as the network gets it.
 
     Attributes:
       signal: [T, 12] float32, mV at 500 Hz.
       rate: Hz of the file.
-      suspicions: what looks wrong.
+      warnings: what looks wrong.
       notes: what was left out, and is no reason to worry.
     """
 
     signal: np.ndarray
     rate: float
-    suspicions: tuple[Suspicion, ...]
+    warnings: tuple[RecordingWarning, ...]
     notes: tuple[str, ...]
 
 
-def find_sources(paths: Sequence[Path]) -> Sources:
-    """Looks for recordings in files and, whatever their depth, in folders. Links to folders are not followed.
+def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
+    """Finds the recordings among files and, at any depth, in folders. Links to folders are not followed.
 
     Raises:
       RecordError: a path does not exist, or is a file that is no recording.
     """
-    found: dict[Path, Source] = {}
+    found: dict[Path, RecordingFile] = {}
     ignored: list[tuple[Path, str]] = []
     for path in paths:
-        if path.is_dir():
-            sources, others = _in_folder(path)
-            ignored += others
-        else:
-            sources = [_of_file(path)]
-        for source in sources:
-            found.setdefault(source.path.resolve(), source)
-    return Sources(tuple(found.values()), tuple(ignored))
+        for file in _search_folder(path, ignored) if path.is_dir() else [_recording_of(path)]:
+            found.setdefault(file.path.resolve(), file)
+    return RecordingFiles(tuple(found.values()), tuple(ignored))
 
 
-def read_source(source: Source, *, rate: float | None = None, units: Units | None = None) -> Read:
+def load_recording(file: RecordingFile, *, rate: float | None = None, units: Units | None = None) -> LoadedRecording:
     """Reads a recording, and looks for what is wrong with it.
 
     Args:
-      source: the recording.
-      rate: Hz of a table; other files say it themselves.
+      file: the recording.
+      rate: Hz of a table; other files state it themselves.
       units: of a table.
 
     Raises:
       RecordError: it cannot be read without guessing, see `read_recording` and `read_table`.
     """
+    path, time_step = file.path, None
+    notes: tuple[str, ...] = ()
     try:
-        if source.is_table:
-            return _read_table(source.path, rate, units)
-        _check_length(source.path)
-        recording = read_recording(source.path, rate=None)
+        if not file.is_table:
+            header = read_header(path) if path.suffix == ".hea" else None  # before its samples fill the memory
+            if header and header.length and header.rate and header.length / header.rate > LONGEST:
+                raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
+            recording = read_recording(path, rate=None)
+            signal, rate, units = recording.signal, recording.rate, None
+        elif rate is None or units is None:
+            raise RecordError(f"{path}: a table says neither its sampling rate nor its units. Give --rate and --units.")
+        else:
+            table = read_table(path, units=units, longest=round(LONGEST * rate))
+            signal, time_step = table.signal, table.step
+            if table.ignored:
+                notes = (f"columns that are no leads are ignored: {', '.join(table.ignored)}",)
     except OSError as error:
-        raise RecordError(f"{source.path}: cannot be read ({error.strerror or error}). Check the file.") from error
-    signal = _at_rate(source.path, recording)
-    return Read(signal, recording.rate, suspicions_of(signal), ())
+        raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.") from error
+    signal = _to_package_rate(path, signal, rate)
+    return LoadedRecording(signal, rate, find_warnings(signal, units=units) + _check_rate(time_step, rate), notes)
 
 
-def _read_table(path: Path, rate: float | None, units: Units | None) -> Read:
-    if rate is None or units is None:
-        raise RecordError(f"{path}: a table says neither its sampling rate nor its units. Give --rate and --units.")
-    table = read_table(path, units=units, longest=round(LONGEST * rate))
-    signal = _at_rate(path, Recording(path.stem, table.signal, rate))
-    suspicions = suspicions_of(signal, units=units) + _of_clock(table.step, rate)
-    notes = (f"columns that are no leads are ignored: {', '.join(table.ignored)}",) if table.ignored else ()
-    return Read(signal, rate, suspicions, notes)
-
-
-def _at_rate(path: Path, recording: Recording) -> np.ndarray:
-    """[T, 12] float32 at 500 Hz, where all samples may be voltages."""
-    signal = recording.signal
+def _to_package_rate(path: Path, signal: np.ndarray, rate: float) -> np.ndarray:
+    """Returns the signal [T, 12] as float32 at 500 Hz; refuses samples that cannot be voltages."""
     largest = np.abs(signal).max(axis=0)
     if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= LARGEST]:
         raise RecordError(
             f"{path}: samples of {', '.join(wrong)} are no voltages, they are beyond {LARGEST:g} mV. "
             "Correct the gain or units in the header, or the samples."
         )
-    if recording.rate != RATE:
-        signal = resampled(signal.astype(np.float64), recording.rate, RATE)
+    if rate != RATE:
+        signal = resample(signal.astype(np.float64), rate, RATE)
     return np.ascontiguousarray(signal, dtype=np.float32)
 
 
-def _of_clock(step: Step | None, rate: float) -> tuple[Suspicion, ...]:
-    """What a column of time says about the rate, in seconds or milliseconds; a step of 1 may count the rows."""
+def _check_rate(step: TimeStep | None, rate: float) -> tuple[RecordingWarning, ...]:
+    """Returns a warning if the time column, in seconds or milliseconds, contradicts `rate`; 1 may be a row number."""
     if step is None or step.size == 1:
         return ()
     if any(abs(step.size - expected) <= step.error + 0.02 * expected for expected in (1 / rate, 1000 / rate)):
         return ()
-    rates = (1 / step.size, 1000 / step.size)
-    text = f"{rates[0]:.4g} Hz if seconds, {rates[1]:.4g} Hz if milliseconds, not --rate {rate:g}"
-    return (Suspicion("rate", f"its column of time rises by {step.size:.4g}: {text}"),)
+    rates = f"{1 / step.size:.4g} Hz if seconds, {1000 / step.size:.4g} Hz if milliseconds, not --rate {rate:g}"
+    return (RecordingWarning("rate", f"its column of time rises by {step.size:.4g}: {rates}"),)
 
 
-def _check_length(path: Path) -> None:
-    """Refuses what is too long before its samples fill the memory."""
-    if path.suffix == ".hea":
-        header = read_header(path)
-        if header.length and header.rate and header.length / header.rate > LONGEST:
-            raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
-
-
-def _of_file(path: Path) -> Source:
-    """The recording that a file is or belongs to. WFDB's own tools name records without a suffix."""
+def _recording_of(path: Path) -> RecordingFile:
+    """Returns the recording that a file is or belongs to. WFDB's own tools name records without a suffix."""
     header = path.with_suffix(".hea")
     if path.suffix in (".hea", *SIGNAL_FILES) and header.is_file():
-        return Source(header)
+        return RecordingFile(header)
     if not path.exists():
-        named = path.with_name(path.name + ".hea")
-        if path.name and named.is_file():
-            return Source(named)
+        header_of_name = path.with_name(path.name + ".hea")
+        if path.name and header_of_name.is_file():
+            return RecordingFile(header_of_name)
         raise RecordError(f"{path}: no such file or folder. Check the path.")
     if _is_upper_case(path):
         raise RecordError(f"{path}: {UPPER_CASE.format(path.suffix.lower())}.")
     if path.suffix == ".mat":
-        return Source(path)
+        return RecordingFile(path)
     if path.suffix == ".dat":
         raise RecordError(f"{path}: its header {header.name} is missing. Restore it: only there are names and gains.")
     if path.suffix.lower() in TABLES or names_leads(path):
-        return Source(path, is_table=True)
+        return RecordingFile(path, is_table=True)
     raise RecordError(
         f"{path}: is no recording. Known are WFDB (.hea with .mat or .dat), CPSC2018's .mat, and CSV tables whose "
         "first line names the leads."
     )
 
 
-def _in_folder(folder: Path) -> tuple[list[Source], list[tuple[Path, str]]]:
-    """(recordings, what else there is) of a folder and those below it."""
-    sources: list[Source] = []
-    ignored: list[tuple[Path, str]] = []
+def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[RecordingFile]:
+    """Returns the recordings of a folder and those below it; adds the paths of everything else to `ignored`."""
+    found: list[RecordingFile] = []
 
     def note(error: OSError) -> None:
         ignored.append((Path(error.filename), f"the folder cannot be read ({error.strerror})"))
 
     for parent, below, names in os.walk(folder, onerror=note):
         below[:] = sorted(name for name in below if not name.startswith("."))
-        linked = [path for path in (Path(parent, name) for name in below) if _is_link(path)]
-        ignored += [(path, "a link to a folder; name it where its recordings are wanted") for path in linked]
+        # `Path.is_symlink` raises where a path is too long.
+        links = [path for path in (Path(parent, name) for name in below) if os.path.islink(path)]  # noqa: PTH114
+        ignored += [(path, "a link to a folder; name it where its recordings are wanted") for path in links]
         paths = [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
         headers = [path for path in paths if path.suffix == ".hea"]
-        described = {path.stem for path in headers}
-        loose = [path for path in paths if path.suffix.lower() in SIGNAL_FILES and path.stem not in described]
-        named = _signal_files(headers) if loose else set()
+        stems = {path.stem for path in headers}
+        has_loose = any(path.suffix.lower() in SIGNAL_FILES and path.stem not in stems for path in paths)
+        described = _signal_files(headers) if has_loose else set()
         for path in paths:
             if path.suffix == ".hea":
-                sources.append(Source(path))
-            elif path.name in named or (path.suffix in SIGNAL_FILES and path.stem in described):
+                found.append(RecordingFile(path))
+            elif path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems):
                 continue
             elif _is_upper_case(path):
                 ignored.append((path, UPPER_CASE.format(path.suffix.lower())))
             elif path.suffix == ".mat":
-                sources.append(Source(path))
+                found.append(RecordingFile(path))
             elif path.suffix == ".dat":
                 ignored.append((path, "no header (.hea) describes it"))
             elif path.suffix.lower() not in TABLES:
                 ignored.append((path, "no format of recordings"))
             elif names_leads(path):
-                sources.append(Source(path, is_table=True))
+                found.append(RecordingFile(path, is_table=True))
             else:
                 ignored.append((path, "its first line names no leads"))
-    return sources, ignored
-
-
-def _is_link(path: Path) -> bool:
-    try:
-        return path.is_symlink()
-    except OSError:  # Walking there fails with the same, and is noted.
-        return False
+    return found
 
 
 def _is_upper_case(path: Path) -> bool:
-    """Whether it would be WFDB's or CPSC2018's, were its suffix in lower case."""
+    """Tells whether the suffix would be one of WFDB's or CPSC2018's in lower case."""
     known = (".hea", *SIGNAL_FILES)
     return path.suffix not in known and path.suffix.lower() in known
 
 
 def _signal_files(headers: Sequence[Path]) -> set[str]:
-    """Names of the files that headers refer to; what cannot be parsed is refused when it is read."""
+    """Returns the names of the files that headers refer to; a damaged header is refused later, when it is read."""
     names: set[str] = set()
     for header in headers:
         try:

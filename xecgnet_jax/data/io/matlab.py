@@ -1,9 +1,8 @@
-"""The fields of a struct in a MATLAB 5 file: what CPSC2018's original recordings are stored in.
+"""Reads a struct from a MATLAB 5 file, the format of CPSC2018's original recordings.
 
-Own code where scipy has `loadmat`, because one damaged byte in such a file can make `loadmat` (seen
-with scipy 1.17; compare https://github.com/scipy/scipy/issues/6072) crash the process, past any
-`except`. The format is public: "MAT-File Format", The MathWorks. Only what a struct of numbers and
-text needs is read.
+Own code although scipy has `loadmat`, because one damaged byte in such a file can make `loadmat` (seen with scipy 1.17;
+compare https://github.com/scipy/scipy/issues/6072) crash the process, past any `except`. The format is public:
+"MAT-File Format", The MathWorks. Only the parts that a struct of numbers and text needs are read.
 """
 
 from __future__ import annotations
@@ -33,10 +32,7 @@ LARGEST: int = 2**27
 
 
 def read_struct(path: Path, name: str) -> dict[str, np.ndarray | str]:
-    """The fields of the 1 × 1 struct `name` in the file at `path`; fields of other kinds are left out.
-
-    Returns:
-      Field → its matrix or its text.
+    """Reads the 1 × 1 struct `name` of a file: field → its matrix or text; fields of other kinds are left out.
 
     Raises:
       ValueError: the file is damaged, of another version of the format, or has no such struct.
@@ -48,18 +44,18 @@ def read_struct(path: Path, name: str) -> dict[str, np.ndarray | str]:
     try:
         for kind, element in _elements(content[HEADER_SIZE:]):
             if kind == COMPRESSED:
-                kind, element = next(_elements(_inflated(element)))
+                kind, element = next(_elements(_decompress(element)))
             if kind == MATRIX:
                 flags, shape, label, *rest = [part for _, part in _elements(element)]
                 if label.decode("ascii") == name and flags[0] == STRUCT:
-                    return _fields(_integers(shape), rest)
+                    return _fields(_to_integers(shape), rest)
     except (struct.error, zlib.error, IndexError, KeyError, StopIteration, UnicodeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
     raise ValueError(f"it has no struct `{name}`")
 
 
 def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
-    """The (type, payload) of each element; each begins on a multiple of 8 bytes."""
+    """Yields the (type, payload) of each element; each begins on a multiple of 8 bytes."""
     start = 0
     while start < len(content):
         kind, size = struct.unpack_from("<II", content, start)
@@ -73,8 +69,8 @@ def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
         start += step
 
 
-def _inflated(content: bytes) -> bytes:
-    """The decompressed payload; zlib's own checksum finds nearly all damage."""
+def _decompress(content: bytes) -> bytes:
+    """Returns the decompressed payload; zlib's own checksum finds nearly all damage."""
     stream = zlib.decompressobj()
     inflated = stream.decompress(content, LARGEST)
     if not stream.eof:
@@ -82,15 +78,15 @@ def _inflated(content: bytes) -> bytes:
     return inflated
 
 
-def _integers(payload: bytes) -> list[int]:
+def _to_integers(payload: bytes) -> list[int]:
     return np.frombuffer(payload, "<i4").tolist()
 
 
 def _fields(shape: list[int], parts: list[bytes]) -> dict[str, np.ndarray | str]:
-    """Fields of a struct: the length of a name, all names, then one matrix for each."""
+    """Returns the fields of a struct, stored as the length of a name, all names, then one matrix for each."""
     if shape != [1, 1]:
         raise ValueError(f"its struct has the shape {shape} instead of 1 × 1")
-    (length,), joined, *matrices = _integers(parts[0]), *parts[1:]
+    (length,), joined, *matrices = _to_integers(parts[0]), *parts[1:]
     if length <= 0 or len(joined) != length * len(matrices):
         raise ValueError("it is damaged: the struct has more or fewer names than fields")
     padded = [joined[start : start + length] for start in range(0, len(joined), length)]
@@ -100,7 +96,7 @@ def _fields(shape: list[int], parts: list[bytes]) -> dict[str, np.ndarray | str]
 
 
 def _value(matrix: bytes) -> np.ndarray | str | None:
-    """A field's matrix or text, None where it is of another class or complex."""
+    """Returns a field's matrix or text, None where it is of another class or complex."""
     elements = list(_elements(matrix))
     if len(elements) != 4:  # flags, shape, name, values; a complex matrix has a fifth
         return None
@@ -109,6 +105,6 @@ def _value(matrix: bytes) -> np.ndarray | str | None:
         return payload.decode("utf-16-le" if kind == 4 or kind == 17 else "utf-8")
     if not DOUBLE <= flags[0] <= LAST_INTEGER:
         return None
-    stored = np.frombuffer(payload, NUMBERS[kind]).reshape(_integers(shape), order="F")
+    stored = np.frombuffer(payload, NUMBERS[kind]).reshape(_to_integers(shape), order="F")
     # MATLAB stores whole-numbered floats as integers; the class says what they are.
     return stored.astype({DOUBLE: np.float64, SINGLE: np.float32}.get(flags[0], stored.dtype), copy=False)

@@ -19,17 +19,17 @@ from xecgnet_jax.data.io.wfdb_header import (
     parse_sex,
     parse_signal_line,
 )
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.leads import LEADS, RATE, find_leads
 from xecgnet_jax.errors import RecordError
 
-# wfdb and scipy are imported where they are used: together they take seconds, and most of the
-# programs that import this module read packs, not recordings.
+# wfdb and scipy are imported where they are used: together they take seconds, and most of the programs that import this
+# module read packs, not recordings.
 
-#: Sampling rate of CPSC2018, whose `.mat` files do not say it, in Hz.
-CPSC_RATE: int = 500
+#: Sampling rate of CPSC2018, whose `.mat` files do not state it, in Hz.
+CPSC_RATE: float = 500.0
 
-#: Bits per sample of WFDB's formats. The lowest value that they hold marks an invalid sample;
-#: format 8 stores differences and has no such mark.
+#: Bits per sample of WFDB's formats. The lowest value that they hold marks an invalid sample; format 8 stores
+#: differences and has no such mark.
 SAMPLE_BITS: dict[int, int] = {
     80: 8, 508: 8, 310: 10, 311: 10, 212: 12, 16: 16, 61: 16, 160: 16, 516: 16, 24: 24, 524: 24, 32: 32
 }  # fmt: skip
@@ -46,8 +46,8 @@ class Recording:
       codes: diagnostic codes as the file or its corpus writes them, in the file's order.
       age: years, or None where the file does not say.
       sex: "F", "M", or None where the file does not say.
-      resolution: [12] float64, millivolts per step of the source's converter (1 / gain), or None
-        where the source has none or the signal was resampled.
+      resolution: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has
+        none or the signal was resampled.
     """
 
     id: str
@@ -60,52 +60,49 @@ class Recording:
 
 
 def read_header(path: str | Path) -> Header:
-    """Codes, age, sex, length (samples) and rate (Hz) of a recording.
+    """Reads codes, age, sex, length (samples) and rate (Hz) of a recording.
 
-    Reads the text of a WFDB header and no samples, so a corpus of 40,000 takes seconds. The original
-    `.mat` files of CPSC2018 have no header; they are read whole.
+    Reads the text of a WFDB header and no samples, so a corpus of 40,000 takes seconds. The original `.mat` files of
+    CPSC2018 have no header; they are read whole.
 
     Raises:
       RecordError: as `read_recording`, as far as a header can tell.
     """
-    path = _described(Path(path))
-    if path.suffix == ".hea":
-        return parse_header(path)
-    signal, age, sex = _cpsc_struct(path)
-    return Header(path.stem, CPSC_RATE, len(signal), None, age, sex)
+    path = _main_file(Path(path))
+    return parse_header(path) if path.suffix == ".hea" else _read_cpsc(path)[1]
 
 
 def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
     """Reads a recording into millivolts at `rate`, its leads in the order of `LEADS`.
 
     Args:
-      path: a WFDB header (`.hea`) whose signal files (`.mat`, `.dat`) lie beside it, one of these
-        signal files, or an original `.mat` file of CPSC2018. Leads are found by name in any case;
-        leads beyond the twelve are ignored.
+      path: a WFDB header (`.hea`) whose signal files (`.mat`, `.dat`) lie beside it, one of these signal files, or an
+        original `.mat` file of CPSC2018. Leads are found by name in any case; leads beyond the twelve are ignored.
       rate: wanted sampling rate in Hz; other rates are resampled by a polyphase filter
         (`scipy.signal.resample_poly`). None leaves the signal as it is.
 
     Raises:
-      RecordError: the recording cannot be read without guessing: a lead is missing or doubled, gain
-        or units are unknown, header and signal file contradict each other (length, checksum), or a
-        sample is invalid.
+      RecordError: the recording cannot be read without guessing: a lead is missing or repeated, gain or units are
+        unknown, header and signal file contradict each other (length, checksum), or a sample is invalid.
     """
-    path = _described(Path(path))
+    path = _main_file(Path(path))
     if path.suffix == ".hea":
         header = parse_header(path)
-        signal, resolution = _wfdb_signal(path, header)
-        source_rate = _checked_rate(path, header)
+        signal, resolution = _read_wfdb(path, header)
     else:
-        signal, age, sex = _cpsc_struct(path)
-        header = Header(path.stem, CPSC_RATE, len(signal), None, age, sex)
-        resolution, source_rate = None, float(CPSC_RATE)
+        (signal, header), resolution = _read_cpsc(path), None
+    signal_rate = header.rate
+    if signal_rate is None or not 50 <= signal_rate <= 100_000:
+        raise RecordError(
+            f"{path}: the sampling rate is {signal_rate or 'missing'}; an ECG has 50 to 100,000 Hz. Correct the header."
+        )
     _check_samples(path, signal)
-    if rate is not None and rate != source_rate:
-        signal, resolution, source_rate = resampled(signal, source_rate, rate), None, float(rate)
+    if rate is not None and rate != signal_rate:
+        signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
     return Recording(
         id=header.id,
         signal=np.ascontiguousarray(signal, dtype=np.float32),
-        rate=source_rate,
+        rate=signal_rate,
         codes=header.codes or (),
         age=header.age,
         sex=header.sex,
@@ -113,11 +110,11 @@ def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
     )
 
 
-def resampled(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray:
-    """[T, L] at `source_rate` Hz → [ceil(T · rate / source_rate), L] at `rate` Hz.
+def resample(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray:
+    """Resamples [T, L] from `source_rate` to `rate` Hz: [ceil(T · rate / source_rate), L].
 
-    The straight line from the first to the last sample is taken out before filtering and put back
-    after, so that a baseline away from 0 mV does not ring at the ends.
+    The straight line from the first to the last sample is taken out before filtering and put back after, so that a
+    baseline away from 0 mV does not ring at the ends.
     """
     from scipy.signal import resample_poly
 
@@ -125,26 +122,16 @@ def resampled(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray
     return resample_poly(signal, ratio.numerator, ratio.denominator, axis=0, padtype="line")
 
 
-def _described(path: Path) -> Path:
-    """The file that describes the recording: its header where there is one, else the `.mat` file."""
+def _main_file(path: Path) -> Path:
+    """Returns the file that describes the recording: its header where there is one, else the `.mat` file."""
     header = path.with_suffix(".hea")
-    if path.suffix != ".mat" or header.is_file():
-        return header
-    return path
-
-
-def _checked_rate(path: Path, header: Header) -> float:
-    if header.rate is None or not 50 <= header.rate <= 100_000:
-        raise RecordError(
-            f"{path}: the sampling rate is {header.rate or 'missing'}; an ECG has 50 to 100,000 Hz. Correct the header."
-        )
-    return header.rate
+    return header if path.suffix != ".mat" or header.is_file() else path
 
 
 def _check_samples(path: Path, signal: np.ndarray) -> None:
     if not len(signal):
         raise RecordError(f"{path}: the recording has no samples. Remove it from the corpus.")
-    with np.errstate(over="ignore"):  # What float32 cannot hold is no voltage either.
+    with np.errstate(over="ignore"):  # A value that float32 cannot hold is no voltage either.
         invalid = ~np.isfinite(signal.astype(np.float32))
     if invalid.any():
         counts = ", ".join(f"{n} in {lead}" for lead, n in zip(LEADS, invalid.sum(0), strict=True) if n)
@@ -154,73 +141,59 @@ def _check_samples(path: Path, signal: np.ndarray) -> None:
         )
 
 
-def _wfdb_signal(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
-    """([T, 12] float64 mV with NaN where invalid, [12] mV per step) of the record of a header."""
-    channels = _lead_channels(path, [lead_name(line) for line in header.signal_lines])
-    lines = [parse_signal_line(path, header.signal_lines[channel]) for channel in channels]
-    counts = _counts(path, header, channels, lines)
-    if header.length is not None and len(counts) != header.length:
+def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
+    """Returns ([T, 12] float64 mV with NaN where invalid, [12] mV per step) of the record of a header."""
+    names = [lead_name(line) for line in header.signal_lines]
+    channels, problem = find_leads(names, "lead")
+    if problem:
+        signals = ", ".join(name or "(unnamed)" for name in names) or "(none)"
         raise RecordError(
-            f"{path}: the header promises {header.length} samples, the signal file has {len(counts)}. "
+            f"{path}: the record has {problem}; its signals are {signals}. "
+            "The twelve standard leads are needed, each once."
+        )
+    lines = [parse_signal_line(path, header.signal_lines[channel]) for channel in channels]
+    values = _read_values(path, header, channels, lines)
+    if header.length is not None and len(values) != header.length:
+        raise RecordError(
+            f"{path}: the header promises {header.length} samples, the signal file has {len(values)}. "
             "Restore both from the corpus."
         )
-    _check_checksums(path, counts, lines)
+    _check_checksums(path, values, lines)
     gain = np.array([line.gain for line in lines])
-    signal = (counts - np.array([line.baseline for line in lines])) / gain
+    signal = (values - np.array([line.baseline for line in lines])) / gain
     for column, line in enumerate(lines):
         if line.format in SAMPLE_BITS:
-            signal[counts[:, column] == -(2 ** (SAMPLE_BITS[line.format] - 1)), column] = np.nan
+            signal[values[:, column] == -(2 ** (SAMPLE_BITS[line.format] - 1)), column] = np.nan
     return signal, 1 / np.abs(gain)
 
 
-def _lead_channels(path: Path, names: Sequence[str]) -> list[int]:
-    """For each of `LEADS`, which of a record's signals it is."""
-    lower = [name.lower() for name in names]
-    missing = [lead for lead in LEADS if lead.lower() not in lower]
-    doubled = [lead for lead in LEADS if lower.count(lead.lower()) > 1]
-    if missing or doubled:
-        problems = [f"no lead {', '.join(missing)}"] * bool(missing)
-        problems += [f"more than one lead {', '.join(doubled)}"] * bool(doubled)
-        raise RecordError(
-            f"{path}: the record has {' and '.join(problems)}; its signals are "
-            f"{', '.join(name or '(unnamed)' for name in names) or '(none)'}. "
-            "The twelve standard leads are needed, each once."
-        )
-    return [lower.index(lead.lower()) for lead in LEADS]
+def _read_values(path: Path, header: Header, channels: list[int], lines: list[SignalLine]) -> np.ndarray:
+    """Returns the [T, 12] integer values of the converter.
 
-
-def _counts(path: Path, header: Header, channels: list[int], lines: list[SignalLine]) -> np.ndarray:
-    """[T, 12] integer converter values."""
+    Nearly every 12-lead ECG there is lies in one file of format 16. The wfdb package reads it too, but takes three
+    times as long for it all, and refuses a record line of the form `E00009.mat 12 500 5000`, which some Challenge
+    headers have.
+    """
     files = sorted({line.file for line in lines})
     for file in files:
         if not (path.parent / file).is_file():
             raise RecordError(f"{path}: its signal file {file} is missing. Restore it.")
     stored = [tuple(line.split()[:2]) for line in header.signal_lines]  # (file, storage format)
     in_file = [index for index, (file, *_) in enumerate(stored) if file == files[0]]
-    alike = len({stored[index] for index in in_file}) == 1
-    if len(files) == 1 and alike and lines[0].format == 16:
-        columns = [in_file.index(channel) for channel in channels]
-        return _counts_16(path, lines[0], len(in_file))[:, columns]
-    return _counts_by_wfdb(path, channels)
-
-
-def _counts_16(path: Path, line: SignalLine, signals: int) -> np.ndarray:
-    """[T, signals] int16 of a record in one file of format 16: nearly every 12-lead ECG there is.
-
-    The wfdb package reads it too, but takes three times as long for it all, and refuses a record
-    line of the form `E00009.mat 12 500 5000`, which some Challenge headers have.
-    """
-    size = (path.parent / line.file).stat().st_size - line.offset
-    if size < 0 or size % (2 * signals):
+    if len(files) > 1 or len({stored[index] for index in in_file}) > 1 or lines[0].format != 16:
+        return _read_values_by_wfdb(path, channels)
+    offset = lines[0].offset
+    size = (path.parent / files[0]).stat().st_size - offset
+    if size < 0 or size % (2 * len(in_file)):
         raise RecordError(
-            f"{path}: the signal file {line.file} does not hold whole samples of {signals} signals. "
+            f"{path}: the signal file {files[0]} does not hold whole samples of {len(in_file)} signals. "
             "It is truncated or another file: restore it."
         )
-    samples = np.fromfile(path.parent / line.file, dtype="<i2", offset=line.offset)
-    return samples.reshape(-1, signals)
+    values = np.fromfile(path.parent / files[0], dtype="<i2", offset=offset).reshape(-1, len(in_file))
+    return values[:, [in_file.index(channel) for channel in channels]]
 
 
-def _counts_by_wfdb(path: Path, channels: list[int]) -> np.ndarray:
+def _read_values_by_wfdb(path: Path, channels: list[int]) -> np.ndarray:
     import wfdb
 
     try:
@@ -233,11 +206,11 @@ def _counts_by_wfdb(path: Path, channels: list[int]) -> np.ndarray:
     return np.asarray(record.d_signal)
 
 
-def _check_checksums(path: Path, counts: np.ndarray, lines: Sequence[SignalLine]) -> None:
-    """Compares the sums that the header states. All of them 0 means that its writer made none."""
+def _check_checksums(path: Path, values: np.ndarray, lines: Sequence[SignalLine]) -> None:
+    """Compares the sums that the header states. If all of them are 0, its writer made none."""
     if not any(line.checksum for line in lines):
         return
-    sums = counts.sum(axis=0, dtype=np.int64) % 65536
+    sums = values.sum(axis=0, dtype=np.int64) % 65536
     wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
     if wrong:
         raise RecordError(
@@ -246,8 +219,8 @@ def _check_checksums(path: Path, counts: np.ndarray, lines: Sequence[SignalLine]
         )
 
 
-def _cpsc_struct(path: Path) -> tuple[np.ndarray, float | None, str | None]:
-    """([T, 12] float64 mV, age, sex) of an original file of CPSC2018: a MATLAB struct `ECG`."""
+def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
+    """Returns ([T, 12] float64 mV, header) of an original file of CPSC2018: a MATLAB struct `ECG`."""
     try:
         fields = read_struct(path, "ECG")
     except (OSError, ValueError) as error:
@@ -263,11 +236,12 @@ def _cpsc_struct(path: Path) -> tuple[np.ndarray, float | None, str | None]:
             f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is "
             f"{data.dtype} {list(data.shape)}. Restore it."
         )
-    return data.T.astype(np.float64), parse_age(_text(fields.get("age"))), parse_sex(_text(fields.get("sex")))
+    age, sex = parse_age(_to_text(fields.get("age"))), parse_sex(_to_text(fields.get("sex")))
+    return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, age, sex)
 
 
-def _text(value: np.ndarray | str | None) -> str:
-    """The one value of a field as text, "" where there is none or several."""
+def _to_text(value: np.ndarray | str | None) -> str:
+    """Returns the one value of a field as text, "" where there is none or several."""
     if isinstance(value, np.ndarray):
         return str(value.item()) if value.size == 1 else ""
     return value or ""

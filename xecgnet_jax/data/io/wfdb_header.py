@@ -1,7 +1,7 @@
 """The text of a WFDB header (`.hea`) → its fields, strictly.
 
-WFDB fills what a header leaves out with defaults (250 Hz, 200 ADC units per mV). Such a guess would
-make wrong millivolts, so here every field that the signal depends on must be written. The format:
+WFDB replaces missing fields by defaults (250 Hz, 200 ADC units per mV). Such a guess would make wrong millivolts, so
+here every field that the signal depends on must be written. The format:
 https://physionet.org/physiotools/wag/header-5.htm
 """
 
@@ -37,7 +37,7 @@ COMMENT = re.compile(r"#\s*(?P<key>\w+)\s*:\s*(?P<value>.*)")
 
 @dataclass(frozen=True)
 class Header:
-    """What a header says about a recording.
+    """The content of a header.
 
     Attributes:
       id: name of the record: the header's file name without its suffix.
@@ -60,10 +60,10 @@ class Header:
 
 @dataclass(frozen=True)
 class SignalLine:
-    """How one signal is stored.
+    """The way in which one signal is stored.
 
     Attributes:
-      lead: the description field, by which leads are found.
+      lead: the description field, which names the lead.
       file: name of the signal file, in the header's own folder.
       format: WFDB storage format, for example 16.
       offset: bytes before the first sample.
@@ -82,7 +82,7 @@ class SignalLine:
 
 
 def parse_age(text: str) -> float | None:
-    """Years, or None for anything but a number from 0 to 130 ("NaN", "Unknown", PTB-XL's 300)."""
+    """Returns years, or None for anything but a number from 0 to 130 ("NaN", "Unknown", PTB-XL's 300)."""
     try:
         age = float(text)
     except ValueError:
@@ -91,7 +91,7 @@ def parse_age(text: str) -> float | None:
 
 
 def parse_sex(text: str) -> str | None:
-    """ "F" or "M", or None. Bare numbers are None: corpora disagree on what 0 and 1 mean."""
+    """Returns "F", "M" or None. Bare numbers are None: corpora disagree on what 0 and 1 mean."""
     return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(text.strip().lower())
 
 
@@ -101,7 +101,7 @@ def parse_header(path: Path) -> Header:
     Raises:
       RecordError: the file is missing, is no header, or describes more than one segment.
     """
-    lines = [line.strip() for line in _text(path).splitlines()]
+    lines = [line.strip() for line in _read_text(path).splitlines()]
     fields = [line for line in lines if line and not line.startswith("#")]
     if not fields:
         raise RecordError(f"{path}: the header is empty. Restore the file from its corpus.")
@@ -121,12 +121,12 @@ def parse_header(path: Path) -> Header:
             f"{path}: the record line promises {count} signals, {len(fields) - 1} are described. "
             "Restore the file from its corpus."
         )
-    comments = _comments(lines)
+    comments = _parse_comments(lines)
     return Header(
         id=path.stem,
         rate=float(record["rate"]) if record["rate"] else None,
         length=int(record["length"]) if record["length"] else None,
-        codes=_codes(comments["dx"]) if "dx" in comments else None,
+        codes=tuple(filter(None, re.split(r"[,\s]+", comments["dx"]))) if "dx" in comments else None,
         age=parse_age(comments.get("age", "")),
         sex=parse_sex(comments.get("sex", "")),
         signal_lines=tuple(fields[1:]),
@@ -134,17 +134,17 @@ def parse_header(path: Path) -> Header:
 
 
 def lead_name(line: str) -> str:
-    """The description at the end of a signal line, "" where the line is too short to have one."""
+    """Returns the description at the end of a signal line, "" where the line is too short to have one."""
     fields = line.split(maxsplit=8)
     return fields[8] if len(fields) == 9 else ""
 
 
 def parse_signal_line(path: Path, line: str) -> SignalLine:
-    """One signal line of the header at `path`.
+    """Parses one signal line of the header at `path`.
 
     Raises:
-      RecordError: a field is missing or malformed, the signal is uncalibrated, its units are
-        unknown, its file lies elsewhere, or it is stored in a way that is not supported.
+      RecordError: a field is missing or malformed, the signal is uncalibrated, its units are unknown, its file lies
+        elsewhere, or it is stored in a way that is not supported.
     """
     fields = line.split(maxsplit=8)
     if len(fields) < 9:
@@ -157,21 +157,14 @@ def parse_signal_line(path: Path, line: str) -> SignalLine:
         )
     if not INTEGER.fullmatch(zero) or not INTEGER.fullmatch(checksum):
         raise RecordError(f"{where}: {zero!r} or {checksum!r} should be an integer. Restore the header.")
-    storage_format, offset = _storage(where, storage)
-    steps, baseline = _gain(where, gain)
-    return SignalLine(
-        lead=lead,
-        file=file,
-        format=storage_format,
-        offset=offset,
-        gain=steps,
-        baseline=int(zero) if baseline is None else baseline,
-        checksum=int(checksum) % 65536,
-    )
+    storage_format, offset = _parse_storage(where, storage)
+    steps, baseline = _parse_gain(where, gain)
+    baseline = int(zero) if baseline is None else baseline
+    return SignalLine(lead, file, storage_format, offset, steps, baseline, int(checksum) % 65536)
 
 
-def _storage(where: str, field: str) -> tuple[int, int]:
-    """(WFDB format, bytes before the first sample) of a field such as `16`, `212` or `16x1+24`."""
+def _parse_storage(where: str, field: str) -> tuple[int, int]:
+    """Returns (WFDB format, bytes before the first sample) of a field such as `16`, `212` or `16x1+24`."""
     match = FORMAT_FIELD.fullmatch(field)
     if match is None:
         raise RecordError(f"{where}: the storage format {field!r} is none of WFDB's. Restore the header.")
@@ -183,8 +176,8 @@ def _storage(where: str, field: str) -> tuple[int, int]:
     return int(match["format"]), int(match["offset"] or 0)
 
 
-def _gain(where: str, field: str) -> tuple[float, int | None]:
-    """(converter steps per mV, baseline or None) of a field such as `1000/mV` or `4.88(-3)/uV`."""
+def _parse_gain(where: str, field: str) -> tuple[float, int | None]:
+    """Returns (converter steps per mV, baseline or None) of a field such as `1000/mV` or `4.88(-3)/uV`."""
     match = GAIN_FIELD.fullmatch(field)
     if match is None:
         raise RecordError(f"{where}: the gain {field!r} is not of the form 1000(0)/mV. Correct the header.")
@@ -201,8 +194,8 @@ def _gain(where: str, field: str) -> tuple[float, int | None]:
     return gain / MILLIVOLTS[units.lower()], None if baseline is None else int(baseline)
 
 
-def _text(path: Path) -> str:
-    """The header's text. Most are ASCII; a `µV` may be written in UTF-8 or Latin-1."""
+def _read_text(path: Path) -> str:
+    """Returns the header's text. Most are ASCII; a `µV` may be written in UTF-8 or Latin-1."""
     try:
         if path.stat().st_size > LARGEST_HEADER:
             raise RecordError(f"{path}: too large for a header. Restore the file from its corpus.")
@@ -215,15 +208,11 @@ def _text(path: Path) -> str:
         return content.decode("latin-1")
 
 
-def _comments(lines: list[str]) -> dict[str, str]:
-    """`#Key: value` lines by lower-case key; a key that comes twice has its values joined by commas."""
+def _parse_comments(lines: list[str]) -> dict[str, str]:
+    """Returns `#Key: value` lines by lower-case key; values of a key that comes twice are joined by commas."""
     comments: dict[str, str] = {}
     for match in map(COMMENT.fullmatch, lines):
         if match:
             key = match["key"].lower()
             comments[key] = f"{comments[key]},{match['value']}" if key in comments else match["value"]
     return comments
-
-
-def _codes(text: str) -> tuple[str, ...]:
-    return tuple(code for code in re.split(r"[,\s]+", text) if code)

@@ -1,5 +1,6 @@
 """A corpus as one memory-mapped file and its index."""
 
-from xecgnet_jax.data.pack.pack import Pack, build_pack, open_pack, pack_of
+from xecgnet_jax.data.pack.build import build_pack, pack_of
+from xecgnet_jax.data.pack.pack import Pack, open_pack
 
 __all__ = ["Pack", "build_pack", "open_pack", "pack_of"]

@@ -1,29 +1,35 @@
-"""A corpus → the files of its pack, and how to tell that the corpus has changed since."""
+"""A corpus → its pack, made where it is missing or the corpus has changed.
+
+docs/packs-and-splits.md describes the files of a pack.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
 
-from xecgnet_jax.data.corpora import Corpus, Entry
-from xecgnet_jax.data.labels import CLASSES, SINUS_RHYTHM, VOCABULARY, code_counts, label_vector
+from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
+from xecgnet_jax.data.labels import CLASSES, SINUS_RHYTHM, VOCABULARY, label_vector
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.data.pack.audit import Audit, Findings, audit_of
-from xecgnet_jax.data.pack.packed_recording import Reading, readings
-from xecgnet_jax.data.pack.storage import AUDIT, INDEX, RECORDINGS, SAMPLES, samples_file, to_json, write_sealed
+from xecgnet_jax.data.pack import storage
+from xecgnet_jax.data.pack.audit import make_audit
+from xecgnet_jax.data.pack.pack import Pack, open_pack
+from xecgnet_jax.data.pack.packed_recording import PackedRecording, read_for_pack
+from xecgnet_jax.data.parallel import available_cpus, map_in_processes
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 
-#: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
-FORMAT: int = 1
+#: Recordings for which starting one more process (half a second) pays.
+WORTH_A_WORKER: int = 250
 
 #: Causes of refusals that an error message gives.
 CAUSES_SHOWN: int = 3
@@ -31,110 +37,160 @@ CAUSES_SHOWN: int = 3
 #: What to do about a recording that cannot be read.
 OnBadRecording = Literal["fail", "skip"]
 
-
-@dataclass
-class _Rows:
-    """What is gathered of the recordings while their samples go to disk."""
-
-    entries: list[Entry] = field(default_factory=list)
-    ages: list[float | None] = field(default_factory=list)
-    sexes: list[str | None] = field(default_factory=list)
-    lengths: list[int] = field(default_factory=list)
-    steps: list[np.ndarray] = field(default_factory=list)
-    zeros: list[np.ndarray] = field(default_factory=list)
-    findings: dict[str, Findings] = field(default_factory=dict)
-    refused: dict[str, str] = field(default_factory=dict)
-
-    def add(self, entry: Entry, reading: Reading) -> None:
-        self.entries.append(entry)
-        self.ages.append(reading.age if entry.age is None else entry.age)
-        self.sexes.append(reading.sex if entry.sex is None else entry.sex)
-        self.lengths.append(len(reading.counts.samples))
-        self.steps.append(reading.counts.step)
-        self.zeros.append(reading.counts.zero)
-        self.findings[entry.id] = reading.findings
-
-    def index(self) -> dict[str, np.ndarray]:
-        """The arrays of a `Pack`, without its samples."""
-        return {
-            "offsets": np.concatenate([[0], np.cumsum(self.lengths, dtype=np.int64)]),
-            "step": np.stack(self.steps),
-            "zero": np.stack(self.zeros),
-            "labels": np.stack([label_vector(entry.codes) for entry in self.entries]),
-            "folds": np.array([-1 if entry.fold is None else entry.fold for entry in self.entries], np.int64),
-            "ages": np.array([np.nan if age is None else age for age in self.ages], np.float64),
-        }
-
-    def texts(self) -> dict[str, list]:
-        """The tuples of a `Pack`."""
-        return {
-            "ids": [entry.id for entry in self.entries],
-            "patients": [entry.patient for entry in self.entries],
-            "sexes": self.sexes,
-            "codes": [entry.codes for entry in self.entries],
-        }
-
-    def audit(self, labels: np.ndarray) -> Audit:
-        classes, unmapped = code_counts(entry.codes for entry in self.entries)
-        return audit_of(self.findings, self.refused, labels, classes, unmapped)
+#: A recording of a corpus, and its samples [T, 12] int16 and row in the index, or why it cannot be read.
+ReadEntry: TypeAlias = tuple[Entry, tuple[np.ndarray, PackedRecording] | RecordError]
 
 
-def write_pack(
+def pack_of(
+    corpus_folder: Path,
+    pack_folder: Path,
+    *,
+    on_bad_recording: OnBadRecording = "fail",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Pack:
+    """Opens the pack of a corpus; makes it first where it is missing or the corpus has changed.
+
+    A corpus has changed when one of its files has another name, size or time of modification, or a table another
+    content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew.
+
+    Args:
+      corpus_folder: as `read_corpus` takes it.
+      pack_folder: where the pack is or shall be; the other arguments are those of `build_pack`.
+
+    Raises:
+      CorpusError: the folder is missing, or no known corpus.
+      PackError: as `build_pack` and `open_pack`.
+    """
+    corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
+    if (pack_folder / storage.MANIFEST).is_file():
+        packed_state = storage.read_manifest(pack_folder)["state"]
+        if packed_state == corpus_state(corpus_folder, pack_folder):
+            pack = open_pack(pack_folder)
+            if on_bad_recording == "skip" or not pack.audit.refused:
+                return pack
+    corpus = read_corpus(corpus_folder)
+    return build_pack(corpus, pack_folder, on_bad_recording=on_bad_recording, workers=workers, progress=progress)
+
+
+def build_pack(
     corpus: Corpus,
     folder: Path,
     *,
-    state: str,
-    on_bad_recording: OnBadRecording,
-    workers: int | None,
-    progress: bool,
-) -> None:
-    """Writes the files of a pack into an empty folder; `build_pack` says what the arguments are.
+    on_bad_recording: OnBadRecording = "fail",
+    workers: int | None = None,
+    progress: bool = True,
+) -> Pack:
+    """Reads every recording of a corpus and writes the pack.
+
+    The pack appears in `folder` when it is complete, in place of one that was there. It does not depend on the number
+    of workers.
 
     Args:
-      state: of the corpus, as `state_of` gives it.
+      corpus: the recordings.
+      folder: where the pack shall be: a folder that is missing, empty, or a pack.
+      on_bad_recording: "fail" makes no pack when a recording cannot be read; "skip" leaves it out and says so in the
+        audit.
+      workers: processes that read; None: one per CPU, fewer for few recordings.
+      progress: shows a progress bar where stderr is a terminal.
 
     Raises:
-      PackError: recordings cannot be read.
+      PackError: recordings cannot be read, the folder holds something else, or writing fails.
     """
-    skip = on_bad_recording == "skip"
-    rows = _Rows()
+    folder = Path(folder).resolve()
+    try:
+        state = corpus_state(corpus.root, folder)
+        with storage.replacement(folder) as new, closing(_read_entries(corpus, workers, progress)) as entries:
+            _write_pack(corpus, new, state, entries, skip_bad=on_bad_recording == "skip")
+    except OSError as error:
+        raise PackError(f"{folder}: the pack cannot be written: {error}") from error
+    return open_pack(folder)
+
+
+def _read_entries(corpus: Corpus, workers: int | None, progress: bool) -> Generator[ReadEntry]:
+    """Reads each recording of the corpus, with a progress bar."""
+    if workers is None:
+        workers = max(1, min(available_cpus(), len(corpus.entries) // WORTH_A_WORKER))
+    if workers < 1:
+        raise PackError(f"recordings cannot be read by {workers} workers; ask for 1 or more")
+    bar = tqdm(corpus.entries, f"packing {corpus.root}", unit=" recordings", disable=None if progress else True)
+    paths = [entry.path for entry in corpus.entries]
+    try:
+        with closing(map_in_processes(read_for_pack, paths, workers)) as results, bar:
+            yield from zip(bar, results, strict=True)
+    except BrokenProcessPool as error:
+        raise PackError(
+            "a process that reads recordings was ended from outside, perhaps because memory ran out; "
+            "try again with fewer workers"
+        ) from error
+
+
+def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEntry], *, skip_bad: bool) -> None:
+    """Writes the files of a pack into an empty folder."""
+    packed: list[tuple[Entry, PackedRecording]] = []
+    refused: dict[str, str] = {}
     content = hashlib.sha256()
-    with closing(_progress(corpus, workers, progress)) as read, samples_file(folder / SAMPLES) as append:
-        for entry, reading in read:
-            if isinstance(reading, RecordError):
-                rows.refused[entry.id] = str(reading)
-            elif skip or not rows.refused:
-                append(reading.counts.samples)
-                content.update(reading.counts.samples.data)
-                rows.add(entry, reading)
-    if rows.refused and not (skip and rows.entries):
-        raise PackError(_refusal(corpus, rows.refused))
-    index, texts = rows.index(), rows.texts()
+    with storage.samples_writer(folder / storage.SAMPLES) as append:
+        for entry, result in read:
+            if isinstance(result, RecordError):
+                refused[entry.id] = str(result)
+            elif skip_bad or not refused:
+                samples, row = result
+                append(samples)
+                content.update(samples.data)
+                packed.append((entry, row))
+    if refused and not (skip_bad and packed):
+        causes = "; ".join(list(refused.values())[:CAUSES_SHOWN])
+        more = f"; and {len(refused) - CAUSES_SHOWN} more" if len(refused) > CAUSES_SHOWN else ""
+        raise PackError(
+            f"{corpus.root}: {len(refused)} of {len(corpus.entries)} recordings cannot be read: {causes}{more}. Repair "
+            'or remove them, or leave them out (--on-bad-recording skip, from Python on_bad_recording="skip").'
+        )
+    ages = [row.age if entry.age is None else entry.age for entry, row in packed]
+    index = {
+        "offsets": np.cumsum([0, *(row.length for _, row in packed)], dtype=np.int64),
+        "step": np.stack([row.step for _, row in packed]),
+        "zero": np.stack([row.zero for _, row in packed]),
+        "labels": np.stack([label_vector(entry.codes) for entry, _ in packed]),
+        "folds": np.array([-1 if entry.fold is None else entry.fold for entry, _ in packed], np.int64),
+        "ages": np.array([np.nan if age is None else age for age in ages], np.float64),
+    }
+    texts = {
+        "ids": [entry.id for entry, _ in packed],
+        "patients": [entry.patient for entry, _ in packed],
+        "sexes": [row.sex if entry.sex is None else entry.sex for entry, row in packed],
+        "codes": [entry.codes for entry, _ in packed],
+    }
     for name in ("step", "zero", "labels"):
         content.update(index[name].data)
-    content.update(to_json(texts["ids"]))
+    content.update(storage.to_json(texts["ids"]))
     manifest = {
-        "format": FORMAT,
+        "format": storage.FORMAT,
         "kind": corpus.kind,
         "rate": RATE,
         "leads": LEADS,
         "classes": CLASSES,
-        "recordings": len(rows.entries),
-        "samples": sum(rows.lengths),
+        "recordings": len(packed),
+        "samples": int(index["offsets"][-1]),
         "fingerprint": content.hexdigest(),
         "state": state,
     }
     arrays = io.BytesIO()
     np.savez(arrays, allow_pickle=False, **index)
-    audit = to_json(asdict(rows.audit(index["labels"])), indent=1)
-    write_sealed(folder, {INDEX: arrays.getvalue(), RECORDINGS: to_json(texts), AUDIT: audit}, manifest)
+    audit = make_audit({entry.id: row.problems for entry, row in packed}, refused, [entry.codes for entry, _ in packed])
+    files = {
+        storage.INDEX: arrays.getvalue(),
+        storage.RECORDINGS: storage.to_json(texts),
+        storage.AUDIT: storage.to_json(asdict(audit), indent=1),
+    }
+    storage.write_checked(folder, files, manifest)
 
 
-def state_of(corpus_folder: Path, pack_folder: Path) -> str:
-    """sha256 of all that decides what a pack will hold, without reading signals.
+def corpus_state(corpus_folder: Path, pack_folder: Path) -> str:
+    """Returns the sha256 of all that decides what a pack will hold, without reading signals.
 
-    That is the name, size and time of modification of each file of the corpus, the content of its
-    tables, the vocabulary, and the version of the pack's form. Where the corpus lies does not count.
+    That is the name, size and time of modification of each file of the corpus, the content of its tables, the
+    vocabulary, and the version of the pack's format. Where the corpus lies does not count.
 
     Args:
       corpus_folder: folder of the corpus.
@@ -143,18 +199,20 @@ def state_of(corpus_folder: Path, pack_folder: Path) -> str:
     Raises:
       CorpusError: the folder is missing, or cannot be listed.
     """
-    state = hashlib.sha256(to_json([FORMAT, RATE, LEADS, CLASSES, SINUS_RHYTHM, sorted(VOCABULARY.items())]))
+    state = hashlib.sha256(
+        storage.to_json([storage.FORMAT, RATE, LEADS, CLASSES, SINUS_RHYTHM, sorted(VOCABULARY.items())])
+    )
     try:
         for table in sorted(corpus_folder.glob("*.csv")):
             state.update(table.read_bytes())
-        state.update(to_json(sorted(_files_of(corpus_folder, pack_folder.resolve()))))
+        state.update(storage.to_json(sorted(_list_files(corpus_folder, pack_folder.resolve()))))
     except OSError as error:
         raise CorpusError(f"{corpus_folder}: cannot be listed: {error}. Check the path.") from error
     return state.hexdigest()
 
 
-def _files_of(corpus_folder: Path, pack_folder: Path) -> Iterator[tuple[str, int, int]]:
-    """(path in the corpus, bytes, nanoseconds of the last change) of each file, but for the pack's own."""
+def _list_files(corpus_folder: Path, pack_folder: Path) -> Iterator[tuple[str, int, int]]:
+    """Yields (path in the corpus, bytes, nanoseconds of the last change) of each file, except the pack's own."""
     unfinished = f".{pack_folder.name}."
     seen: set[Path] = set()
     ahead = [(corpus_folder, "")]
@@ -172,19 +230,3 @@ def _files_of(corpus_folder: Path, pack_folder: Path) -> Iterator[tuple[str, int
                 elif child.is_file():
                     found = child.stat()
                     yield inside + child.name, found.st_size, found.st_mtime_ns
-
-
-def _progress(corpus: Corpus, workers: int | None, progress: bool) -> Generator[tuple[Entry, Reading | RecordError]]:
-    """Each recording of the corpus and what reading it gave, with a progress bar."""
-    bar = tqdm(corpus.entries, f"packing {corpus.root}", unit=" recordings", disable=None if progress else True)
-    with closing(readings([entry.path for entry in corpus.entries], workers)) as read, bar:
-        yield from zip(bar, read, strict=True)
-
-
-def _refusal(corpus: Corpus, refused: dict[str, str]) -> str:
-    causes = "; ".join(list(refused.values())[:CAUSES_SHOWN])
-    more = f"; and {len(refused) - CAUSES_SHOWN} more" if len(refused) > CAUSES_SHOWN else ""
-    return (
-        f"{corpus.root}: {len(refused)} of {len(corpus.entries)} recordings cannot be read: {causes}{more}. "
-        'Mend or remove them, or leave them out (--on-bad-recording skip, from Python on_bad_recording="skip").'
-    )

@@ -12,11 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
 from xecgnet_jax.errors import PackError
+from xecgnet_jax.files import write_bytes
+
+#: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
+FORMAT: int = 1
 
 #: All files of a pack. The manifest has the sha256 of the small ones, and of itself.
 SAMPLES = "samples.npy"
@@ -26,35 +30,45 @@ AUDIT = "audit.json"
 MANIFEST = "pack.json"
 FILES: frozenset[str] = frozenset({SAMPLES, INDEX, RECORDINGS, AUDIT, MANIFEST})
 
-#: Seconds after which an unfinished pack that nobody wrote to is one of a killed process.
+#: Seconds without a write after which an unfinished pack must come from a killed process.
 ABANDONED: float = 3600.0
 
 
 @contextmanager
 def replacement(folder: Path) -> Iterator[Path]:
-    """An empty folder beside `folder`, which takes its place if the block ends without an error.
+    """Makes an empty folder, which takes the place of `folder` if the block ends without an error.
 
     At any moment `folder` is the old one, the new one or, between two renames, absent; never half of one.
 
     Raises:
-      PackError: `folder` holds something else than a pack, which would be lost.
+      PackError: `folder` is something else than a pack, which would be lost.
     """
     if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= FILES):
         raise PackError(f"{folder}: is no pack, or holds other files too; choose another folder for the pack")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(folder)
-    workshop = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".unfinished"))
+    for abandoned in folder.parent.glob(f".{glob.escape(folder.name)}.*.unfinished"):
+        last_write = max((path.stat().st_mtime for path in (abandoned, *abandoned.rglob("*"))), default=0.0)
+        if time.time() - last_write > ABANDONED:
+            shutil.rmtree(abandoned, ignore_errors=True)
+    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".unfinished"))
+    new, old = unfinished / "new", unfinished / "old"
     try:
-        new = workshop / "new"
         new.mkdir()
         yield new
-        _put_in_place(new, folder, aside=workshop / "old")
+        if folder.exists():
+            folder.rename(old)
+        try:
+            new.rename(folder)
+        except OSError:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            raise
     finally:
-        shutil.rmtree(workshop, ignore_errors=True)
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 @contextmanager
-def samples_file(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
+def samples_writer(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
     """Writes a `.npy` file of int16 [N, 12] whose N is known only at the end.
 
     Yields:
@@ -77,14 +91,15 @@ def samples_file(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
         yield append
         file.seek(0)
         write_header()
-        _to_disk(file)
+        file.flush()
+        os.fsync(file.fileno())  # so that a pack in its place survives a power failure
 
 
-def mapped_samples(folder: Path, count: int) -> np.ndarray:
-    """[count, 12] int16, memory-mapped, read-only.
+def map_samples(folder: Path, count: int) -> np.ndarray:
+    """Returns the samples, [count, 12] int16, memory-mapped and read-only.
 
     Raises:
-      PackError: the file is missing, or is not of this many samples.
+      PackError: the file is missing, or does not have this number of samples.
     """
     path = folder / SAMPLES
     try:
@@ -98,27 +113,24 @@ def mapped_samples(folder: Path, count: int) -> np.ndarray:
     return samples
 
 
-def write_sealed(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
-    """Writes small files, and a manifest with their sha256 beside what the caller puts into it."""
-    sealed = {**manifest, "sha256": {name: _sha256(content) for name, content in files.items()}}
-    sealed["seal"] = _seal(sealed)
-    for name, content in {**files, MANIFEST: to_json(sealed, indent=1)}.items():
-        with (folder / name).open("wb") as file:
-            file.write(content)
-            _to_disk(file)
+def write_checked(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
+    """Writes small files, and a manifest with their sha256 in addition to the given content."""
+    manifest = {**manifest, "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}}
+    manifest["seal"] = _seal(manifest)
+    for name, content in {**files, MANIFEST: to_json(manifest, indent=1)}.items():
+        write_bytes(folder / name, content)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a pack.
+    """Reads the manifest of a pack.
 
     Raises:
       PackError: there is none, or it is not as it was written.
     """
     if not folder.is_dir():
         raise PackError(f"{folder}: no such pack; make it first")
-    content = _content(folder, MANIFEST)
     try:
-        manifest = json.loads(content)
+        manifest = json.loads(_read(folder, MANIFEST))
         intact = isinstance(manifest, dict) and manifest.get("seal") == _seal(manifest)
     except ValueError:
         intact = False
@@ -127,43 +139,24 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def checked_content(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
-    """The content of a small file.
+def read_checked(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
+    """Reads a small file.
 
     Raises:
       PackError: it is missing, or its sha256 is not that of the manifest.
     """
-    content = _content(folder, name)
-    if _sha256(content) != manifest["sha256"][name]:
+    content = _read(folder, name)
+    if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
         raise _damaged(folder, f"{name} is not as it was written")
     return content
 
 
 def to_json(value: object, indent: int | None = None) -> bytes:
-    """JSON as bytes. NaN is refused, because it would not be JSON."""
+    """Returns JSON as bytes. NaN is refused, because it would not be JSON."""
     return json.dumps(value, allow_nan=False, indent=indent).encode()
 
 
-def _put_in_place(new: Path, folder: Path, aside: Path) -> None:
-    if folder.exists():
-        folder.rename(aside)
-    try:
-        new.rename(folder)
-    except OSError:
-        if aside.exists() and not folder.exists():
-            aside.rename(folder)
-        raise
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Removes what processes left that were killed while they made this pack."""
-    for workshop in folder.parent.glob(f".{glob.escape(folder.name)}.*.unfinished"):
-        last_write = max((path.stat().st_mtime for path in (workshop, *workshop.rglob("*"))), default=0.0)
-        if time.time() - last_write > ABANDONED:
-            shutil.rmtree(workshop, ignore_errors=True)
-
-
-def _content(folder: Path, name: str) -> bytes:
+def _read(folder: Path, name: str) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
@@ -175,15 +168,6 @@ def _damaged(folder: Path, cause: str) -> PackError:
 
 
 def _seal(manifest: Mapping[str, Any]) -> str:
-    """sha256 of the manifest without its seal."""
-    return _sha256(to_json({name: value for name, value in manifest.items() if name != "seal"}))
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _to_disk(file: BinaryIO) -> None:
-    """Survives a power failure right after the pack was put in place."""
-    file.flush()
-    os.fsync(file.fileno())
+    """Returns the sha256 of the manifest without its seal."""
+    unsealed = {name: value for name, value in manifest.items() if name != "seal"}
+    return hashlib.sha256(to_json(unsealed)).hexdigest()

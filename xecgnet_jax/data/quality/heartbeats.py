@@ -1,7 +1,7 @@
-"""Heartbeats, roughly: enough to tell whether a stated sampling rate can be true.
+"""A simple heartbeat detector: exact enough to tell whether a stated sampling rate can be true.
 
-A detector of the usual kind (band-pass, envelope, peaks; after J. Pan and W. J. Tompkins, IEEE Transactions on
-Biomedical Engineering 32 (1985) 230–236) on all leads at once. The wfdb package's detectors take one lead.
+It is of the usual kind (band-pass, envelope, peaks; after J. Pan and W. J. Tompkins, IEEE Transactions on Biomedical
+Engineering 32 (1985) 230–236), but uses all leads at once. The wfdb package's detectors take one lead.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import numpy as np
 
 from xecgnet_jax.data.leads import RATE
 
-#: What is looked at of a long recording, in seconds.
-LOOKED_AT: int = 60
+#: Seconds of a long recording that are searched.
+LONGEST_SEARCHED: int = 60
 
-#: Shortest signal that is looked at, in seconds.
+#: Seconds of the shortest signal that can be searched.
 SHORTEST: float = 2.0
 
 #: Hz that QRS complexes have most of their power in.
 BAND: tuple[float, float] = (5.0, 30.0)
 
-#: Two beats are at least so far apart, in seconds (300 a minute).
+#: Seconds that two beats are apart at least (300 a minute).
 REFRACTORY: float = 0.2
 
 
-class Rhythm(NamedTuple):
-    """What the beats of a recording look like.
+class Heartbeats(NamedTuple):
+    """The heartbeats of a recording.
 
     Attributes:
       beats: [n] samples at which they are.
@@ -40,35 +40,31 @@ class Rhythm(NamedTuple):
     width: float
 
 
-def banded(signal: np.ndarray) -> np.ndarray:
-    """The first minute of [T, 12] mV at 500 Hz, filtered to `BAND` without delay: [min(T, 30000), 12] float32."""
+def filter_qrs_band(signal: np.ndarray) -> np.ndarray:
+    """Returns the first minute of [T, 12] mV, filtered to `BAND` without delay: [min(T, 30000), 12] float32."""
     from scipy.signal import butter, sosfiltfilt
 
     sections = butter(2, BAND, "bandpass", fs=RATE, output="sos")
-    return sosfiltfilt(sections, signal[: LOOKED_AT * RATE], axis=0).astype(np.float32)
+    return sosfiltfilt(sections, signal[: LONGEST_SEARCHED * RATE], axis=0).astype(np.float32)
 
 
-def rhythm_of(band: np.ndarray) -> Rhythm:
-    """The beats in [T, 12] of `banded`, and how often and how wide they are.
-
-    Args:
-      band: at least `SHORTEST` seconds.
-    """
+def find_heartbeats(band: np.ndarray) -> Heartbeats:
+    """Returns the beats in [T, 12] of `filter_qrs_band`, at least `SHORTEST` seconds, and their rate and width."""
     from scipy.signal import find_peaks
 
-    envelope = _over_leads(np.abs(band), smooth=0.08)
+    envelope = _mean_over_leads(np.abs(band), smooth=0.08)
     height = 0.4 * np.quantile(envelope, 0.98)
     beats, _ = find_peaks(envelope, height=height or np.inf, distance=round(REFRACTORY * RATE))
     if len(beats) < 2:
-        return Rhythm(beats, float("nan"), float("nan"))
-    slope = _over_leads(np.abs(np.gradient(band, axis=0)), smooth=0.018)
-    return Rhythm(beats, 60 * RATE / float(np.median(np.diff(beats))), _width(slope, beats))
+        return Heartbeats(beats, float("nan"), float("nan"))
+    slope = _mean_over_leads(np.abs(np.gradient(band, axis=0)), smooth=0.018)
+    return Heartbeats(beats, 60 * RATE / float(np.median(np.diff(beats))), _median_width(slope, beats))
 
 
-def _over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
-    """[T, 12] → [T], the mean over leads, smoothed over so many seconds.
+def _mean_over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
+    """Returns the mean of [T, 12] over leads, [T], smoothed over so many seconds.
 
-    Each lead is measured by its own peaks and limited, so that an artifact in a few leads hides nothing.
+    Each lead is scaled by its own peaks and limited, so that an artifact in a few leads hides nothing.
     """
     from scipy.ndimage import uniform_filter1d
 
@@ -77,7 +73,8 @@ def _over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
     return uniform_filter1d(scaled.mean(axis=1), round(smooth * RATE))
 
 
-def _width(slope: np.ndarray, beats: np.ndarray) -> float:
+def _median_width(slope: np.ndarray, beats: np.ndarray) -> float:
+    """Returns the median width in ms of the steep part around each beat."""
     reach = round(0.15 * RATE)
     quiet = np.median(slope)
     widths = []

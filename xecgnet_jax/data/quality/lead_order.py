@@ -1,4 +1,4 @@
-"""Leads under wrong names, as far as a signal can tell.
+"""Checks whether leads carry wrong names, as far as a signal can tell.
 
 The six limb leads have only two degrees of freedom, so wrong names contradict them for certain. Electrodes on the wrong
 arms, and exchanged chest leads, only make a signal unusual.
@@ -24,35 +24,35 @@ RELATIONS: np.ndarray = np.array(
     ]
 )
 
-#: What is left of the relations, relative to the leads, from which on they do not hold. Recordings have up to 0.02,
+#: Size of the relations' result, relative to the leads, from which on they do not hold. Recordings have up to 0.02,
 #: two exchanged leads 0.14 and more.
 BROKEN: float = 0.05
 
 #: Correlation of leads I and V6 below which electrodes may be on the wrong arms.
 OPPOSED: float = -0.5
 
-#: The chest leads may be out of order where an exchange of two makes the way from each to the next so much shorter.
+#: The chest leads may be out of order if exchanging two of them shortens the path from each to the next to this part.
 SHORTER: float = 0.74
 
 
-def limb_suspicion(signal: np.ndarray) -> str | None:
-    """What contradicts the relations of the limb leads, and which one change of names or signs would mend it.
+def limb_lead_warning(signal: np.ndarray) -> str | None:
+    """Returns which relations of the limb leads do not hold, and which one change of names or signs would repair them.
 
     Args:
-      signal: [T, 12] mV; limb leads that are flat contradict them, too.
+      signal: [T, 12] mV; limb leads that are flat contradict the relations, too.
     """
     limbs = signal[:, :6].astype(np.float64)
     limbs -= limbs.mean(axis=0)  # The relations are linear, so they hold without the offsets, too.
     products = limbs.T @ limbs
-    if not np.trace(products) or _remainder(products) <= BROKEN:
+    if not np.trace(products) or _violation(products) <= BROKEN:
         return None
-    mended = [said for change, said in _changes() if _remainder(change @ products @ change.T) <= BROKEN]
-    hint = f"they do if {' or if '.join(mended)}" if mended else "no exchange of two and no single sign explains it"
+    repairs = [text for change, text in _changes() if _violation(change @ products @ change.T) <= BROKEN]
+    hint = f"they do if {' or if '.join(repairs)}" if repairs else "no exchange of two and no single sign explains it"
     return f"the limb leads contradict each other (II = I + III and aVR, aVL, aVF from them do not hold): {hint}"
 
 
-def arms_suspicion(band: np.ndarray) -> str | None:
-    """Whether lead I runs against V6, as with exchanged arm electrodes: [T, 12] of `beats.banded`.
+def arm_warning(band: np.ndarray) -> str | None:
+    """Returns a text if lead I runs against V6, as with exchanged arm electrodes: [T, 12] of `filter_qrs_band`.
 
     V1 to V6 in reversed order look the same.
     """
@@ -60,16 +60,14 @@ def arms_suspicion(band: np.ndarray) -> str | None:
     sizes = np.sqrt((one @ one) * (six @ six))
     if not sizes or one @ six / sizes >= OPPOSED:
         return None
-    return (
-        "lead I runs against V6: the arm electrodes may be exchanged, V1 to V6 in reversed order, or the heart on the "
-        "right"
-    )
+    causes = "the arm electrodes may be exchanged, V1 to V6 in reversed order, or the heart on the right"
+    return f"lead I runs against V6: {causes}"
 
 
-def chest_suspicion(band: np.ndarray) -> str | None:
-    """Whether two of V1 to V6 seem exchanged: [T, 12] of `beats.banded`.
+def chest_lead_warning(band: np.ndarray) -> str | None:
+    """Returns which two of V1 to V6 seem exchanged, or None: [T, 12] of `filter_qrs_band`.
 
-    Each chest lead resembles its neighbors. Seen are exchanges of leads that are far apart, seldom those of V1 and V2
+    Each chest lead resembles its neighbors. Exchanges of leads that are far apart are found, seldom those of V1 and V2
     or among V4 to V6; never the reversed order.
     """
     chest = band[:, 6:].astype(np.float64)
@@ -78,28 +76,30 @@ def chest_suspicion(band: np.ndarray) -> str | None:
     products = chest.T @ chest
     squares = np.diag(products)
     distances = np.sqrt(np.maximum(squares[:, None] + squares[None, :] - 2 * products, 0))
-    orders = {pair: _exchanged(*pair) for pair in combinations(range(6), 2)}
-    ways = {pair: distances[order[:-1], order[1:]].sum() for pair, order in orders.items()}
-    pair = min(ways, key=lambda pair: ways[pair])
-    if ways[pair] >= SHORTER * np.diag(distances, 1).sum():
+    orders = {pair: _exchange(*pair) for pair in combinations(range(6), 2)}
+    paths = {pair: distances[order[:-1], order[1:]].sum() for pair, order in orders.items()}
+    pair = min(paths, key=lambda pair: paths[pair])
+    if paths[pair] >= SHORTER * np.diag(distances, 1).sum():
         return None
     return f"the chest leads may be out of order: {CHEST[pair[0]]} and {CHEST[pair[1]]} exchanged would fit better"
 
 
-def _remainder(products: np.ndarray) -> float:
-    """How much of leads with these inner products [6, 6] the relations leave, relative to their size."""
+def _violation(products: np.ndarray) -> float:
+    """Returns the size of the relations' result for leads with these inner products [6, 6], relative to the leads'."""
     return float(np.sqrt(np.trace(RELATIONS @ products @ RELATIONS.T) / np.trace(products)))
 
 
 def _changes() -> list[tuple[np.ndarray, str]]:
-    """Every exchange of two limb leads and every turned sign, as a matrix and in words."""
-    exchanges = [(np.eye(6)[_exchanged(*pair)], pair) for pair in combinations(range(6), 2)]
-    signs = [(np.diag(np.where(np.arange(6) == lead, -1.0, 1.0)), LIMB[lead]) for lead in range(6)]
-    said = [(change, f"{LIMB[one]} and {LIMB[other]} are exchanged") for change, (one, other) in exchanges]
-    return said + [(change, f"{lead} is turned upside down") for change, lead in signs]
+    """Returns every exchange of two limb leads and every turned sign, as a matrix and in words."""
+    exchanges = [
+        (np.eye(6)[_exchange(a, b)], f"{LIMB[a]} and {LIMB[b]} are exchanged") for a, b in combinations(range(6), 2)
+    ]
+    signs = [(np.diag(1.0 - 2 * np.eye(6)[lead]), f"{LIMB[lead]} is turned upside down") for lead in range(6)]
+    return exchanges + signs
 
 
-def _exchanged(one: int, other: int) -> np.ndarray:
+def _exchange(one: int, other: int) -> np.ndarray:
+    """Returns the numbers 0 to 5 with two of them exchanged."""
     order = np.arange(6)
     order[[one, other]] = other, one
     return order

@@ -1,11 +1,12 @@
-"""What in one recording's signal looks wrong, so that what a network says of it should not be believed unseen.
+"""Checks of one recording's signal for errors that would make a network's prediction unreliable.
 
-Thresholds are set so that recordings of PTB-XL, CPSC2018 and other Challenge sources rarely raise one; how rarely, and
-how many provoked errors do, is in docs/prediction.md.
+Thresholds are set so that recordings of PTB-XL, CPSC2018 and other Challenge sources rarely cause a warning. How
+rarely, and how many deliberately made errors do, is in docs/prediction.md.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from itertools import combinations
 from typing import NamedTuple
 
@@ -13,22 +14,23 @@ import numpy as np
 
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.data.pack.audit import ABSURD_LEVEL, findings_of
-from xecgnet_jax.data.quality.heartbeats import SHORTEST, banded, rhythm_of
-from xecgnet_jax.data.quality.lead_order import arms_suspicion, chest_suspicion, limb_suspicion
+from xecgnet_jax.data.pack.audit import ABSURD_LEVEL, SignalProblems, find_problems
+from xecgnet_jax.data.quality.heartbeats import SHORTEST, filter_qrs_band, find_heartbeats
+from xecgnet_jax.data.quality.lead_order import arm_warning, chest_lead_warning, limb_lead_warning
 
-#: mV from peak to peak in a second, in the middle one of the leads. Recordings have 0.11 to 3.2.
+#: mV from peak to peak within a second, the median over leads. Recordings have 0.11 to 3.2.
 SMALLEST, LARGEST = 0.05, 10.0
 
-#: mV that a lead's middle value may be away from 0.
+#: mV that a lead's median may be away from 0.
 LARGEST_OFFSET: float = 2.0
 
 #: Beats per minute below and above which a sampling rate is wrong, or there is no ECG.
 SLOWEST, FASTEST = 25.0, 250.0
 
-#: A rate stated too low slows the heart and widens the QRS complex, one too high does the opposite. Both together are
-#: rare in hearts: beats per minute below which, and milliseconds of QRS per beat a minute above which; milliseconds of
-#: QRS below which, and per beat a minute below which.
+#: A sampling rate stated too low slows the heart and widens the QRS complex, one stated too high does the opposite.
+#: Both together are rare in real hearts. A rate is too low where beats per minute are below SLOW and the QRS width
+#: (ms) divided by them is above WIDE_FOR_SLOW; too high where the width is below NARROW and this ratio below
+#: NARROW_FOR_FAST.
 SLOW, WIDE_FOR_SLOW = 55.0, 2.46
 NARROW, NARROW_FOR_FAST = 60.0, 0.5
 
@@ -36,66 +38,68 @@ NARROW, NARROW_FOR_FAST = 60.0, 0.5
 LONGEST: float = 180.0
 
 
-class Suspicion(NamedTuple):
-    """One thing that looks wrong.
+class RecordingWarning(NamedTuple):
+    """One thing that looks wrong with a recording.
 
     Attributes:
       kind: a word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical,
-        flat, clipped, short, long; readers of files add more.
-      text: what was seen, and what to do. It has no "; ", which stands between several of them.
+        flat, clipped, short, long.
+      text: what was seen, and what to do. It does not contain "; ", which separates several warnings.
     """
 
     kind: str
     text: str
 
 
-def suspicions_of(signal: np.ndarray, *, units: str | None = None) -> tuple[Suspicion, ...]:
-    """Looks through one recording.
+def find_warnings(signal: np.ndarray, *, units: str | None = None) -> tuple[RecordingWarning, ...]:
+    """Returns what looks wrong with one recording.
 
     Args:
       signal: [T, 12] float32, mV at 500 Hz, leads in the standard order.
-      units: what a user said that the file's numbers are, to say what would fit; None: the file says it itself.
+      units: what a user said that the file's numbers are, to name what would fit; None: the file says it itself.
     """
-    found = _of_duration(len(signal) / RATE)
-    findings = findings_of(signal)
-    if findings.flat:
-        found.append(Suspicion("flat", f"nothing in {_and(findings.flat)}: a lost electrode?"))
-    moving = [lead for lead in LEADS if lead not in findings.flat]
-    if not moving:
-        return tuple(found)
-    size = _size(signal[:, [LEADS.index(lead) for lead in moving]])
-    if not SMALLEST <= size <= LARGEST:
-        found.append(Suspicion("units", _units_text(size, units)))
-    else:
-        found += _of_amplitudes(signal, findings.absurd, findings.clipped)
-    found += _of_equals(signal, moving)
-    if not {*findings.flat, *findings.clipped} & set(LEADS[:6]):  # they break the relations, and have been named
-        found += _said("limb-leads", limb_suspicion(signal))
-    if len(signal) >= SHORTEST * RATE:
-        band = banded(signal)
-        found += _said("rate", _rate_text(band))
-        found += _said("arms", arms_suspicion(band))
-        found += _said("chest-leads", chest_suspicion(band))
-    return tuple(found)
+    return tuple(RecordingWarning(kind, text) for kind, text in _check(signal, units) if text)
 
 
-def _of_duration(seconds: float) -> list[Suspicion]:
+def _check(signal: np.ndarray, units: str | None) -> Iterator[tuple[str, str | None]]:
+    """Yields (kind, text) of each check; the text is None or empty where nothing is wrong."""
+    seconds = len(signal) / RATE
     if seconds < SHORTEST:
-        return [Suspicion("short", f"only {seconds:.2g} s long: rhythms cannot be told, and less is checked")]
+        yield "short", f"only {seconds:.2g} s long: rhythms cannot be recognized, and less is checked"
     if seconds > LONGEST:
-        return [Suspicion("long", f"{seconds:.0f} s long: cut it, one label set for all of it means little")]
-    return []
+        yield "long", f"{seconds:.0f} s long: cut it, one label set for all of it means little"
+    problems = find_problems(signal)
+    if problems.flat:
+        yield "flat", f"nothing in {', '.join(problems.flat)}: a lost electrode?"
+    moving = [lead for lead in LEADS if lead not in problems.flat]
+    if not moving:
+        return
+    size = _peak_to_peak(signal[:, [LEADS.index(lead) for lead in moving]])
+    if not SMALLEST <= size <= LARGEST:
+        yield "units", _units_text(size, units)
+    else:
+        yield from _check_amplitudes(signal, problems)
+    columns = {lead: signal[:, LEADS.index(lead)] for lead in moving}
+    equal = [f"{a} and {b}" for a, b in combinations(moving, 2) if np.array_equal(columns[a], columns[b])]
+    yield "identical", f"the same signal in {', '.join(equal)}" if equal else None
+    if not {*problems.flat, *problems.clipped} & set(LEADS[:6]):  # they break the relations, and have been named
+        yield "limb-leads", limb_lead_warning(signal)
+    if seconds >= SHORTEST:
+        band = filter_qrs_band(signal)
+        yield "rate", _rate_text(band)
+        yield "arms", arm_warning(band)
+        yield "chest-leads", chest_lead_warning(band)
 
 
-def _size(signal: np.ndarray) -> float:
-    """mV from peak to peak in a second: the median over seconds, then over leads. Artifacts move it little."""
+def _peak_to_peak(signal: np.ndarray) -> float:
+    """Returns mV from peak to peak in a second, the median over seconds, then leads: artifacts change it little."""
     step = min(RATE, len(signal))
     seconds = signal[: len(signal) // step * step].reshape(-1, step, signal.shape[1])
     return float(np.median(np.median(np.ptp(seconds, axis=1), axis=0)))
 
 
 def _units_text(size: float, units: str | None) -> str:
-    """Which units would make the size that of an ECG, 1 mV or so."""
+    """Returns a text that names the units which would make the size that of an ECG, about 1 mV."""
     seen = f"units look wrong: leads have {size:.3g} mV from peak to peak, an ECG has 0.5 to 3"
     if units is None:
         return f"{seen}: correct the gain or units in its header"
@@ -104,49 +108,33 @@ def _units_text(size: float, units: str | None) -> str:
     return f"{seen}: " + (f"if the file is in {fitting[0]}, give --units {fitting[0]}" if fitting else "check --units")
 
 
-def _of_amplitudes(signal: np.ndarray, absurd: tuple[str, ...], clipped: tuple[str, ...]) -> list[Suspicion]:
-    found = []
-    large = [lead for lead in absurd if np.abs(signal[:, LEADS.index(lead)]).max() > ABSURD_LEVEL]
+def _check_amplitudes(signal: np.ndarray, problems: SignalProblems) -> Iterator[tuple[str, str]]:
+    """Yields (kind, text) of single leads with amplitudes that an ECG does not have."""
+    large = [lead for lead in problems.absurd if np.abs(signal[:, LEADS.index(lead)]).max() > ABSURD_LEVEL]
     if large:
-        text = f"beyond {ABSURD_LEVEL:g} mV in {_and(large)}, not in all leads: an artifact"
-        found.append(Suspicion("amplitude", text))
-    if quiet := [lead for lead in absurd if lead not in large]:
-        found.append(Suspicion("flat", f"next to nothing in {_and(quiet)}: a lost electrode?"))
+        yield "amplitude", f"beyond {ABSURD_LEVEL:g} mV in {', '.join(large)}, not in all leads: an artifact"
+    if quiet := [lead for lead in problems.absurd if lead not in large]:
+        yield "flat", f"next to nothing in {', '.join(quiet)}: a lost electrode?"
     middle = np.median(signal, axis=0)
     if away := [lead for lead, value in zip(LEADS, middle, strict=True) if abs(value) > LARGEST_OFFSET]:
-        largest = float(np.abs(middle).max())
-        text = f"the baseline lies up to {largest:.2g} mV from 0 in {_and(away)}: take out the offset (high-pass)"
-        found.append(Suspicion("offset", text))
-    if clipped:
-        found.append(Suspicion("clipped", f"{_and(clipped)} stay at their largest value: cut off by the recorder"))
-    return found
-
-
-def _of_equals(signal: np.ndarray, moving: list[str]) -> list[Suspicion]:
-    columns = {lead: signal[:, LEADS.index(lead)] for lead in moving}
-    pairs = [f"{a} and {b}" for a, b in combinations(moving, 2) if np.array_equal(columns[a], columns[b])]
-    return [Suspicion("identical", f"the same signal in {', '.join(pairs)}")] if pairs else []
+        seen = f"the baseline lies up to {float(np.abs(middle).max()):.2g} mV from 0 in {', '.join(away)}"
+        yield "offset", f"{seen}: remove the offset (high-pass)"
+    if problems.clipped:
+        yield "clipped", f"{', '.join(problems.clipped)} stay at their largest value: cut off by the recorder"
 
 
 def _rate_text(band: np.ndarray) -> str | None:
-    rhythm = rhythm_of(band)
-    if not len(rhythm.beats):
+    """Returns why the stated sampling rate seems wrong, given the filtered signal [T, 12], or None."""
+    beats, per_minute, width = find_heartbeats(band)
+    if not len(beats):
         return "no heartbeats found: wrong sampling rate, or no ECG"
-    if np.isnan(rhythm.per_minute):
+    if np.isnan(per_minute):
         seconds = len(band) / RATE
         return f"one heartbeat in {seconds:.0f} s: wrong sampling rate, or no ECG" if seconds > 60 / SLOWEST else None
-    seen = f"{rhythm.per_minute:.0f} beats a minute with a QRS of {rhythm.width:.0f} ms"
-    ratio = rhythm.width / rhythm.per_minute
-    if rhythm.per_minute < SLOWEST or (rhythm.per_minute < SLOW and ratio > WIDE_FOR_SLOW):
+    seen = f"{per_minute:.0f} beats a minute with a QRS of {width:.0f} ms"
+    ratio = width / per_minute
+    if per_minute < SLOWEST or (per_minute < SLOW and ratio > WIDE_FOR_SLOW):
         return f"{seen}: is the true sampling rate higher than stated?"
-    if rhythm.per_minute > FASTEST or (rhythm.width < NARROW and ratio < NARROW_FOR_FAST):
+    if per_minute > FASTEST or (width < NARROW and ratio < NARROW_FOR_FAST):
         return f"{seen}: is the true sampling rate lower than stated?"
     return None
-
-
-def _said(kind: str, text: str | None) -> list[Suspicion]:
-    return [] if text is None else [Suspicion(kind, text)]
-
-
-def _and(leads: tuple[str, ...] | list[str]) -> str:
-    return ", ".join(leads)

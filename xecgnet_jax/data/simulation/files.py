@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import wfdb
-from scipy.io import savemat
 
 from xecgnet_jax.data.labels import CLASSES, SNOMED_CT
 from xecgnet_jax.data.leads import LEADS, RATE
@@ -19,47 +17,41 @@ GAIN: int = 1000
 LIMIT: int = 32767
 
 
-def write_recording(recording: SimulatedRecording, folder: Path, name: str) -> None:
-    """Writes `name`.hea (WFDB header), `name`.mat (MATLAB v4, `val`: int16 [12, T]) and `name`.atr.
+def write_simulated(task: tuple[Path, int, int, str]) -> None:
+    """Simulates the recording of (folder, seed, index, name) and writes it; one argument, for process pools.
 
-    The beats and other events of the .atr file are `recording.annotations`.
+    The files are `name`.hea (WFDB header), `name`.mat (MATLAB v4, `val`: int16 [12, T]) and `name`.atr, whose beats
+    and other events are the recording's annotations.
     """
-    counts = np.clip(np.rint(recording.signal * GAIN), -LIMIT, LIMIT).astype("<i2")
-    savemat(folder / f"{name}.mat", {"val": counts.T}, format="4")
-    # write_bytes: a header is the same on every system, line ends included.
-    (folder / f"{name}.hea").write_bytes(_header(recording, counts, name).encode("ascii"))
-    events = recording.annotations
-    wfdb.wrann(
-        name,
-        "atr",
-        events.sample,
-        symbol=list(events.symbol),
-        aux_note=list(events.aux),
-        fs=RATE,
-        write_dir=str(folder),
-    )
+    import wfdb
+    from scipy.io import savemat
 
-
-def write_numbered(task: tuple[Path, int, int, str]) -> None:
-    """Simulates and writes the recording of (folder, seed, index, name). One argument, for process pools."""
     folder, seed, index, name = task
-    write_recording(simulate_recording(seed, index), folder, name)
+    recording = simulate_recording(seed, index)
+    values = np.clip(np.rint(recording.signal * GAIN), -LIMIT, LIMIT).astype("<i2")
+    savemat(folder / f"{name}.mat", {"val": values.T}, format="4")
+    # write_bytes: a header is the same on every system, line ends included.
+    (folder / f"{name}.hea").write_bytes(_header(recording, values, name).encode("ascii"))
+    events = recording.annotations
+    symbols, notes = list(events.symbol), list(events.aux)
+    wfdb.wrann(name, "atr", events.sample, symbol=symbols, aux_note=notes, fs=RATE, write_dir=str(folder))
 
 
-def _header(recording: SimulatedRecording, counts: np.ndarray, name: str) -> str:
-    checksums = counts.sum(axis=0, dtype=np.int16)  # Wraps around, as the format wants it.
-    signals = [
-        f"{name}.mat 16+24 {GAIN}/mV 16 0 {first} {checksum} 0 {lead}"
-        for first, checksum, lead in zip(counts[0], checksums, LEADS, strict=True)
-    ]
-    codes = [next(code for code in SNOMED_CT if SNOMED_CT[code] == label) for label in CLASSES]
-    diagnoses = [code for code, label in zip(codes, CLASSES, strict=True) if label in recording.classes]
-    comments = [
+def _header(recording: SimulatedRecording, values: np.ndarray, name: str) -> str:
+    """Returns the text of the WFDB header of a recording with these [T, 12] converter values."""
+    checksums = values.sum(axis=0, dtype=np.int16)  # Wraps around, as the format wants it.
+    first_codes = {label: code for code, label in reversed(SNOMED_CT.items())}
+    lines = [
+        f"{name} {len(LEADS)} {RATE} {len(values)}",
+        *(
+            f"{name}.mat 16+24 {GAIN}/mV 16 0 {first} {checksum} 0 {lead}"
+            for first, checksum, lead in zip(values[0], checksums, LEADS, strict=True)
+        ),
         f"#Age: {recording.age:.0f}",
         f"#Sex: {'Female' if recording.sex == 'F' else 'Male'}",
-        f"#Dx: {','.join(diagnoses)}",
+        f"#Dx: {','.join(first_codes[label] for label in CLASSES if label in recording.classes)}",
         "#Rx: Unknown",
         "#Hx: Simulated",
         "#Sx: Unknown",
     ]
-    return "\n".join([f"{name} {len(LEADS)} {RATE} {len(counts)}", *signals, *comments, ""])
+    return "\n".join([*lines, ""])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -15,12 +16,17 @@ from xecgnet_jax.data.simulation.rhythms import Beat, Origin, Pacing
 MARGIN: float = 1.5
 
 #: Seconds from a QRS onset that its ST segment and T wave may take.
-REPOLARISATION: float = 0.9
+REPOLARIZATION: float = 0.9
 
 
 @dataclass(frozen=True, eq=False)
 class Fibrillation:
-    """Fibrillatory waves: [3] directions in mV of two independent oscillations, their frequency in Hz."""
+    """Fibrillatory waves of the atria.
+
+    Attributes:
+      vectors: [2, 3] directions of two independent oscillations, in mV.
+      frequency: Hz.
+    """
 
     vectors: np.ndarray
     frequency: float
@@ -32,9 +38,9 @@ class Heart:
 
     Attributes:
       pacing: its intervals.
-      conducted, ectopic: how the ventricles answer the atria and an ectopic focus of their own.
+      conducted: shape of ventricular beats that the atria start; `ectopic` of those with a focus in a ventricle.
       sinus_p, ectopic_p: P waves.
-      fibrillation: what the atria do while they fibrillate.
+      fibrillation: waves of the atria while they fibrillate.
       block: the blocked bundle branch, "LBBB" or "RBBB", or None.
     """
 
@@ -47,14 +53,16 @@ class Heart:
     block: str | None
 
     def ventricles(self, origin: Origin) -> Ventricles:
+        """Returns the shape of ventricular beats of this origin."""
         return self.ectopic if origin == "ventricular" else self.conducted
 
     def p_wave(self, origin: Origin) -> Loop:
+        """Returns the P wave of beats of this origin."""
         return self.ectopic_p if origin == "atrial" else self.sinus_p
 
 
-def dipole_of_beats(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarray:
-    """[T, 3] mV: P waves, QRS complexes, ST segments and T waves of all beats."""
+def beats_dipole(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarray:
+    """Returns the dipole [T, 3] in mV with P waves, QRS complexes, ST segments and T waves of all beats."""
     margin = round(MARGIN * RATE)
     dipole = np.zeros((samples + 2 * margin, 3))
     qrs = np.array([beat.qrs for beat in beats])
@@ -63,22 +71,19 @@ def dipole_of_beats(heart: Heart, beats: Sequence[Beat], samples: int) -> np.nda
     for ventricular in (False, True):
         chosen = [i for i, beat in enumerate(beats) if (beat.origin == "ventricular") == ventricular]
         ventricles = heart.ectopic if ventricular else heart.conducted
-        time, first = _windows(qrs[chosen], ventricles.qrs.duration)
-        _add(dipole, first + margin, ventricles.qrs.at(time))
-        time, first = _windows(qrs[chosen], REPOLARISATION)
-        _add(dipole, first + margin, ventricles.repolarization(time, stretch[chosen]))
+        _add(dipole, qrs[chosen], ventricles.qrs.duration, ventricles.qrs.at)
+        _add(dipole, qrs[chosen], REPOLARIZATION, partial(ventricles.repolarization, stretch=stretch[chosen]))
     for origin in ("sinus", "atrial"):
         wave = heart.p_wave(origin)
         onsets = np.array([beat.p for beat in beats if beat.origin == origin])
-        time, first = _windows(onsets, wave.duration)
-        _add(dipole, first + margin, wave.at(time))
+        _add(dipole, onsets, wave.duration, wave.at)
     return dipole[margin : margin + samples]
 
 
 def fibrillatory_waves(
     rng: np.random.Generator, fibrillation: Fibrillation, samples: int, start: float, end: float
 ) -> np.ndarray:
-    """[T, 3] mV: f waves from `start` to `end` (seconds), 4 to 9 Hz, of changing rate and height."""
+    """Returns the dipole [T, 3] in mV of f waves from `start` to `end` (seconds): 4 to 9 Hz, rate and height vary."""
     time = np.arange(samples) / RATE
     waves = np.zeros((samples, 3))
     for number, vector in enumerate(fibrillation.vectors):
@@ -86,13 +91,12 @@ def fibrillatory_waves(
         phase = 2 * np.pi * (np.cumsum(rate) / RATE + rng.random())
         shape = np.sin(phase) + 0.3 * np.sin(2 * phase + rng.uniform(0, 2 * np.pi))
         waves += (shape * (1 + _wander(rng, time, 0.25)))[:, None] * vector
-    fade = 0.1  # Seconds.
-    gate = np.clip((time - start) / fade, 0, 1) * np.clip((end - time) / fade, 0, 1)
+    gate = np.clip((time - start) / 0.1, 0, 1) * np.clip((end - time) / 0.1, 0, 1)  # Fades within 0.1 s.
     return waves * gate[:, None]
 
 
-def breathing(rng: np.random.Generator, dipole: np.ndarray, respiration: float) -> np.ndarray:
-    """[T, 3] the dipole as the chest moves it: turned by up to 3° in the frontal plane and scaled by 4 %."""
+def move_by_breathing(rng: np.random.Generator, dipole: np.ndarray, respiration: float) -> np.ndarray:
+    """Returns the dipole [T, 3] as breathing moves it: turned by up to 3° in the frontal plane, scaled by 4 %."""
     time = np.arange(len(dipole)) / RATE
     breath = np.sin(2 * np.pi * (respiration * time + rng.random()))
     angle = np.radians(3.0) * breath
@@ -101,21 +105,16 @@ def breathing(rng: np.random.Generator, dipole: np.ndarray, respiration: float) 
     return turned * (1 + 0.04 * breath)[:, None]
 
 
-def _windows(onsets: np.ndarray, seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """([N, W] seconds since each onset, [N] sample where each window starts)."""
+def _add(dipole: np.ndarray, onsets: np.ndarray, seconds: float, shape: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Adds a shape, [N, W] seconds since each onset → [N, W, 3] mV, to a dipole that begins `MARGIN` before time 0."""
     first = np.ceil(onsets * RATE).astype(int)
     time = (first[:, None] + np.arange(int(seconds * RATE) + 1)) / RATE - onsets[:, None]
-    return time, first
-
-
-def _add(dipole: np.ndarray, first: np.ndarray, windows: np.ndarray) -> None:
-    """Adds windows [N, W, 3] into the dipole [T, 3] from sample `first` [N] on."""
-    for start, window in zip(first, windows, strict=True):
+    for start, window in zip(first + round(MARGIN * RATE), shape(time), strict=True):
         dipole[start : start + len(window)] += window
 
 
 def _wander(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarray:
-    """[T] slow changes (0.1 to 0.7 Hz) of standard deviation `size`."""
+    """Returns [T] slow changes (0.1 to 0.7 Hz) of standard deviation `size`."""
     frequencies, phases = rng.uniform(0.1, 0.7, 3), rng.uniform(0, 2 * np.pi, 3)
     waves = np.sin(2 * np.pi * frequencies[:, None] * time + phases[:, None])
     return waves.sum(axis=0) * size * np.sqrt(2 / 3)

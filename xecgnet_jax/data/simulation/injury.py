@@ -1,4 +1,4 @@
-"""Ischaemia: an injury current that lifts or lowers the ST segment over one territory of the heart."""
+"""Ischemia: an injury current that lifts or lowers the ST segment over one territory of the heart."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from xecgnet_jax.data.leads import LEADS
-from xecgnet_jax.data.simulation.leads import twelve_leads
+from xecgnet_jax.data.simulation.leads import to_twelve_leads
 
 #: Territory → pairs of contiguous leads that look at it.
 CONTIGUOUS: dict[str, tuple[tuple[str, str], ...]] = {
@@ -23,8 +23,8 @@ ELEVATION: dict[str, tuple[float, float, float]] = {
     "lateral": (1.0, -0.30, 0.25),
 }
 
-#: The same when they fall. Subendocardial injury of the lateral wall points to the right shoulder: it lowers
-#: the inferior leads a little too and lifts aVR, not III.
+#: The same when they fall. Subendocardial injury of the lateral wall points to the right shoulder: it lowers the
+#: inferior leads a little too and lifts aVR, not III.
 DEPRESSION: dict[str, tuple[float, float, float]] = {
     "inferior": (-0.30, -1.0, 0.0),
     "anterior": (-0.40, 0.0, 1.0),
@@ -34,7 +34,7 @@ DEPRESSION: dict[str, tuple[float, float, float]] = {
 
 @dataclass(frozen=True)
 class Shift:
-    """ST deviation over one territory.
+    """An ST deviation over one territory.
 
     Attributes:
       territory: key of `CONTIGUOUS`.
@@ -48,10 +48,11 @@ class Shift:
     direction: tuple[float, float, float]
     amount: float
 
-    def added_to(self, st: np.ndarray) -> np.ndarray:
-        """[3] ST vector, in mV, of which two contiguous leads of the territory deviate by `amount`.
+    def add_to(self, st: np.ndarray) -> np.ndarray:
+        """Returns an ST vector, [3] mV, with which two contiguous leads of the territory deviate by `amount`.
 
-        `st` [3] is what the ST vector is without this injury, e.g. that of a bundle branch block.
+        Args:
+          st: [3] the ST vector without this injury, for example that of a bundle branch block.
         """
         per_unit = self.sign * _leads_of(np.array(self.direction))
         before = self.sign * _leads_of(st)
@@ -65,7 +66,7 @@ class Shift:
 
 @dataclass(frozen=True)
 class Injury:
-    """What ischaemia does to a conducted beat.
+    """The effect of ischemia on a conducted beat.
 
     Attributes:
       shifts: ST deviations; none in most patients.
@@ -80,43 +81,40 @@ class Injury:
     st_slope: float = 0.0
 
     def st_vector(self, st: np.ndarray) -> np.ndarray:
-        """[3] the ST vector in mV with the injury, from the one without."""
+        """Returns the ST vector [3] in mV with the injury, from the one without."""
         for shift in self.shifts * 4:  # Of two, each takes a little from the other.
-            st = shift.added_to(st)
+            st = shift.add_to(st)
         return st
 
 
-NO_INJURY = Injury()
-
-
 def draw_injury(rng: np.random.Generator, classes: frozenset[str]) -> Injury:
-    """The injury behind the classes STD and STE.
+    """Draws the injury behind the classes STD and STE.
 
-    Elevation is convex and runs into a taller T wave; depression is horizontal or downsloping, with a flat or
-    inverted T wave.
+    Elevation is convex and runs into a taller T wave; depression is horizontal or downsloping, with a flat or inverted
+    T wave.
     """
     elevated, depressed = _draw_territories(rng, classes)
     shifts = []
     if "STE" in classes:
         # Leads V2 and V3 of healthy hearts can rise by 0.1 mV and more: the definition asks for twice that.
         amount = (0.20 if elevated == "anterior" else 0.13) + 0.22 * rng.beta(1.2, 2.0)
-        shifts.append(Shift(elevated, 1, _jittered(rng, ELEVATION[elevated]), amount))
+        shifts.append(Shift(elevated, 1, _jitter(rng, ELEVATION[elevated]), amount))
     if "STD" in classes:
         amount = 0.13 + 0.15 * rng.beta(1.2, 2.0)
-        shifts.append(Shift(depressed, -1, _jittered(rng, DEPRESSION[depressed]), amount))
+        shifts.append(Shift(depressed, -1, _jitter(rng, DEPRESSION[depressed]), amount))
     if not shifts:
-        return NO_INJURY
+        return Injury()
     if "STE" in classes:
         return Injury(tuple(shifts), rng.uniform(0.8, 1.1), rng.uniform(0.6, 1.1), rng.uniform(0.1, 0.4))
     return Injury(tuple(shifts), rng.uniform(0.3, 0.75), rng.uniform(0.0, 0.8), rng.uniform(0.0, 0.35))
 
 
 def _draw_territories(rng: np.random.Generator, classes: frozenset[str]) -> tuple[str, str]:
-    """Where ST segments would rise and where they would fall.
+    """Draws the territory where ST segments would rise and the one where they would fall.
 
-    A left bundle branch block itself lifts them anteriorly and lowers them laterally. What tells of injury beside
-    it is the reverse (E. B. Sgarbossa et al., New England Journal of Medicine 334 (1996) 481–487). With both
-    findings, one territory is anterior and the other inferior.
+    A left bundle branch block itself lifts them anteriorly and lowers them laterally. An injury beside it shows by
+    the reverse (E. B. Sgarbossa et al., New England Journal of Medicine 334 (1996) 481–487). With both findings, one
+    territory is anterior and the other inferior.
     """
     elevated = str(rng.choice(["inferior", "anterior", "lateral"]))
     depressed = str(rng.choice(["inferior", "anterior", "lateral"], p=[0.3, 0.2, 0.5]))
@@ -130,11 +128,11 @@ def _draw_territories(rng: np.random.Generator, classes: frozenset[str]) -> tupl
     return elevated, depressed
 
 
-def _jittered(rng: np.random.Generator, direction: tuple[float, float, float]) -> tuple[float, float, float]:
+def _jitter(rng: np.random.Generator, direction: tuple[float, float, float]) -> tuple[float, float, float]:
     x, y, z = np.array(direction) + rng.normal(0.0, 0.06, 3)
     return float(x), float(y), float(z)
 
 
 def _leads_of(vector: np.ndarray) -> np.ndarray:
-    """[12] mV of a constant dipole [3]."""
-    return twelve_leads(vector[None])[0]
+    """Returns the leads [12] in mV of a constant dipole [3]."""
+    return to_twelve_leads(vector[None])[0]

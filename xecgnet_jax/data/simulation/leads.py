@@ -1,4 +1,4 @@
-"""From the heart's dipole and the nine electrodes to the twelve leads."""
+"""The heart's dipole and the potentials of nine electrodes → the twelve leads."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import numpy as np
 #: Electrodes in the order of the [.., 9] arrays: right arm, left arm, left leg, chest.
 ELECTRODES: tuple[str, ...] = ("RA", "LA", "LL", "V1", "V2", "V3", "V4", "V5", "V6")
 
-#: [8, 3] mV in I, II, V1–V6 per mV of a dipole in Frank's axes: X to the patient's left, Y to the feet,
-#: Z to the back. From G. E. Dower, H. B. Machado, J. A. Osborne, "On deriving the electrocardiogram from
-#: vectorcardiographic leads", Clinical Cardiology 3 (1980) 87–95.
+#: [8, 3] mV in I, II, V1–V6 per mV of a dipole in Frank's axes: X to the patient's left, Y to the feet, Z to the back.
+#: From G. E. Dower, H. B. Machado, J. A. Osborne, "On deriving the electrocardiogram from vectorcardiographic leads",
+#: Clinical Cardiology 3 (1980) 87–95.
 LEAD_FIELD: np.ndarray = np.array(
     [
         [0.632, -0.235, 0.059],
@@ -24,13 +24,12 @@ LEAD_FIELD: np.ndarray = np.array(
 )
 
 
-def twelve_leads(dipole: np.ndarray, electrodes: np.ndarray | None = None) -> np.ndarray:
-    """[T, 3] dipole in mV and [T, 9] electrode potentials in mV → [T, 12] leads in mV.
+def to_twelve_leads(dipole: np.ndarray, electrodes: np.ndarray | None = None) -> np.ndarray:
+    """Returns the leads [T, 12] of a dipole [T, 3] and electrode potentials [T, 9], all in mV.
 
-    Potentials of electrodes (noise) enter as the amplifier forms its leads: limb leads are differences of
-    limb electrodes, a chest lead is its electrode less the mean of the three limb electrodes (Wilson's
-    terminal). III, aVR, aVL and aVF are computed from I and II, so Einthoven's and Goldberger's equations
-    hold whatever comes in.
+    Potentials of electrodes (noise) are combined as in an amplifier: limb leads are differences of limb electrodes,
+    a chest lead is its electrode less the mean of the three limb electrodes (Wilson's terminal). III, aVR, aVL and aVF
+    are computed from I and II, so Einthoven's and Goldberger's equations hold for any input.
     """
     eight = dipole @ LEAD_FIELD.T
     if electrodes is not None:

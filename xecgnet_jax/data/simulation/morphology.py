@@ -1,4 +1,4 @@
-"""Shapes of one heart's beats, as dipole loops that vary from patient to patient.
+"""The shapes of one heart's beats, as dipole loops that vary from patient to patient.
 
 Vectors are [X, Y, Z] in mV in Frank's axes: X to the patient's left, Y to the feet, Z to the back.
 """
@@ -10,7 +10,7 @@ from functools import cached_property
 
 import numpy as np
 
-from xecgnet_jax.data.simulation.injury import NO_INJURY, Injury
+from xecgnet_jax.data.simulation.injury import Injury
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +30,7 @@ class Loop:
     vector: np.ndarray
 
     def at(self, time: np.ndarray) -> np.ndarray:
-        """[.., 3] mV at `time` [..] seconds since its onset; zero outside it."""
+        """Returns [.., 3] mV at `time` [..] seconds since its onset; zero outside it."""
         part = time / self.duration
         bumps = np.exp(-0.5 * ((part[..., None] - self.center) / self.width) ** 2)
         ends = smooth_step(part / 0.08) * smooth_step((1 - part) / 0.08)
@@ -38,14 +38,14 @@ class Loop:
 
     @cached_property
     def peak(self) -> float:
-        """Seconds from its onset to its greatest magnitude."""
+        """Number of seconds from its onset to its greatest magnitude."""
         time = np.arange(0.0, self.duration, 0.001)
         return float(time[np.linalg.norm(self.at(time), axis=1).argmax()])
 
 
 @dataclass(frozen=True, eq=False)
 class Ventricles:
-    """How the ventricles answer one kind of activation.
+    """The shape of ventricular beats of one kind of activation.
 
     Attributes:
       qrs: their depolarization.
@@ -62,10 +62,10 @@ class Ventricles:
     st_slope: float
 
     def repolarization(self, time: np.ndarray, stretch: np.ndarray) -> np.ndarray:
-        """[N, W, 3] mV of ST segment and T wave at `time` [N, W] seconds since the QRS onset.
+        """Returns [N, W, 3] mV of ST segment and T wave at `time` [N, W] seconds since the QRS onset.
 
-        The T wave rises slower than it falls and peaks `stretch` [N] seconds later than usual. The ST segment
-        starts at the J point and ends under the T wave.
+        The T wave rises slower than it falls and peaks `stretch` [N] seconds later than usual. The ST segment starts at
+        the J point and ends under the T wave.
         """
         j_point = self.qrs.duration
         falling = 0.085 * self.qt
@@ -79,7 +79,7 @@ class Ventricles:
 
 
 def smooth_step(x: np.ndarray) -> np.ndarray:
-    """From 0 at 0 to 1 at 1 without a kink."""
+    """Returns values that rise from 0 at x = 0 to 1 at x = 1 without a kink."""
     x = np.clip(x, 0.0, 1.0)
     return x * x * (3 - 2 * x)
 
@@ -97,8 +97,8 @@ NORMAL_QRS = np.array(
     ]
 )
 
-#: The left ventricle as above, then alone and slowly the right one, to the right and front: R' in V1,
-#: broad S in I and V6.
+#: The left ventricle as above, then alone and slowly the right one, to the right and front: R' in V1, broad S in I,
+#: V6.
 RBBB_QRS = np.array(
     [
         [0.11, 0.045, -0.14, -0.04, -0.26],
@@ -110,8 +110,8 @@ RBBB_QRS = np.array(
     ]
 )
 
-#: The septum from right to left (no q in I and V6), then slowly the left ventricle, to the left and back,
-#: in two humps: notched R in I, aVL, V5, V6; deep QS or rS in V1 to V3.
+#: The septum from right to left (no q in I and V6), then slowly the left ventricle, to the left and back, in two humps:
+#: notched R in I, aVL, V5, V6; deep QS or rS in V1 to V3.
 LBBB_QRS = np.array(
     [
         [0.12, 0.060, 0.22, 0.05, -0.12],
@@ -121,9 +121,11 @@ LBBB_QRS = np.array(
     ]
 )
 
-#: Ventricular origin → vector of the QRS complex. An ectopic beat of the right ventricle resembles a left
-#: bundle branch block, one of the left ventricle a right one.
-ECTOPIC_ORIGINS: dict[str, tuple[float, float, float]] = {
+Vector = tuple[float, float, float]
+
+#: Ventricular origin → vector of the QRS complex. An ectopic beat of the right ventricle resembles a left bundle branch
+#: block, one of the left ventricle a right one.
+ECTOPIC_ORIGINS: dict[str, Vector] = {
     "right outflow tract": (0.10, 1.25, 0.85),
     "right apex": (0.90, -0.90, 0.75),
     "left free wall": (-0.85, 0.55, -0.85),
@@ -133,58 +135,50 @@ ECTOPIC_ORIGINS: dict[str, tuple[float, float, float]] = {
 #: Bumps of an ectopic QRS complex: center, width, part of the origin's vector.
 ECTOPIC_QRS = np.array([[0.17, 0.08, 0.15], [0.40, 0.14, 0.85], [0.63, 0.13, 0.65]])
 
-#: Right atrium (to the feet and front), then left atrium (to the left and back): upright in II, biphasic
-#: in V1.
+#: Right atrium (to the feet and front), then left atrium (to the left and back): upright in II, biphasic in V1.
 SINUS_P = np.array([[0.36, 0.16, 0.040, 0.105, -0.060], [0.64, 0.17, 0.080, 0.070, 0.050]])
 
-#: P waves that start elsewhere: low in the right atrium (inverted in II, III, aVF), or in the left atrium
-#: (inverted in I and V6, upright in V1).
+#: P waves that start elsewhere: low in the right atrium (inverted in II, III, aVF), or in the left atrium (inverted in
+#: I and V6, upright in V1).
 LOW_ATRIAL_P = np.array([[0.36, 0.16, 0.040, -0.090, -0.020], [0.64, 0.17, 0.030, -0.110, 0.020]])
 LEFT_ATRIAL_P = np.array([[0.36, 0.16, -0.080, 0.050, -0.060], [0.64, 0.17, -0.070, 0.060, -0.070]])
 
-NORMAL_T = (0.36, 0.27, -0.20)
-RBBB_T = (0.38, 0.22, 0.22)
-RBBB_ST = (0.03, 0.01, 0.04)
-LBBB_T = (-0.36, -0.02, -0.42)
-LBBB_ST = (-0.07, 0.0, -0.10)
+#: Blocked bundle branch → QRS table, range of QRS durations (seconds), peak of the T wave, ST segment (None: near 0).
+CONDUCTED: dict[str | None, tuple[np.ndarray, tuple[float, float], Vector, Vector | None]] = {
+    None: (NORMAL_QRS, (0.082, 0.106), (0.36, 0.27, -0.20), None),
+    "RBBB": (RBBB_QRS, (0.127, 0.16), (0.38, 0.22, 0.22), (0.03, 0.01, 0.04)),
+    "LBBB": (LBBB_QRS, (0.128, 0.168), (-0.36, -0.02, -0.42), (-0.07, 0.0, -0.10)),
+}
 
 
-def conducted_ventricles(
-    rng: np.random.Generator, block: str | None, rr: float, injury: Injury = NO_INJURY
-) -> Ventricles:
-    """Beats that come down the conduction system.
+def draw_conducted(rng: np.random.Generator, block: str | None, rr: float, injury: Injury) -> Ventricles:
+    """Draws the shape of beats that come down the conduction system.
 
     Args:
       rng: source of the patient's variation.
       block: "LBBB", "RBBB" or None.
       rr: the patient's mean RR interval in seconds; it sets the QT interval.
-      injury: ischaemia, which shifts the ST segment and alters the T wave.
+      injury: ischemia, which shifts the ST segment and alters the T wave.
     """
     frontal, horizontal = np.radians(_bounded_normal(rng, 15.0)), np.radians(_bounded_normal(rng, 5.0))
     gain = float(np.clip(rng.lognormal(-0.12, 0.3), 0.5, 1.5))
     t_gain = gain**0.5 * rng.uniform(0.6, 1.25) * injury.t_factor
-    if block == "RBBB":
-        table, duration = RBBB_QRS, rng.uniform(0.127, 0.16)
-        t, st = _varied(rng, RBBB_T) * t_gain, np.array(RBBB_ST) * gain
-    elif block == "LBBB":
-        table, duration = LBBB_QRS, rng.uniform(0.128, 0.168)
-        t, st = _varied(rng, LBBB_T) * t_gain, np.array(LBBB_ST) * gain
-    else:
-        table, duration = NORMAL_QRS, rng.uniform(0.082, 0.106)
-        t, st = _varied(rng, NORMAL_T) * t_gain, _bounded_normal(rng, 0.013, (3,))
-    vectors = _varied(rng, table[:, 2:]) * gain
+    table, durations, t_peak, st_level = CONDUCTED[block]
+    duration, t = rng.uniform(*durations), _vary(rng, t_peak) * t_gain
+    st = _bounded_normal(rng, 0.013, (3,)) if st_level is None else np.array(st_level) * gain
+    vectors = _vary(rng, table[:, 2:]) * gain
     injured_st = injury.st_vector(st)
     return Ventricles(
-        qrs=Loop(duration, table[:, 0], table[:, 1], _rotated(vectors, frontal, horizontal)),
-        qt=_qt_interval(rng, rr) + 0.8 * max(duration - 0.1, 0.0),
-        t=_rotated(t, frontal * 0.6, horizontal) + injury.t_pull * (injured_st - st),
+        qrs=Loop(duration, table[:, 0], table[:, 1], _rotate(vectors, frontal, horizontal)),
+        qt=_draw_qt(rng, rr) + 0.8 * max(duration - 0.1, 0.0),
+        t=_rotate(t, frontal * 0.6, horizontal) + injury.t_pull * (injured_st - st),
         st=injured_st,
         st_slope=injury.st_slope,
     )
 
 
-def ectopic_ventricles(rng: np.random.Generator, block: str | None, rr: float) -> Ventricles:
-    """Beats that start in a ventricle: wide, with ST segment and T wave against the QRS complex.
+def draw_ectopic(rng: np.random.Generator, block: str | None, rr: float) -> Ventricles:
+    """Draws the shape of beats that start in a ventricle: wide, with ST segment and T wave against the QRS complex.
 
     The ventricle is one whose ectopic beats differ from the patient's bundle branch block.
     """
@@ -192,52 +186,43 @@ def ectopic_ventricles(rng: np.random.Generator, block: str | None, rr: float) -
     origin = rng.choice(origins.get(block or "", tuple(ECTOPIC_ORIGINS)))
     main = np.array(ECTOPIC_ORIGINS[origin]) * np.clip(rng.lognormal(0.0, 0.15), 0.8, 1.35)
     duration = rng.uniform(0.126, 0.175)
-    vectors = ECTOPIC_QRS[:, 2:] * np.stack([_varied(rng, main) for _ in ECTOPIC_QRS])
+    vectors = ECTOPIC_QRS[:, 2:] * np.stack([_vary(rng, main) for _ in ECTOPIC_QRS])
     return Ventricles(
         qrs=Loop(duration, ECTOPIC_QRS[:, 0], ECTOPIC_QRS[:, 1], vectors),
-        qt=_qt_interval(rng, rr) + 0.07,
+        qt=_draw_qt(rng, rr) + 0.07,
         t=-rng.uniform(0.35, 0.5) * main,
         st=-rng.uniform(0.08, 0.14) * main,
         st_slope=0.3,
     )
 
 
-def sinus_p_wave(rng: np.random.Generator) -> Loop:
-    """P wave of the sinus node."""
-    return _p_wave(rng, SINUS_P)
-
-
-def ectopic_p_wave(rng: np.random.Generator) -> Loop:
-    """P wave of one ectopic focus."""
-    return _p_wave(rng, LOW_ATRIAL_P if rng.random() < 0.6 else LEFT_ATRIAL_P)
-
-
-def _p_wave(rng: np.random.Generator, table: np.ndarray) -> Loop:
+def draw_p_wave(rng: np.random.Generator, table: np.ndarray) -> Loop:
+    """Draws a P wave like that of a table."""
     gain = rng.uniform(0.55, 1.3)
-    return Loop(rng.uniform(0.085, 0.110), table[:, 0], table[:, 1], _varied(rng, table[:, 2:]) * gain)
+    return Loop(rng.uniform(0.085, 0.110), table[:, 0], table[:, 1], _vary(rng, table[:, 2:]) * gain)
 
 
-def _varied(rng: np.random.Generator, vectors: np.ndarray | tuple[float, ...]) -> np.ndarray:
-    """[.., 3] vectors, each longer or shorter and a little off its direction."""
+def _vary(rng: np.random.Generator, vectors: np.ndarray | tuple[float, ...]) -> np.ndarray:
+    """Returns the vectors [.., 3], each a little longer or shorter and off its direction."""
     vectors = np.asarray(vectors, dtype=np.float64)
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     gain = 1 + _bounded_normal(rng, 0.08, length.shape)
     return vectors * gain + _bounded_normal(rng, 0.07, vectors.shape) * length
 
 
-def _bounded_normal(rng: np.random.Generator, sd: float, shape: tuple[int, ...] = ()) -> np.ndarray:
-    """Normal deviates that stop at two standard deviations: the tables' shapes keep their names."""
-    return sd * np.clip(rng.standard_normal(shape), -2.0, 2.0)
+def _bounded_normal(rng: np.random.Generator, std: float, shape: tuple[int, ...] = ()) -> np.ndarray:
+    """Draws normal deviates, cut at two standard deviations: shapes keep their kind."""
+    return std * np.clip(rng.standard_normal(shape), -2.0, 2.0)
 
 
-def _rotated(vectors: np.ndarray, frontal: float, horizontal: float) -> np.ndarray:
-    """[.., 3] vectors turned in the frontal (X to Y), then in the horizontal plane (X to Z), in radians."""
+def _rotate(vectors: np.ndarray, frontal: float, horizontal: float) -> np.ndarray:
+    """Returns the vectors [.., 3] turned in the frontal (X to Y), then in the horizontal plane (X to Z), in radians."""
     x, y, z = np.moveaxis(vectors, -1, 0)
     x, y = x * np.cos(frontal) - y * np.sin(frontal), x * np.sin(frontal) + y * np.cos(frontal)
     x, z = x * np.cos(horizontal) - z * np.sin(horizontal), x * np.sin(horizontal) + z * np.cos(horizontal)
     return np.stack([x, y, z], axis=-1)
 
 
-def _qt_interval(rng: np.random.Generator, rr: float) -> float:
-    """Seconds. A. Sagie et al., American Journal of Cardiology 70 (1992) 797–801 (Framingham): linear in RR."""
+def _draw_qt(rng: np.random.Generator, rr: float) -> float:
+    """Returns seconds, linear in RR: A. Sagie et al., American Journal of Cardiology 70 (1992) 797–801 (Framingham)."""
     return 0.40 + float(_bounded_normal(rng, 0.012)) - 0.154 * (1.0 - rr)

@@ -1,4 +1,4 @@
-"""What a recording holds beside the heart, as potentials of the nine electrodes."""
+"""The noise of a recording, as potentials of the nine electrodes."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ BLOCK: int = 512
 
 
 def electrode_noise(rng: np.random.Generator, samples: int, respiration: float) -> np.ndarray:
-    """[T, 9] mV: baseline wander, mains, muscle and amplifier noise, electrode motion.
+    """Returns [T, 9] mV: baseline wander, mains, muscle and amplifier noise, electrode motion.
 
-    Noise belongs to electrodes, so that it appears in the leads as it does in reality: that of an arm in
-    several limb leads, a third of it in every chest lead.
+    Noise belongs to electrodes, so that it appears in the leads as it does in reality: that of an arm in several limb
+    leads, a third of it in every chest lead.
 
     Args:
       rng: source of randomness.
@@ -24,15 +24,12 @@ def electrode_noise(rng: np.random.Generator, samples: int, respiration: float) 
     """
     loudness = float(np.clip(rng.lognormal(0.0, 0.7), 0.25, 4.0))
     time = np.arange(samples) / RATE
-    noise = _wander(rng, time, respiration, 0.05 * loudness)
-    noise += _mains(rng, time)
-    noise += _muscle(rng, time, 0.010 * loudness)
-    noise += _motion(rng, time)
-    return noise
+    noise = _wander(rng, time, respiration, 0.05 * loudness) + _mains(rng, time)
+    return noise + _muscle(rng, time, 0.010 * loudness) + _motion(rng, time)
 
 
 def _wander(rng: np.random.Generator, time: np.ndarray, respiration: float, size: float) -> np.ndarray:
-    """[T, 9] breathing at its rate and slow drift below 0.4 Hz, of standard deviation about `size` mV."""
+    """Returns [T, 9] breathing at its rate and slow drift below 0.4 Hz, of standard deviation about `size` mV."""
     frequencies = np.concatenate([[respiration], rng.uniform(0.03, 0.4, 3)])
     phases = rng.uniform(0, 2 * np.pi, (len(frequencies), 1))
     waves = np.sin(2 * np.pi * frequencies[:, None] * time + phases)
@@ -41,7 +38,7 @@ def _wander(rng: np.random.Generator, time: np.ndarray, respiration: float, size
 
 
 def _mains(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
-    """[T, 9] 50 or 60 Hz and its third harmonic, of another height and sign at each electrode.
+    """Returns [T, 9] 50 or 60 Hz and its third harmonic, of another height and sign at each electrode.
 
     Most amplifiers filter it out: it is clearly visible in one recording of five.
     """
@@ -52,7 +49,7 @@ def _mains(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
 
 
 def _muscle(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarray:
-    """[T, 9] noise of 15 to 150 Hz that swells and ebbs, about `size` mV, and 2 µV from the amplifier.
+    """Returns [T, 9] noise of 15 to 150 Hz that swells and ebbs, about `size` mV, and 2 µV from the amplifier.
 
     Muscles are tenser under the electrodes of the limbs.
     """
@@ -67,7 +64,7 @@ def _muscle(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarr
 
 
 def _motion(rng: np.random.Generator, time: np.ndarray) -> np.ndarray:
-    """[T, 9] now and then one electrode slips: its potential jumps within 0.05 to 0.4 s and creeps back."""
+    """Returns [T, 9] of electrodes that slip now and then: the potential jumps within 0.05 to 0.4 s and creeps back."""
     noise = np.zeros((len(time), len(ELECTRODES)))
     for _ in range(rng.poisson(0.04 * time[-1])):
         since = time - rng.uniform(0.0, time[-1])

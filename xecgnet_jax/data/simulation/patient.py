@@ -7,10 +7,12 @@ import numpy as np
 from xecgnet_jax.data.simulation.heart import Fibrillation, Heart
 from xecgnet_jax.data.simulation.injury import draw_injury
 from xecgnet_jax.data.simulation.morphology import (
-    conducted_ventricles,
-    ectopic_p_wave,
-    ectopic_ventricles,
-    sinus_p_wave,
+    LEFT_ATRIAL_P,
+    LOW_ATRIAL_P,
+    SINUS_P,
+    draw_conducted,
+    draw_ectopic,
+    draw_p_wave,
 )
 from xecgnet_jax.data.simulation.rhythms import ECTOPIC_CLASSES, NEED_P_WAVES, Pacing
 
@@ -19,11 +21,11 @@ F_WAVES: tuple[tuple[float, float, float], ...] = ((-0.05, 0.05, -0.10), (0.02, 
 
 
 def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
-    """A patient with these findings; what they leave open varies within the normal range."""
+    """Draws a patient with these findings; what they leave open varies within the normal range."""
     rr = _draw_rr(rng, classes)
     block = next((name for name in ("LBBB", "RBBB") if name in classes), None)
-    conducted = conducted_ventricles(rng, block, rr, draw_injury(rng, classes))
-    sinus_p = sinus_p_wave(rng)
+    conducted = draw_conducted(rng, block, rr, draw_injury(rng, classes))
+    sinus_p = draw_p_wave(rng, SINUS_P)
     pr = rng.uniform(0.212, 0.32) if "I-AVB" in classes else rng.uniform(0.125, 0.193)
     return Heart(
         pacing=Pacing(
@@ -37,9 +39,9 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
             fibrillation_irregularity=rng.uniform(0.17, 0.3),
         ),
         conducted=conducted,
-        ectopic=ectopic_ventricles(rng, block, rr),
+        ectopic=draw_ectopic(rng, block, rr),
         sinus_p=sinus_p,
-        ectopic_p=ectopic_p_wave(rng),
+        ectopic_p=draw_p_wave(rng, LOW_ATRIAL_P if rng.random() < 0.6 else LEFT_ATRIAL_P),
         fibrillation=Fibrillation(
             vectors=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.2, 0.85),
             frequency=rng.uniform(4.8, 7.8),
@@ -49,7 +51,7 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
 
 
 def _draw_rr(rng: np.random.Generator, classes: frozenset[str]) -> float:
-    """Mean RR interval in seconds: one that leaves room for what happens in it."""
+    """Draws the mean RR interval in seconds: one that leaves room for the events in it."""
     if "AF" in classes and not classes & NEED_P_WAVES:
         return rng.uniform(0.5, 0.95)
     if "I-AVB" in classes:

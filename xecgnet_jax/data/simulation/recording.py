@@ -9,26 +9,23 @@ import numpy as np
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.annotations import Annotations, annotations_of
-from xecgnet_jax.data.simulation.heart import breathing, dipole_of_beats, fibrillatory_waves
-from xecgnet_jax.data.simulation.leads import twelve_leads
+from xecgnet_jax.data.simulation.heart import beats_dipole, fibrillatory_waves, move_by_breathing
+from xecgnet_jax.data.simulation.leads import to_twelve_leads
 from xecgnet_jax.data.simulation.noise import electrode_noise
 from xecgnet_jax.data.simulation.patient import draw_heart
-from xecgnet_jax.data.simulation.population import draw_age, draw_classes, draw_duration, draw_sex
+from xecgnet_jax.data.simulation.population import SHORTEST, draw_age, draw_classes, draw_duration, draw_sex
 from xecgnet_jax.data.simulation.rhythms import draw_course
 from xecgnet_jax.errors import ConfigError
-
-#: Seconds a recording needs so that what its label says can happen in it.
-SHORTEST_DURATION: float = 6.0
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedRecording:
-    """A recording and what was planted in it.
+    """A recording and the events that were planted in it.
 
     Attributes:
       signal: [T, 12] float32, millivolts at 500 Hz, leads in the order of `LEADS`.
       classes: its labels.
-      annotations: where its events lie.
+      annotations: its events.
       age: years.
       sex: "F" or "M".
     """
@@ -56,8 +53,8 @@ def simulate_recording(
       seed: of the corpus, not negative.
       index: of the recording, not negative.
       classes: its labels; None draws them with CPSC2018's frequencies.
-      duration_s: its length in seconds, at least 6; None draws it like CPSC2018's.
-      noise: factor of all that is not the heart's; 0 gives the clean signal.
+      duration_s: its length in seconds, at least 6, so that its labels can show; None draws it like CPSC2018's.
+      noise: factor of everything that does not come from the heart; 0 gives the clean signal.
 
     Raises:
       ConfigError: classes that no heart can have at once, or a length or noise out of range.
@@ -71,19 +68,19 @@ def simulate_recording(
         classes = draw_classes(rng)
     _check_classes(classes)
     duration = draw_duration(rng) if duration_s is None else duration_s
-    if not SHORTEST_DURATION <= duration < 3600:
+    if not SHORTEST <= duration < 3600:
         raise ConfigError(f"duration {duration} s: a recording takes 6 s to an hour.")
     samples = round(duration * RATE)
     age, sex = draw_age(rng, classes), draw_sex(rng)
     heart = draw_heart(rng, classes)
     course = draw_course(rng, heart.pacing, classes, duration)
-    dipole = dipole_of_beats(heart, course.beats, samples)
+    dipole = beats_dipole(heart, course.beats, samples)
     if course.fibrillating is not None:
         dipole += fibrillatory_waves(rng, heart.fibrillation, samples, *course.fibrillating)
-    dipole = breathing(rng, dipole, heart.pacing.respiration)
+    dipole = move_by_breathing(rng, dipole, heart.pacing.respiration)
     electrodes = noise * electrode_noise(rng, samples, heart.pacing.respiration) if noise else None
     return SimulatedRecording(
-        signal=twelve_leads(dipole, electrodes).astype(np.float32),
+        signal=to_twelve_leads(dipole, electrodes).astype(np.float32),
         classes=classes,
         annotations=annotations_of(heart, course, samples),
         age=age,

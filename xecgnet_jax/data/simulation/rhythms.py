@@ -1,4 +1,4 @@
-"""When the heart beats, and from where: sinus rhythm with its variability, ectopic beats, fibrillation."""
+"""Draws the times and origins of heartbeats: sinus rhythm with its variability, ectopic beats, fibrillation."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 
-#: What starts a beat: the sinus node, an atrial focus, a ventricular focus, or fibrillating atria.
+#: The origin of a beat: the sinus node, an atrial focus, a ventricular focus, or fibrillating atria.
 Origin = Literal["sinus", "atrial", "ventricular", "fibrillation"]
 
 
@@ -15,7 +15,7 @@ class Beat(NamedTuple):
     """One beat; times in seconds from the start of the recording.
 
     Attributes:
-      origin: what starts it.
+      origin: where it starts.
       qrs: onset of the QRS complex.
       p: onset of the P wave, NaN where there is none.
     """
@@ -27,7 +27,7 @@ class Beat(NamedTuple):
 
 @dataclass(frozen=True)
 class Pacing:
-    """How one heart is paced.
+    """The intervals of one heart.
 
     Attributes:
       rr: mean RR interval, seconds.
@@ -50,18 +50,19 @@ class Pacing:
     fibrillation_irregularity: float
 
     def sinus_interval(self, rng: np.random.Generator, time: float) -> float:
+        """Draws the seconds to the next sinus beat."""
         breath = np.sin(2 * np.pi * self.respiration * time)
         return self.rr * (1 + self.sinus_arrhythmia * breath + rng.normal(0.0, self.irregularity))
 
 
 @dataclass(frozen=True)
 class Course:
-    """What happens in one recording.
+    """The events of one recording.
 
     Attributes:
       beats: in temporal order, from before its start until after its end.
       rhythms: (seconds, note of a WFDB annotation) of each change of rhythm.
-      fibrillating: from when to when the atria fibrillate, in seconds, or None.
+      fibrillating: start and end of atrial fibrillation, in seconds, or None.
     """
 
     beats: tuple[Beat, ...]
@@ -78,19 +79,19 @@ ECTOPIC_CLASSES: dict[str, Origin] = {"PAC": "atrial", "PVC": "ventricular"}
 
 @dataclass
 class Ectopy:
-    """Which beats are followed by an ectopic one.
+    """The ectopic beats that are to come.
 
     Attributes:
       chance: origin → probability after each beat that is not itself ectopic.
-      due: origin → time in seconds by which the first one must have come, so that no recording lacks what
-        its label says.
+      due: origin → time in seconds by which the first one must have come, so that no recording lacks what its label
+        says.
     """
 
     chance: dict[Origin, float] = field(default_factory=dict)
     due: dict[Origin, float] = field(default_factory=dict)
 
     def after(self, rng: np.random.Generator, time: float) -> Origin | None:
-        """What follows the beat at `time`, if it is ectopic."""
+        """Draws the origin of an ectopic beat that follows the beat at `time`; None if the next one is not ectopic."""
         for origin, due in self.due.items():
             if time >= due:
                 del self.due[origin]
@@ -102,29 +103,30 @@ class Ectopy:
 
 
 def draw_course(rng: np.random.Generator, pacing: Pacing, classes: frozenset[str], duration: float) -> Course:
-    """The beats of a recording of `duration` seconds with these findings."""
+    """Draws the beats of a recording of `duration` seconds with these findings."""
     start, end = -rng.uniform(0.6, 1.4), duration + 0.5
-    if "AF" not in classes:
-        ectopy = _draw_ectopy(rng, classes, duration)
-        return Course(_before(end, sinus_rhythm(rng, pacing, ectopy, start, end)), ((0.0, "(N"),))
-    if not classes & NEED_P_WAVES:
-        ectopy = _draw_ectopy(rng, classes, duration)
-        beats = fibrillation(rng, pacing, ectopy, start, end)
-        return Course(_before(end, beats), ((0.0, "(AFIB"),), (start, end))
-    change = rng.uniform(0.5, 0.65) * duration
+    rhythms, fibrillating = [(0.0, "(N")], None
+    change = rng.uniform(0.5, 0.65) * duration if "AF" in classes and classes & NEED_P_WAVES else duration
     ectopy = _draw_ectopy(rng, classes, change)
-    beats = sinus_rhythm(rng, pacing, ectopy, start, change)
-    onset = beats[-1].qrs + 0.15
-    beats += fibrillation(rng, pacing, ectopy, beats[-1].qrs + rng.uniform(0.5, 0.7), end)
-    return Course(_before(end, beats), ((0.0, "(N"), (onset, "(AFIB")), (onset, end))
+    if "AF" not in classes:
+        beats = draw_sinus_rhythm(rng, pacing, ectopy, start, end)
+    elif not classes & NEED_P_WAVES:
+        beats = draw_fibrillation(rng, pacing, ectopy, start, end)
+        rhythms, fibrillating = [(0.0, "(AFIB")], (start, end)
+    else:
+        beats = draw_sinus_rhythm(rng, pacing, ectopy, start, change)
+        onset = beats[-1].qrs + 0.15
+        beats += draw_fibrillation(rng, pacing, ectopy, beats[-1].qrs + rng.uniform(0.5, 0.7), end)
+        rhythms, fibrillating = [*rhythms, (onset, "(AFIB")], (onset, end)
+    return Course(tuple(beat for beat in beats if beat.qrs < end), tuple(rhythms), fibrillating)
 
 
-def sinus_rhythm(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float) -> list[Beat]:
-    """Beats from `start` to `end` (seconds).
+def draw_sinus_rhythm(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float) -> list[Beat]:
+    """Draws beats from `start` to `end` (seconds).
 
-    An atrial ectopic beat resets the sinus node: the pause after it is hardly longer than an RR interval, so
-    the two intervals around it are shorter than two RR (not compensatory). A ventricular one leaves the sinus
-    node alone: the next sinus beat is blocked and the one after it comes on time (fully compensatory).
+    An atrial ectopic beat resets the sinus node: the pause after it is hardly longer than an RR interval, so the two
+    intervals around it are shorter than two RR (not compensatory). A ventricular one leaves the sinus node alone: the
+    next sinus beat is blocked and the one after it comes on time (fully compensatory).
     """
     beats = []
     p = start
@@ -139,20 +141,20 @@ def sinus_rhythm(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start
             beats.append(Beat("atrial", p + pacing.pr * rng.uniform(0.9, 1.1), p))
             interval = pacing.rr * rng.uniform(1.0, 1.1)
         elif origin == "ventricular":
-            beats.append(Beat("ventricular", qrs + _coupling(rng, pacing, interval)))
+            beats.append(Beat("ventricular", qrs + _draw_coupling(rng, pacing, interval)))
             interval += pacing.sinus_interval(rng, p + interval)
         p += interval
     return beats
 
 
-def fibrillation(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float) -> list[Beat]:
-    """Beats from `start` to `end` (seconds): no P waves, RR intervals without memory (gamma-distributed)."""
+def draw_fibrillation(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start: float, end: float) -> list[Beat]:
+    """Draws beats from `start` to `end` (seconds): no P waves, RR intervals without memory (gamma-distributed)."""
     beats = []
     qrs = start
     while qrs < end:
         beats.append(Beat("fibrillation", qrs))
         if ectopy.after(rng, qrs) == "ventricular":
-            qrs += _coupling(rng, pacing, pacing.rr)
+            qrs += _draw_coupling(rng, pacing, pacing.rr)
             beats.append(Beat("ventricular", qrs))
             qrs += pacing.rr * rng.uniform(0.3, 0.6)
         shape = 1 / pacing.fibrillation_irregularity**2
@@ -160,13 +162,13 @@ def fibrillation(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, start
     return beats
 
 
-def _coupling(rng: np.random.Generator, pacing: Pacing, interval: float) -> float:
-    """Seconds from a QRS complex to the ventricular ectopic beat after it: early, but not on its T wave."""
+def _draw_coupling(rng: np.random.Generator, pacing: Pacing, interval: float) -> float:
+    """Draws the seconds from a QRS complex to the ventricular ectopic beat after it: early, but not on its T wave."""
     return min(max(rng.uniform(0.5, 0.72) * interval, pacing.qt + 0.02), 0.8 * interval)
 
 
 def _draw_ectopy(rng: np.random.Generator, classes: frozenset[str], duration: float) -> Ectopy:
-    """From one ectopic beat per recording to one after every beat (bigeminy)."""
+    """Draws from one ectopic beat per recording to one after every beat (bigeminy)."""
     ectopy = Ectopy()
     origins = [origin for name, origin in ECTOPIC_CLASSES.items() if name in classes]
     for origin in origins:
@@ -174,7 +176,3 @@ def _draw_ectopy(rng: np.random.Generator, classes: frozenset[str], duration: fl
         ectopy.chance[origin] = burden / len(origins)
         ectopy.due[origin] = rng.uniform(0.15, 0.5) * duration
     return ectopy
-
-
-def _before(end: float, beats: list[Beat]) -> tuple[Beat, ...]:
-    return tuple(beat for beat in beats if beat.qrs < end)

@@ -15,11 +15,12 @@ import pytest
 from tests.data.small_corpus import make, write_corpus
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.pack import build_pack, open_pack
-from xecgnet_jax.data.pack.packed_recording import _in_order
+from xecgnet_jax.data.pack.packed_recording import read_for_pack
 from xecgnet_jax.data.pack.storage import ABANDONED
+from xecgnet_jax.data.parallel import _map_in_order
 from xecgnet_jax.errors import PackError
 
-ROOT = Path(__file__).resolve().parents[3]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_no_more_recordings_are_in_memory_than_asked_for() -> None:
             yield Path(f"/nowhere/{number}.hea")
 
     with ThreadPoolExecutor(2) as pool:
-        for done, _ in enumerate(_in_order(pool, paths(), ahead=8)):
+        for done, _ in enumerate(_map_in_order(pool, read_for_pack, paths(), ahead=8)):
             assert taken <= done + 8
     assert taken == 100
 
@@ -100,7 +101,7 @@ def test_a_killed_build_leaves_the_old_pack_and_is_cleaned_up_later(corpus_folde
     old = make(corpus_folder, tmp_path / "pack")
     child = (
         "from pathlib import Path\n"
-        "from tests.data.pack.test_packed_recording import build_pack, deadly, read_corpus\n"
+        "from tests.data.test_parallel import build_pack, deadly, read_corpus\n"
         f"corpus = deadly(read_corpus({str(corpus_folder)!r}))\n"
         f"build_pack(corpus, Path({str(tmp_path / 'pack')!r}), workers=1, progress=False)\n"
     )

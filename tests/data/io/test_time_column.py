@@ -7,14 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xecgnet_jax.data.io.clock import Clock, Step
+from xecgnet_jax.data.io.time_column import TimeColumn, TimeStep
 
 
-def step_of(*blocks: list[str]) -> Step | None:
-    clock = Clock()
+def step_of(*blocks: list[str]) -> TimeStep | None:
+    column = TimeColumn()
     for block in blocks:
-        clock.add(block)
-    return clock.step()
+        column.add(block)
+    return column.step()
 
 
 @settings(max_examples=200, deadline=None)
