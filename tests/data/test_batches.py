@@ -1,233 +1,158 @@
-"""Batches as a function of (seed, step); windows against brute-force slicing."""
+"""Batches: counts from the host or the device, normalized by one function, against the plain rule in float64."""
 
+import dataclasses
+from functools import partial
+from types import SimpleNamespace
+
+import jax
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xecgnet_jax.data.batches import (
-    Normalization,
-    evaluation_windows,
-    gather,
-    plan,
-    steps_per_epoch,
-    whole_bins,
-    window_samples,
-)
+from xecgnet_jax.config import Config, DataConfig
+from xecgnet_jax.data.batches import cut_counts, gather_counts, gather_windows, make_batch, recording_table, to_batch
+from xecgnet_jax.data.normalization import Normalization, scale_and_shift
+from xecgnet_jax.data.windows import Plan, WindowSpec, epoch_plan, step_plan, training_samples, window_spec
+from xecgnet_jax.training.feed import lay_out
 
 BIN = 243
 WINDOWS = ("crop", "pad", "whole")
 
 
-def lengths_of(seed, recordings, longest=3000):
-    return np.random.default_rng(seed).integers(1, longest, recordings)
+def plan(seed, step, lengths, *, batch_size, window, samples):
+    spec = WindowSpec(window, samples, BIN)
+    return step_plan(seed, step, lengths, batch_size=batch_size, spec=spec, samples=samples)
 
 
-def epoch_of(seed, epoch, lengths, **arguments):
-    steps = steps_per_epoch(len(lengths), arguments["batch_size"])
-    return [plan(seed, epoch * steps + step, lengths, **arguments) for step in range(steps)]
+def made_up_dataset(lengths, seed=0):
+    """A pack's arrays and a part of its recordings, in an order of their own."""
+    rng = np.random.default_rng(seed)
+    lengths = np.asarray(lengths)
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    recordings = len(lengths)
+    pack = SimpleNamespace(
+        samples=rng.integers(-(2**15), 2**15, (offsets[-1], 12)).astype(np.int16),
+        offsets=offsets,
+        lengths=lengths,
+        step=rng.choice([1e-3, 4.88e-3, 1 / 3000], (recordings, 12)),
+        zero=rng.choice([0.0, 1000.0, -52_000.0], (recordings, 12)),
+        labels=rng.integers(0, 2, (recordings, 9)).astype(np.uint8),
+    )
+    train = rng.permutation(recordings)[: max(1, recordings - 2)]
+    moments = Normalization(rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32))
+    return SimpleNamespace(pack=pack, train=train, normalization=moments)
 
 
-# Few sizes, for each compiles; every remainder of the last batch occurs.
-SIZES = st.sampled_from([1, 5, 8, 9])
-BATCHES = st.sampled_from([1, 3, 8])
+def config_of(window, length, batch_size=4, seed=0):
+    return Config(data=DataConfig(window=window, length=length), batch_size=batch_size, seed=seed)
+
+
+def millivolts(pack, row):
+    """[N, 12] float64: what the counts say."""
+    return (pack.samples[pack.offsets[row] : pack.offsets[row + 1]] - pack.zero[row]) * pack.step[row]
+
+
+# Few numbers of recordings: each compiles.
+LENGTHS = st.integers(0, 1000).map(lambda seed: np.random.default_rng(seed).integers(1, 1300, 7).tolist())
 
 
 @settings(max_examples=40, deadline=None)
-@given(SIZES, BATCHES, st.integers(0, 2**31 - 1), st.integers(0, 40), st.sampled_from(WINDOWS))
-def test_an_epoch_visits_every_recording_once(recordings, batch_size, seed, epoch, window):
-    """With weight 1; the filling of the last batch has weight 0 and begins the epoch's order anew."""
-    lengths = lengths_of(1, recordings)
-    plans = epoch_of(seed, epoch, lengths, batch_size=batch_size, window=window, samples=BIN)
-    chosen = np.concatenate([one.recordings for one in plans])
-    weights = np.concatenate([one.weights for one in plans])
-    assert all(len(one.recordings) == batch_size for one in plans)
-    assert sorted(chosen[weights == 1]) == list(range(recordings))
-    assert set(weights.tolist()) <= {0.0, 1.0}
-    assert np.all(np.diff(weights) <= 0)
-    np.testing.assert_array_equal(chosen, chosen[:recordings][np.arange(len(chosen)) % recordings])
-
-
-def test_every_epoch_and_every_seed_has_an_order_of_its_own():
-    lengths = lengths_of(2, 16)
-
-    def order(seed, epoch):
-        plans = epoch_of(seed, epoch, lengths, batch_size=5, window="crop", samples=BIN)
-        return tuple(np.concatenate([one.recordings for one in plans])[:16].tolist())
-
-    orders = [order(seed, epoch) for seed in (0, 1, 2018) for epoch in range(5)]
-    assert len(set(orders)) == len(orders)
-
-
-def test_orders_are_shuffles_without_a_favourite():
-    """Over 300 epochs each of 8 recordings comes first about 37 times (binomial, 5 σ either way)."""
-    lengths = lengths_of(3, 8)
-    first = [plan(0, epoch, lengths, batch_size=8, window="pad", samples=BIN).recordings[0] for epoch in range(300)]
-    counts = np.bincount(first, minlength=8)
-    assert np.all(np.abs(counts - 300 / 8) < 5 * np.sqrt(300 / 8 * 7 / 8))
+@given(LENGTHS, st.integers(0, 2**31 - 1), st.integers(0, 300), st.sampled_from(WINDOWS), st.sampled_from([1, 3]))
+@example([BIN] * 7, 0, 3, "whole", 2)
+@example([1] * 7, 0, 0, "crop", 1)
+def test_the_device_cuts_the_same_counts_as_the_host(lengths, seed, step, window, bins):
+    dataset = made_up_dataset(lengths)
+    table = recording_table(dataset)
+    config = config_of(window, bins * BIN, seed=seed)
+    samples, masked = training_samples(window_spec(config), table.lengths)
+    chosen = plan(seed, step, table.lengths, batch_size=4, window=window, samples=samples)
+    on_host = gather_counts(dataset.pack.samples, dataset.pack.offsets[dataset.train], chosen, samples)
+    on_device = np.array(jax.jit(cut_counts, static_argnums=2)(lay_out(dataset, samples), chosen, samples))
+    for row, (first, end) in enumerate(chosen.inside.tolist()):
+        np.testing.assert_array_equal(on_host[row, first:end], on_device[row, first:end])
+        assert not np.any(on_host[row, :first]) and not np.any(on_host[row, end:])
+    jitted = jax.jit(partial(to_batch, masked=masked))
+    for one, other in zip(jitted(on_host, chosen, table), jitted(on_device, chosen, table), strict=True):
+        assert (one is None) == (other is None)
+        if one is not None:
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_a_batch_is_a_function_of_seed_and_step(window):
-    lengths = lengths_of(4, 9)
-    arguments = {"batch_size": 4, "window": window, "samples": 2 * BIN}
-    forwards = [plan(7, step, lengths, **arguments) for step in range(12)]
-    backwards = [plan(7, step, lengths, **arguments) for step in reversed(range(12))][::-1]
-    for one, other in zip(forwards, backwards, strict=True):
-        for left, right in zip(one, other, strict=True):
-            np.testing.assert_array_equal(left, right)
-            assert left.dtype == right.dtype
+def test_batches_are_the_plain_rule_in_float64(window):
+    """(mV − mean) / std inside the recording, zero outside it; one part in 10⁶ of the larger of the two terms."""
+    dataset = made_up_dataset([700, 243, 100, 1215, 486, 999, 20, 5000])
+    config = config_of(window, 3 * BIN, seed=5)
+    lengths = dataset.pack.lengths[dataset.train]
+    for step in range(6):
+        batch = make_batch(config, dataset, step)
+        chosen = plan(5, step, lengths, batch_size=4, window=window, samples=3 * BIN)
+        np.testing.assert_array_equal(batch.labels, dataset.pack.labels[dataset.train[chosen.recordings]])
+        np.testing.assert_array_equal(batch.weights, chosen.weights)
+        for row, (recording, start) in enumerate(zip(chosen.recordings, chosen.starts, strict=True)):
+            signal = millivolts(dataset.pack, dataset.train[recording])
+            moments = [moment.astype(np.float64) for moment in dataset.normalization]
+            expected, size = np.zeros((3 * BIN, 12)), np.zeros((3 * BIN, 12))
+            for t in range(3 * BIN):
+                if 0 <= start + t < len(signal):
+                    expected[t] = (signal[start + t] - moments[0]) / moments[1]
+                    size[t] = np.abs(signal[start + t]) + np.abs(moments[0])
+                    size[t] += np.abs(
+                        dataset.pack.zero[dataset.train[recording]] * dataset.pack.step[dataset.train[recording]]
+                    )
+            error = np.abs(np.asarray(batch.signal[row], np.float64) - expected)
+            assert np.all(error <= 1e-6 * size / moments[1])
 
 
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.integers(1, 2000), min_size=4, max_size=4),
-    st.integers(0, 2**31 - 1),
-    st.integers(0, 1000),
-    st.sampled_from(WINDOWS),
-    st.sampled_from([1, 2, 5]),
-)
-@example([486, 487, 485, 243], 0, 0, "whole", 2)
-def test_windows_hold_all_they_can(lengths, seed, step, window, bins):
-    """A window lies in the recording, or holds the whole recording and zeros to its left."""
-    lengths, samples = np.array(lengths), bins * BIN
-    made = plan(seed, step, lengths, batch_size=4, window=window, samples=samples)
-    for recording, start, real in zip(made.recordings, made.starts, made.bins, strict=True):
-        length = int(lengths[recording])
-        if window == "pad":
-            assert start + samples == length
-            assert real == bins
-        elif length >= samples:
-            assert 0 <= start <= length - samples
-            assert real == bins
-        elif window == "crop":
-            assert start + samples == length
-        else:
-            assert real == -(-length // BIN)
-            assert start + real * BIN == length
-            assert -BIN < start <= 0
+def test_batches_are_what_evaluation_sees_of_the_same_windows():
+    dataset = made_up_dataset([700, 243, 100, 1215, 486])
+    dataset.pack.zero[:] = 0
+    signals = [millivolts(dataset.pack, row).astype(np.float32) for row in range(5)]
+    config = config_of("crop", 300)
+    batch = make_batch(config, dataset, 3)
+    chosen = plan(0, 3, dataset.pack.lengths[dataset.train], batch_size=4, window="crop", samples=300)
+    rows = dataset.train[chosen.recordings]
+    expected = gather_windows(signals.__getitem__, rows, chosen.starts, 300, dataset.normalization)
+    np.testing.assert_array_equal(batch.inside, chosen.inside)
+    np.testing.assert_allclose(batch.signal, expected, rtol=0, atol=1e-6 * np.abs(expected).max())
 
 
-def test_random_starts_are_uniform_from_end_to_end():
-    """10 possible starts of 4,000 windows: each about 400 times, the first and the last included (5 σ)."""
-    lengths = np.full(64, 100 + 9)
-    for window in ("crop", "whole"):
-        starts = np.concatenate(
-            [plan(5, step, lengths, batch_size=500, window=window, samples=100).starts for step in range(8)]
-        )
-        counts = np.bincount(starts, minlength=10)
-        assert len(counts) == 10
-        assert np.all(np.abs(counts - 400) < 5 * np.sqrt(400 * 0.9))
+def test_scales_of_a_zero_beyond_16_bits():
+    moments = Normalization(np.float32([0.5]), np.float32([2.0]))
+    scale, shift = scale_and_shift(np.array([[1e-3]]), np.array([[40_000.0]]), moments)
+    assert scale.dtype == shift.dtype == np.float32
+    assert 30_000 * scale[0, 0] + shift[0, 0] == pytest.approx((-10.0 - 0.5) / 2, rel=1e-6)
 
 
-def test_starts_differ_between_steps_and_seeds():
-    lengths = np.full(8, 100_000)
-    starts = [
-        tuple(plan(seed, step, lengths, batch_size=8, window="crop", samples=BIN).starts.tolist())
-        for seed in (0, 1)
-        for step in (0, 1, 2)
-    ]
-    assert len(set(starts)) == 6
-
-
-@given(st.lists(st.integers(1, 20_000), min_size=1, max_size=20), st.integers(1, 40))
-def test_window_samples(lengths, bins):
-    """`whole` needs no more than the longest recording does."""
-    lengths = np.array(lengths)
-    assert window_samples("crop", 2880, lengths) == window_samples("pad", 2880, lengths) == 2880
-    needed = max(BIN * int(np.ceil(length / BIN)) for length in lengths.tolist())
-    assert window_samples("whole", bins * BIN, lengths) == min(bins * BIN, needed)
-
-
-@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=12), st.sampled_from(WINDOWS), st.integers(1, 3000))
-@example([2880, 2879, 2881, 5760, 5759, 1], "crop", 2880)
-def test_evaluation_windows_against_brute_force(lengths, window, length):
-    expected = []
-    for recording, n in enumerate(lengths):
-        if window == "pad":
-            expected.append((recording, n - length))
-        elif window == "whole":
-            expected.append((recording, n - BIN * int(np.ceil(n / BIN))))
-        elif n < length:
-            expected.append((recording, n - length))
-        else:
-            start = 0
-            while start + length <= n:
-                expected.append((recording, start))
-                start += length
-    recordings, starts = evaluation_windows(np.array(lengths), window=window, length=length)
-    assert list(zip(recordings.tolist(), starts.tolist(), strict=True)) == expected
-
-
-def test_evaluation_windows_of_the_paper():
-    recordings, starts = evaluation_windows(np.array([2880, 2879, 5760, 8639]), window="crop", length=2880)
-    assert recordings.tolist() == [0, 1, 2, 2, 3, 3]
-    assert starts.tolist() == [0, -1, 0, 2880, 0, 2880]
-
-
-MOMENTS = Normalization(np.linspace(-1, 1, 12).astype(np.float32), np.linspace(0.2, 3, 12).astype(np.float32))
-
-
-@settings(max_examples=60)
-@given(st.data(), st.lists(st.integers(1, 60), min_size=1, max_size=4), st.integers(1, 80))
-def test_gather_against_brute_force(data, lengths, samples):
-    """Sample by sample: inside the recording normalized, outside it exactly zero."""
-    rng = np.random.default_rng(6)
-    corpus = [rng.standard_normal((length, 12)).astype(np.float32) for length in lengths]
-    recordings = data.draw(st.lists(st.integers(0, len(lengths) - 1), min_size=1, max_size=3))
-    starts = [data.draw(st.integers(1 - samples, lengths[one] - 1)) for one in recordings]
-    batch, inside = gather(corpus.__getitem__, np.array(recordings), np.array(starts), samples, MOMENTS)
-    assert batch.shape == (len(recordings), samples, 12)
-    assert batch.dtype == np.float32
-    for row, (recording, start) in enumerate(zip(recordings, starts, strict=True)):
-        there = [t for t in range(samples) if 0 <= start + t < lengths[recording]]
-        assert inside[row].tolist() == [there[0], there[-1] + 1]
-        for t in range(samples):
-            if t in there:
-                expected = (corpus[recording][start + t] - MOMENTS.mean) / MOMENTS.std
-                np.testing.assert_allclose(batch[row, t], expected, rtol=1e-6, atol=1e-6)
-            else:
-                assert not np.any(batch[row, t])
+def test_there_is_a_mask_only_where_some_bin_is_not_real():
+    whole = config_of("whole", 5 * BIN)
+    spec = window_spec(whole)
+    assert training_samples(spec, np.array([3 * BIN, 3 * BIN - 1])) == (3 * BIN, False)
+    assert training_samples(spec, np.array([3 * BIN, 2 * BIN])) == (3 * BIN, True)
+    assert training_samples(spec, np.array([9 * BIN, 8 * BIN])) == (5 * BIN, False)
+    dataset = made_up_dataset([3 * BIN] * 5)
+    assert make_batch(whole, dataset, 0).bins is None
+    dataset = made_up_dataset([3 * BIN, 3 * BIN, BIN, BIN, BIN])
+    assert make_batch(whole, dataset, 0).bins is not None
 
 
 @pytest.mark.parametrize("window", WINDOWS)
-def test_short_recordings_have_their_zeros_on_the_left(window):
-    """For `whole`, left of the recording up to a full bin; what a longer batch adds to the right is no real bin."""
-    lengths = np.array([100, 300])
-    corpus = [np.full((length, 12), 5.0, np.float32) for length in lengths]
-    made = plan(0, 0, lengths, batch_size=2, window=window, samples=2 * BIN)
-    batch, inside = gather(
-        corpus.__getitem__, made.recordings, made.starts, 2 * BIN, Normalization(np.zeros(12), np.ones(12))
-    )
-    for row, recording in enumerate(made.recordings.tolist()):
-        end = BIN * int(made.bins[row])
-        first = end - lengths[recording]
-        assert inside[row].tolist() == [first, end]
-        assert not np.any(batch[row, :first])
-        assert np.all(batch[row, first:end] == 5)
-        assert not np.any(batch[row, end:])
+def test_an_epochs_plans_are_those_of_its_steps(window):
+    """Of several members at once, each with its seed."""
+    lengths = np.random.default_rng(2).integers(1, 2000, 10).astype(np.int32)
+    spec = WindowSpec(window, 2 * BIN, BIN)
+    one_seed = partial(epoch_plan, batch_size=4, spec=spec, samples=2 * BIN)
+    made = jax.vmap(one_seed, in_axes=(0, None, None))(np.uint32([7, 0, 2018]), np.uint32(3), lengths)
+    for member, seed in enumerate((7, 0, 2018)):
+        for within in range(3):
+            alone = plan(seed, 9 + within, lengths, batch_size=4, window=window, samples=2 * BIN)
+            for one, other in zip(Plan(*(value[member, within] for value in made)), alone, strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
-def test_normalization_is_the_mean_of_the_recordings_moments():
-    """Each recording counts once, however long it is; the deviation is the mean of theirs, not that of all samples."""
-    rng = np.random.default_rng(8)
-    corpus = [
-        (offset + scale * rng.standard_normal((length, 12))).astype(np.float32)
-        for offset, scale, length in ((0, 1, 50), (10, 3, 500), (-4, 0.1, 7))
-    ]
-    made = normalization(corpus.__getitem__, np.array([0, 2]))
-    np.testing.assert_allclose(made.mean, (corpus[0].mean(axis=0) + corpus[2].mean(axis=0)) / 2, rtol=1e-5)
-    np.testing.assert_allclose(made.std, (corpus[0].std(axis=0) + corpus[2].std(axis=0)) / 2, rtol=1e-5)
-    assert made.mean.dtype == made.std.dtype == np.float32
-
-
-def test_a_lead_that_is_flat_everywhere_stays_finite():
-    flat = np.tile(np.linspace(-0.3, 0.7, 12, dtype=np.float32), (40, 1))
-    made = normalization([flat, flat[:7]].__getitem__, np.array([0, 1]))
-    np.testing.assert_array_equal(made.std, np.ones(12))
-    batch, _ = gather([flat].__getitem__, np.array([0]), np.array([0]), 40, made)
-    np.testing.assert_allclose(batch, 0, atol=1e-6)
-
-
-def test_bins_of_whole_windows():
-    assert whole_bins(np.array([1, 242, 243, 244, 486, 487])).tolist() == [1, 1, 1, 2, 2, 3]
+def test_a_batch_depends_on_its_seed():
+    dataset = made_up_dataset([700] * 12)
+    config = config_of("crop", 300)
+    other = make_batch(dataclasses.replace(config, seed=1), dataset, 0)
+    assert not np.array_equal(make_batch(config, dataset, 0).signal, other.signal)

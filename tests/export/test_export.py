@@ -17,8 +17,8 @@ import pytest
 from tests.model.numpy_network import random_variables
 from xecgnet_jax import XECGNet, cli
 from xecgnet_jax.config import Config, ModelConfig
-from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.export.archive import about, jax_archive, largest_difference

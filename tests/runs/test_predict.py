@@ -24,11 +24,11 @@ from tests.data.small_corpus import write_record
 from tests.model.numpy_network import random_variables
 from tests.training.test_loop import CONFIG
 from xecgnet_jax import cli
-from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.io.discover import Source
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.simulation.corpus import simulate_recording

@@ -9,7 +9,7 @@ import numpy as np
 from tests.model.numpy_network import random_variables
 from xecgnet_jax.config import Config, ModelConfig, OptimizerConfig
 from xecgnet_jax.data.batches import Batch
-from xecgnet_jax.model import XECGNet, collapse
+from xecgnet_jax.model import XECGNet, apply_merged, collapse
 from xecgnet_jax.training.state import build_model, build_optimizer, init_state
 from xecgnet_jax.training.step import train_step
 
@@ -54,8 +54,8 @@ def losses_of(dtype: str) -> list[float]:
     batch = Batch(signal.astype(np.float32), labels, np.ones(16, np.float32), None, inside)
     optimizer = build_optimizer(config.optimizer, 1, 60)
     model = build_model(config.model, 2)
-    state = init_state(config, 2, optimizer, 0)
-    step = jax.jit(partial(train_step, apply=model.apply, optimizer=optimizer, config=config))
+    state = init_state(model, optimizer, config.optimizer, 0)
+    step = jax.jit(partial(train_step, apply=partial(apply_merged, model), optimizer=optimizer, config=config))
     losses = []
     for _ in range(60):
         state, metrics = step(state, batch, 0)

@@ -20,7 +20,7 @@ from xecgnet_jax.training.objective import (
     objective,
     reference_map,
 )
-from xecgnet_jax.training.step import pos_weight
+from xecgnet_jax.training.step import class_weights
 
 B, S, C = 5, 4, 9
 
@@ -290,7 +290,7 @@ def test_positives_weigh_by_their_rarity(power):
     """(negatives / positives)^power, between 1 / limit and limit; a class without positives has the limit's weight."""
     labels = np.zeros((200, 4), np.uint8)
     labels[:150, 0] = labels[:20, 1] = labels[:1, 2] = 1
-    weights = pos_weight(ObjectiveConfig(pos_weight_power=power, pos_weight_limit=10.0), labels)
+    weights = class_weights(ObjectiveConfig(pos_weight_power=power, pos_weight_limit=10.0), labels)
     if not power:
         assert weights is None
         return

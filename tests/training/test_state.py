@@ -1,6 +1,7 @@
 """The optimizers and learning rates, against their formulas in NumPy."""
 
 import dataclasses
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -9,7 +10,8 @@ import optax
 import pytest
 
 from xecgnet_jax.config import Config, OptimizerConfig
-from xecgnet_jax.training.state import build_model, build_optimizer, init_state, learning_rate
+from xecgnet_jax.model import XECGNet
+from xecgnet_jax.training.state import build_model, build_optimizer, init_state, init_variables, learning_rate
 
 
 def steps(config: OptimizerConfig, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
@@ -79,21 +81,30 @@ def test_the_paper_presets_use_it():
         assert preset(name).objective == Config().objective and preset(name).model == Config().model
 
 
-def test_kernels_begin_glorot_uniform_and_the_rest_as_the_model_says():
-    """As `XECGNet.init` draws them: limits by Glorot & Bengio 2010, all kernels and seeds different."""
+def leaves_of(variables):
+    return jax.tree.leaves_with_path(variables)
+
+
+@pytest.mark.parametrize("seed", [0, 2018])
+def test_training_begins_with_the_weights_that_the_model_draws(seed):
+    """Bit for bit, from the same seed, whatever the signal's length."""
     config = Config()
-    optimizer = build_optimizer(config.optimizer, 1, 1)
-    fresh = jax.jit(lambda seed: init_state(config, 9, optimizer, seed).variables)
-    variables, other = fresh(0), fresh(1)
-    expected = build_model(config.model, 9).init(jax.random.key(0), jnp.zeros((1, 243, 12)))
-    assert jax.tree.structure(variables) == jax.tree.structure(dict(expected))
-    seen = set()
-    for (path, leaf), drawn, again in zip(
-        jax.tree.leaves_with_path(variables), jax.tree.leaves(dict(expected)), jax.tree.leaves(other), strict=True
-    ):
-        assert leaf.shape == drawn.shape and leaf.dtype == drawn.dtype
+    model, optimizer = build_model(config.model, 9), build_optimizer(config.optimizer, 1, 1)
+    started = jax.jit(partial(init_state, model, optimizer, config.optimizer))(np.uint32(seed)).variables
+    drawn = XECGNet().init(jax.random.key(seed), jnp.zeros((2, 700, 12)))
+    assert jax.tree.structure(started) == jax.tree.structure(dict(drawn))
+    for (path, mine), (_, theirs) in zip(leaves_of(started), leaves_of(dict(drawn)), strict=True):
+        np.testing.assert_array_equal(mine, theirs, err_msg=str(path))
+
+
+def test_kernels_begin_glorot_uniform_and_the_rest_at_rest():
+    """Limits by Glorot & Bengio 2010; all kernels and seeds different."""
+    model = XECGNet()
+    variables, other = (init_variables(model, seed) for seed in (0, 1))
+    seen = []
+    for (path, leaf), (_, again) in zip(leaves_of(variables), leaves_of(other), strict=True):
         if path[-1].key != "kernel":
-            np.testing.assert_array_equal(leaf, drawn)
+            assert np.all(leaf == (1 if path[-1].key in ("scale", "var") else 0))
             continue
         limit = np.sqrt(6 / (np.prod(leaf.shape[:-2]) * sum(leaf.shape[-2:])))
         assert np.abs(leaf).max() <= limit
@@ -102,5 +113,5 @@ def test_kernels_begin_glorot_uniform_and_the_rest_as_the_model_says():
             assert np.abs(leaf).max() > 0.99 * limit
             assert np.std(leaf) == pytest.approx(limit / np.sqrt(3), rel=0.03)
             assert abs(np.mean(leaf)) < 0.06 * limit
-        seen.add(float(leaf.ravel()[0]) / limit)
-    assert len(seen) == sum(path[-1].key == "kernel" for path, _ in jax.tree.leaves_with_path(variables))
+        seen.append(float(leaf.ravel()[0]) / limit)
+    assert len(set(seen)) == len(seen)
