@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.numpy_network import random_variables, sigmoid
-from xecgnet_jax.data.batches import Normalization
+from xecgnet_jax.data.normalization import Normalization
+from xecgnet_jax.data.windows import WindowSpec
 from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
 from xecgnet_jax.model import XECGNet, bin_edges
 from xecgnet_jax.model.layers import max_pool3
@@ -50,8 +51,7 @@ def test_whole_recordings_against_one_window_at_a_time(model, window, length):
         variables,
         corpus.__getitem__,
         np.array(LENGTHS),
-        window=window,
-        length=length,
+        spec=WindowSpec(window, length, BIN),
         normalization=MOMENTS,
         batch_size=3,
         progress=done.append,
@@ -76,8 +76,7 @@ def test_maps_against_one_window_at_a_time(model, window, length):
         variables,
         corpus.__getitem__,
         np.array(LENGTHS),
-        window=window,
-        length=length,
+        spec=WindowSpec(window, length, BIN),
         normalization=MOMENTS,
         batch_size=3,
         maps=True,
@@ -178,8 +177,7 @@ def test_order_and_padding_for_any_lengths(lengths, how, batch_size):
         None,
         corpus.__getitem__,
         np.array(lengths),
-        window=window,
-        length=length,
+        spec=WindowSpec(window, length, BIN),
         normalization=MOMENTS,
         batch_size=batch_size,
     )
@@ -207,8 +205,7 @@ def test_batches_of_unequal_recordings_come_in_few_shapes():
             None,
             lambda row, lengths=lengths: silence[: lengths[row]],
             lengths,
-            window="whole",
-            length=0,
+            spec=WindowSpec("whole", 0, BIN),
             normalization=MOMENTS,
             batch_size=2,
         )
@@ -223,8 +220,7 @@ def test_recordings_of_one_length_need_no_mask():
         None,
         lambda row: silence,
         np.full(5, 5000),
-        window="whole",
-        length=0,
+        spec=WindowSpec("whole", 0, BIN),
         normalization=MOMENTS,
         batch_size=2,
     )
@@ -234,5 +230,5 @@ def test_recordings_of_one_length_need_no_mask():
 def test_no_recordings_are_refused():
     with pytest.raises(ValueError, match="no recordings"):
         predict_recordings(
-            Shapes(), None, lambda row: None, np.array([], int), window="pad", length=9, normalization=MOMENTS
+            Shapes(), None, lambda row: None, np.array([], int), spec=WindowSpec("pad", 9, BIN), normalization=MOMENTS
         )

@@ -1,4 +1,4 @@
-"""McNemar's exact test: is one side exact on recordings on which the other is not, more often than the reverse?"""
+"""McNemar's exact test: is one of two runs exact where the other is not, more often than the reverse?"""
 
 from __future__ import annotations
 
@@ -6,70 +6,66 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from scipy import stats
 
 from xecgnet_jax.evaluation.intervals import LEVEL
 
 
-def exact_p(only_one: int, only_other: int) -> float:
-    """Two-sided p of the two discordant counts: a fair coin thrown for each; 1 without any.
+def exact_p(only_candidate: int, only_baseline: int) -> float:
+    """Returns the two-sided p of the two discordant counts: a fair coin thrown for each; 1 without any.
 
     Q. McNemar, Psychometrika 12 (1947) 153–157, in its exact form.
     """
-    discordant = int(only_one) + int(only_other)
-    return float(stats.binomtest(int(only_one), discordant).pvalue) if discordant else 1.0
+    from scipy import stats
+
+    discordant = int(only_candidate) + int(only_baseline)
+    return float(stats.binomtest(int(only_candidate), discordant).pvalue) if discordant else 1.0
 
 
-def mcnemar(one: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-    """The test of two sides on the same recordings.
+def mcnemar(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, Any]:
+    """Returns the test of two runs on the same recordings.
 
     Args:
-      one, other: [R] bool, whether each side is exact.
+      candidate, baseline: [R] bool, whether the run predicts exactly the true label set.
 
     Returns:
-      "recordings", and of them exact on "both", "only_one", "only_other", "neither"; "p", None without recordings.
+      "recordings", and of them exact in "both", "only_candidate", "only_baseline", "neither"; "p", None without
+      recordings.
     """
-    one, other = np.asarray(one, bool), np.asarray(other, bool)
-    only_one, only_other = int((one & ~other).sum()), int((~one & other).sum())
+    candidate, baseline = np.asarray(candidate, bool), np.asarray(baseline, bool)
+    only_candidate, only_baseline = int((candidate & ~baseline).sum()), int((~candidate & baseline).sum())
     return {
-        "recordings": len(one),
-        "both": int((one & other).sum()),
-        "only_one": only_one,
-        "only_other": only_other,
-        "neither": int((~one & ~other).sum()),
-        "p": exact_p(only_one, only_other) if len(one) else None,
+        "recordings": len(candidate),
+        "both": int((candidate & baseline).sum()),
+        "only_candidate": only_candidate,
+        "only_baseline": only_baseline,
+        "neither": int((~candidate & ~baseline).sum()),
+        "p": exact_p(only_candidate, only_baseline) if len(candidate) else None,
     }
 
 
-def possible_tables(one: int, other: int, recordings: int) -> list[tuple[int, int]]:
-    """All discordant counts (only one, only other) of two sides that are exact on `one` and `other` of `recordings`."""
-    both = range(max(0, one + other - recordings), min(one, other) + 1)
-    return [(one - exact, other - exact) for exact in reversed(both)]
-
-
 def least_difference(discordant: int) -> int:
-    """The smallest difference of the discordant counts that the test can tell from chance.
+    """Returns the smallest difference of the discordant counts that the test can tell from chance.
 
-    Where all `discordant` on one side would not do, as many as would: 6.
+    Where all `discordant` in one run would not do, as many as would: 6.
     """
     for total in range(discordant, discordant + 7):
         for more in range((total + 1) // 2, total + 1):
             if exact_p(more, total - more) < 1 - LEVEL:
                 return 2 * more - total
-    raise AssertionError("six more on one side are always enough")
+    raise AssertionError("six more in one run are always enough")
 
 
-def pairs(one: Sequence[int | None], other: Sequence[int | None]) -> list[tuple[int, int]]:
-    """Which runs are tested against each other: positions in both sides.
+def pair_runs(candidate: Sequence[int | None], baseline: Sequence[int | None]) -> list[tuple[int, int]]:
+    """Returns which runs are tested against each other: positions in both groups.
 
     Args:
-      one, other: the seed of each run of a side, None where unknown.
+      candidate, baseline: the seed of each run of a group, None where unknown.
 
     Returns:
-      Those of one seed where every side has each seed once and some in common; else the i-th with the i-th where there
-      are equally many; else none.
+      Those of one seed where both groups have each seed once and some in common; else the i-th with the i-th where
+      there are equally many; else none.
     """
-    known = all(None not in seeds and len(set(seeds)) == len(seeds) for seeds in (one, other))
-    if known and (common := [seed for seed in one if seed in other]):
-        return [(list(one).index(seed), list(other).index(seed)) for seed in common]
-    return [(index, index) for index in range(len(one))] if len(one) == len(other) else []
+    known = all(None not in seeds and len(set(seeds)) == len(seeds) for seeds in (candidate, baseline))
+    if known and (common := [seed for seed in candidate if seed in baseline]):
+        return [(list(candidate).index(seed), list(baseline).index(seed)) for seed in common]
+    return [(index, index) for index in range(len(candidate))] if len(candidate) == len(baseline) else []

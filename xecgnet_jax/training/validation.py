@@ -12,7 +12,7 @@ from jax.sharding import PartitionSpec
 from xecgnet_jax.config import window_length
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.evaluation.inference import Predict, make_predict, predict_recordings
-from xecgnet_jax.evaluation.metrics import apply_thresholds, count, summarize
+from xecgnet_jax.evaluation.metrics import apply_thresholds, summarize
 from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import Outputs, RepeatedBin, collapse
 from xecgnet_jax.model.collapsed import apply_collapsed
@@ -76,12 +76,8 @@ class Validation:
 def figures(dataset: Dataset, probabilities: np.ndarray) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
     """The figures of the validation part from its probabilities [R, C], and the thresholds that do best on it."""
     labels = dataset.pack.labels[dataset.validation]
-    summary = summarize(count(labels, apply_thresholds(probabilities)), dataset.pack.classes)
-    made = {
-        "validation_micro_f1": summary["micro"]["f1"] or 0.0,
-        "validation_macro_f1": summary["macro"]["f1"],
-        "validation_subset_accuracy": summary["subset_accuracy"]["all"]["accuracy"],
-        "validation_multi_label_subset_accuracy": summary["subset_accuracy"]["multi_label"]["accuracy"],
-    }
+    summary = summarize(labels, apply_thresholds(probabilities))
+    summary["micro_f1"] = summary["micro_f1"] or 0.0  # of nothing true and nothing predicted
+    made = {f"validation_{name}": value for name, value in summary.items()}
     chosen = (best_f1(labels, probabilities), best_subset(labels, probabilities))
     return made, {one.name: one for one in chosen}
