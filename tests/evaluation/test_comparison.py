@@ -10,8 +10,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.evaluation.comparison import METRICS, Group, check_same_recordings, compare
+from xecgnet_jax.evaluation.comparison import METRICS, Group, compare
 from xecgnet_jax.evaluation.differences import estimate_difference
 from xecgnet_jax.evaluation.intervals import percentile_interval, resample_counts, resampling_units, wilson
 from xecgnet_jax.evaluation.mcnemar import exact_p, least_difference, mcnemar, pair_runs
@@ -423,28 +422,3 @@ def test_groups_that_do_not_fit_are_refused():
         compare(one, other._replace(predictions=other.predictions[:, :5]))
     with pytest.raises(ValueError, match="at least one"):
         compare(one, Group("B", (), (), other.labels, other.probabilities[:0], other.predictions[:0]))
-
-
-IDS = ["A1", "A2", "A3", "A4", "A5"]
-LABELS = np.eye(5, dtype=np.uint8)
-
-
-@pytest.mark.parametrize(
-    ("ids", "labels", "words"),
-    [
-        ([*IDS[:3], "B4", "B5"], LABELS, r"2 recordings \(A4, A5\) in the first run only, 2 recordings \(B4, B5\) in"),
-        (IDS[:4], LABELS[:4], r"1 recording \(A5\) in the first run only, 0 recordings in the second"),
-        ([], LABELS[:0], r"5 recordings \(A1, A2, A3, …\) in the first"),
-        (["A1", "A3", "A2", "A4", "A5"], LABELS, "another order, or some twice, from A2 on"),
-        ([*IDS, "A1"], LABELS, "another order, or some twice"),
-        (IDS, LABELS[:, :4], r"shapes, \(5, 5\) and \(5, 4\)"),
-        (IDS, np.vstack([LABELS[:4], LABELS[:1]]), r"different labels for 1 recording \(A5\)"),
-    ],
-)
-def test_other_recordings_are_refused_by_name(ids, labels, words):
-    with pytest.raises(CheckpointError, match=words):
-        check_same_recordings(IDS, LABELS, ids, labels)
-
-
-def test_the_same_recordings_pass():
-    check_same_recordings(IDS, LABELS, tuple(IDS), LABELS.copy())

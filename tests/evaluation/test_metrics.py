@@ -111,7 +111,7 @@ def test_nothing_scored_is_nothing_defined():
 
 @pytest.mark.parametrize("shapes", [((3, 9), (3, 8)), ((3, 9), (4, 9)), ((9,), (9,))])
 def test_labels_and_predictions_must_be_of_one_shape(shapes):
-    with pytest.raises(ValueError, match="must both be"):
+    with pytest.raises(ValueError, match="must all be"):
         count_confusion(*(np.zeros(shape) for shape in shapes))
 
 

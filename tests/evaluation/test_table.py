@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.evaluation.comparison import Group, compare
-from xecgnet_jax.evaluation.comparison_table import format_comparison
+from xecgnet_jax.evaluation.comparison_text import format_comparison
 from xecgnet_jax.evaluation.label_sets import label_sets
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.scores import evaluate

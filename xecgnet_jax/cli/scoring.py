@@ -95,7 +95,7 @@ def _compare(words: list[str]) -> None:
     )
     if len(arguments.runs) < 2:
         raise ConfigError("compare needs two or more runs: xecgnet-eval compare RUN RUN [RUN …]")
-    from xecgnet_jax.evaluation.comparison_table import format_comparison
+    from xecgnet_jax.evaluation.comparison_text import format_comparison
     from xecgnet_jax.files import write_json
     from xecgnet_jax.runs.compare import compare_runs
 

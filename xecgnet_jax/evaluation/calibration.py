@@ -18,17 +18,12 @@ _DRAWS = 500
 def calibration_metrics(
     labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, Floats]:
-    """Returns Brier scores and calibration errors; weights as in `metrics`.
+    """Returns Brier scores and calibration errors of labels (0 or 1) and probabilities [R, C] with weights [B, R].
 
     The Brier score of a class is the mean of (probability − label)². Its calibration error (expected calibration error,
     Naeini et al., AAAI 2015, for the probability of the class) is the mean over recordings, bin by bin (`BINS`), of the
     distance between mean probability and share of recordings that have the class. The overall ones take all pairs of
     recording and class together, so that too high for one class can make up for too low for another.
-
-    Args:
-      labels: [R, C], 0 or 1.
-      probabilities: [R, C] in 0 … 1.
-      weights: [B, R].
 
     Returns:
       "brier" and "calibration_error" [B, C], NaN where no recording has the class; "overall_brier" and
@@ -62,12 +57,8 @@ def chance_errors(probabilities: np.ndarray, seed: int) -> tuple[Floats, Floats]
     Consistency resampling of J. Bröcker and L. A. Smith, Increasing the reliability of reliability diagrams, Weather
     and Forecasting 22 (2007) 651–661. Classes and recordings are drawn independently of each other.
 
-    Args:
-      probabilities: [R, C].
-      seed: of the draws.
-
     Returns:
-      Errors of the draws by class [draws, C] and overall [draws].
+      Errors of the draws by class [draws, C] and overall [draws], for probabilities [R, C].
     """
     probabilities = np.asarray(probabilities, np.float64)
     recordings, classes = probabilities.shape
@@ -90,8 +81,8 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str,
     for index in range(BINS):
         inside = bins == index
         pairs = int(inside.sum())
-        probability = float(np.mean(probabilities[inside], dtype=np.float64)) if pairs else None
-        true = float(np.mean(labels[inside])) if pairs else None
-        row = {"from": index / BINS, "to": (index + 1) / BINS, "pairs": pairs}
-        rows.append(row | {"probability": probability, "true": true})
+        row: dict[str, Any] = {"from": index / BINS, "to": (index + 1) / BINS, "pairs": pairs}
+        row["probability"] = float(np.mean(probabilities[inside], dtype=np.float64)) if pairs else None
+        row["true"] = float(np.mean(labels[inside])) if pairs else None
+        rows.append(row)
     return rows

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.evaluation import wording
+from xecgnet_jax.evaluation.comparison_text import describe_difference, notes
 from xecgnet_jax.evaluation.differences import estimate_difference
 from xecgnet_jax.evaluation.intervals import LEVEL, RESAMPLES, bootstrap, resampling_units
 from xecgnet_jax.evaluation.mcnemar import least_difference, mcnemar, pair_runs
@@ -23,8 +22,8 @@ from xecgnet_jax.evaluation.metrics import (
     label_count_masks,
     label_set_metrics,
     none_if_nan,
+    ranking_metrics,
 )
-from xecgnet_jax.evaluation.ranking import ranking_metrics
 
 #: Recordings whose subset accuracies are compared: all, those with one class, those with several.
 COMPARED = LABEL_COUNTS[:3]
@@ -44,8 +43,6 @@ METRICS = {
 IN_WORDS = tuple(METRICS)[:5]
 #: Metrics of which less is better.
 LOWER_IS_BETTER = ("hamming_loss",)
-#: How many ids an error names.
-_NAMED = 3
 
 
 class Group(NamedTuple):
@@ -66,47 +63,6 @@ class Group(NamedTuple):
     labels: npt.NDArray[np.integer]
     probabilities: npt.NDArray[np.floating]
     predictions: npt.NDArray[np.integer]
-
-
-def check_same_recordings(
-    first_ids: Sequence[str], first_labels: np.ndarray, second_ids: Sequence[str], second_labels: np.ndarray
-) -> None:
-    """Refuses two runs that were not scored on the same recordings, in the same order, with the same labels.
-
-    Raises:
-      CheckpointError: says how many recordings differ and names the first.
-    """
-    in_first, in_second = set(first_ids), set(second_ids)
-    only_first = [name for name in first_ids if name not in in_second]
-    only_second = [name for name in second_ids if name not in in_first]
-    if only_first or only_second:
-        raise CheckpointError(
-            f"the runs were scored on different recordings: {_count(only_first)} in the first run only, "
-            f"{_count(only_second)} in the second only; score both on the same part of the same corpus"
-        )
-    if list(first_ids) != list(second_ids):
-        moved = [name for name, other in zip(first_ids, second_ids, strict=False) if name != other] or first_ids
-        raise CheckpointError(
-            f"the runs have the same recordings in another order, or some twice, from {moved[0]} on; score both again"
-        )
-    if np.shape(first_labels) != np.shape(second_labels):
-        raise CheckpointError(
-            f"the runs have labels of different shapes, {np.shape(first_labels)} and {np.shape(second_labels)}; "
-            "compare runs with the same classes"
-        )
-    differ = np.flatnonzero(np.any(np.asarray(first_labels) != np.asarray(second_labels), axis=1))
-    if len(differ):
-        raise CheckpointError(
-            f"the runs have different labels for {_count([first_ids[index] for index in differ.tolist()])}; "
-            "score both again with the same corpus"
-        )
-
-
-def _count(names: Sequence[str]) -> str:
-    """Returns "3 recordings (A0001, A0002, A0003)"; of more, the first few names."""
-    number = f"{len(names)} recording{'' if len(names) == 1 else 's'}"
-    named = ", ".join(names[:_NAMED]) + (", …" if len(names) > _NAMED else "")
-    return f"{number} ({named})" if names else number
 
 
 def compare(
@@ -141,21 +97,21 @@ def compare(
 
     units = resampling_units(len(candidate.labels), patients)
     resampled = bootstrap(mean_differences, units, resamples=resamples, seed=seed)
-    values = [_run_metrics(group) for group in groups]
+    of_candidate, of_baseline = (_run_metrics(group) for group in groups)
     masks = dict(zip(COMPARED, label_count_masks(candidate.labels), strict=False))
     tests = _mcnemar_tests(candidate, baseline, masks)
     metrics: dict[str, Any] = {}
     for key, label in METRICS.items():
-        runs = [of_group[key][:, 0] for of_group in values]
+        values, baseline_values = of_candidate[key][:, 0], of_baseline[key][:, 0]
         label_count = key.removeprefix("subset_accuracy_")
         mask = masks.get(label_count)
         used = units.number if mask is None else len(np.unique(units.of_recording[mask]))
         entry = {
             "label": label,
             "better": "lower" if key in LOWER_IS_BETTER else "higher",
-            "candidate": _describe_runs(runs[0]),
-            "baseline": _describe_runs(runs[1]),
-            **estimate_difference(*runs, resampled[key], used),
+            "candidate": _describe_runs(values),
+            "baseline": _describe_runs(baseline_values),
+            **estimate_difference(values, baseline_values, resampled[key], used),
         }
         own_tests: list[dict[str, Any]] = []
         if mask is not None:
@@ -165,7 +121,7 @@ def compare(
             if entry["method"] == "bootstrap":
                 entry["detectable"] = _detectable(own_tests[0])
         entry["verdict"] = _verdict(entry, own_tests)
-        metrics[key] = entry | {"words": wording.describe_difference(entry, label_count, own_tests, *names)}
+        metrics[key] = entry | {"words": describe_difference(entry, label_count, own_tests, *names)}
     described = [{"name": group.name, "runs": list(group.runs), "seeds": list(group.seeds)} for group in groups]
     sizes = len(candidate.runs), len(baseline.runs)
     return {
@@ -175,7 +131,7 @@ def compare(
         "metrics": metrics,
         "mcnemar": tests,
         "words": [metrics[key]["words"] for key in IN_WORDS],
-        "notes": wording.notes(sizes, names, pairs=len(tests), patients_repeat=units.repeat),
+        "notes": notes(sizes, names, pairs=len(tests), patients_repeat=units.repeat),
         "resampling": units.describe(resamples, seed),
     }
 
@@ -245,4 +201,4 @@ def _describe_runs(values: Floats) -> dict[str, Any]:
     """Returns mean, standard deviation between runs ("sd") and the value of every run."""
     shown = [none_if_nan(value) for value in values]
     sd = float(np.std(values, ddof=1)) if len(values) > 1 and None not in shown else None
-    return {"mean": none_if_nan(np.mean(values)), "sd": sd, "values": shown}
+    return {"mean": none_if_nan(float(np.mean(values))), "sd": sd, "values": shown}

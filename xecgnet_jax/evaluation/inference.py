@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 import jax
@@ -117,15 +118,11 @@ def predict_recordings(
         if maps:
             edges = bin_edges(samples + left_out)
             # One transfer for the batch, not one for every recording.
-            attention, responses = jax.device_get((outputs.attention, outputs.responses))
+            of_batch = jax.device_get((outputs.attention, outputs.responses))
             for place, row in enumerate(rows.tolist()):
-                maps_of_windows[row] = _on_own_time(
-                    edges if bins is None else edges[: bins[place] + 1],
-                    None if attention is None else attention[place],
-                    None if responses is None else responses[place],
-                    start=int(starts[row]),
-                    length=int(lengths[recordings[row]]),
-                )
+                of_window = jax.tree.map(itemgetter(place), of_batch)
+                own_edges = edges if bins is None else edges[: bins[place] + 1]
+                maps_of_windows[row] = _on_own_time(own_edges + starts[row], of_window, lengths[recordings[row]])
         if progress is not None:
             progress(len(rows))
     windows = np.split(np.arange(len(recordings)), np.cumsum(np.bincount(recordings))[:-1])  # of each recording
@@ -134,27 +131,20 @@ def predict_recordings(
     return Predictions(np.array(mean, np.float32), joined)
 
 
-def _on_own_time(
-    edges: np.ndarray, attention: Floats | None, responses: Floats | None, *, start: int, length: int
-) -> Maps:
-    """Returns the maps of a window that begins at sample `start` of a recording of `length` samples; no padding."""
-    edges = np.clip(edges + start, 0, length)
+def _on_own_time(edges: np.ndarray, maps: tuple[Floats | None, Floats | None], length: int) -> Maps:
+    """Returns the maps of a window on a recording of `length` samples, on which its bins have these edges [S + 1].
+
+    Bins outside the recording are padding, and left out.
+    """
+    edges = np.clip(edges, 0, length)
     inside = np.flatnonzero(np.diff(edges) > 0)
-    return Maps(
-        edges[inside[0] : inside[-1] + 2],
-        None if attention is None else attention[inside],
-        None if responses is None else responses[inside],
-    )
+    return Maps(edges[inside[0] : inside[-1] + 2], *jax.tree.map(itemgetter(inside), maps))
 
 
 def _join_windows(windows: list[Maps]) -> Maps:
     """Returns the maps of consecutive windows of one recording as one."""
     edges = np.concatenate([windows[0].edges, *(one.edges[1:] for one in windows[1:])])
-    attention = [one.attention for one in windows if one.attention is not None]
-    responses = [one.responses for one in windows if one.responses is not None]
-    return Maps(
-        edges, np.concatenate(attention) if attention else None, np.concatenate(responses) if responses else None
-    )
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *windows)._replace(edges=edges)
 
 
 def _batches(

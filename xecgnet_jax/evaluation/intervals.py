@@ -29,12 +29,10 @@ class ResamplingUnits(NamedTuple):
     Attributes:
       of_recording: [R], the unit of each recording, 0 … number − 1.
       number: of units.
-      name: "patients" where one of them has several recordings, else "recordings".
     """
 
     of_recording: npt.NDArray[np.int64]
     number: int
-    name: str
 
     @property
     def repeat(self) -> bool:
@@ -47,7 +45,7 @@ class ResamplingUnits(NamedTuple):
             "level": LEVEL,
             "resamples": resamples,
             "seed": seed,
-            "units": self.name,
+            "units": "patients" if self.repeat else "recordings",
             "number": self.number,
             "recordings": len(self.of_recording),
         }
@@ -55,14 +53,13 @@ class ResamplingUnits(NamedTuple):
 
 def resampling_units(recordings: int, patients: Sequence[str | None] | None = None) -> ResamplingUnits:
     """Returns patients as units; a recording whose patient is unknown (None) is a unit of its own."""
-    if patients is None:
-        patients = [None] * recordings
+    patients = [None] * recordings if patients is None else patients
     if len(patients) != recordings:
         raise ValueError(f"{len(patients)} patients for {recordings} recordings")
-    keys = [("recording", index) if patient is None else ("patient", patient) for index, patient in enumerate(patients)]
-    number: dict[object, int] = {}
-    units = np.array([number.setdefault(key, len(number)) for key in keys], np.int64)
-    return ResamplingUnits(units, len(number), "patients" if len(number) < recordings else "recordings")
+    number: dict[int | str, int] = {}
+    keys = [index if patient is None else patient for index, patient in enumerate(patients)]
+    units = [number.setdefault(key, len(number)) for key in keys]
+    return ResamplingUnits(np.array(units, np.int64), len(number))
 
 
 def wilson(successes: int, trials: int) -> Interval | None:

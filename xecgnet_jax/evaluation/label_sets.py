@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from xecgnet_jax.evaluation.metrics import check_shapes
+
 #: What was predicted for a true label set.
 OUTCOMES = ("exact", "all_and_more", "part", "none")
 
@@ -28,8 +30,7 @@ def label_sets(labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, 
         "predicted": [{"classes": …, "recordings": …}], every predicted set, the most frequent first.
     """
     labels, predictions = np.asarray(labels, bool), np.asarray(predictions, bool)
-    if labels.shape != predictions.shape or labels.ndim != 2 or labels.shape[1] != len(classes):
-        raise ValueError(f"labels {labels.shape} and predictions {predictions.shape} must be [R, {len(classes)}]")
+    check_shapes(len(classes), labels=labels, predictions=predictions)
     several = labels.sum(axis=1) > 1
     labels, predictions = labels[several], predictions[several]
     found = (labels & predictions).sum(axis=1)

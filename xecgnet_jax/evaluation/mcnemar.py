@@ -22,25 +22,22 @@ def exact_p(only_candidate: int, only_baseline: int) -> float:
 
 
 def mcnemar(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, Any]:
-    """Returns the test of two runs on the same recordings.
-
-    Args:
-      candidate, baseline: [R] bool, whether the run predicts exactly the true label set.
+    """Returns the test of two runs, given for each, [R] bool, whether it predicts exactly the true label set.
 
     Returns:
       "recordings", and of them exact in "both", "only_candidate", "only_baseline", "neither"; "p", None without
       recordings.
     """
     candidate, baseline = np.asarray(candidate, bool), np.asarray(baseline, bool)
-    only_candidate, only_baseline = int((candidate & ~baseline).sum()), int((~candidate & baseline).sum())
-    return {
-        "recordings": len(candidate),
-        "both": int((candidate & baseline).sum()),
-        "only_candidate": only_candidate,
-        "only_baseline": only_baseline,
-        "neither": int((~candidate & ~baseline).sum()),
-        "p": exact_p(only_candidate, only_baseline) if len(candidate) else None,
+    masks = {
+        "both": candidate & baseline,
+        "only_candidate": candidate & ~baseline,
+        "only_baseline": ~candidate & baseline,
+        "neither": ~candidate & ~baseline,
     }
+    counts = {name: int(mask.sum()) for name, mask in masks.items()}
+    p = exact_p(counts["only_candidate"], counts["only_baseline"]) if len(candidate) else None
+    return {"recordings": len(candidate), **counts, "p": p}
 
 
 def least_difference(discordant: int) -> int:
@@ -56,14 +53,10 @@ def least_difference(discordant: int) -> int:
 
 
 def pair_runs(candidate: Sequence[int | None], baseline: Sequence[int | None]) -> list[tuple[int, int]]:
-    """Returns which runs are tested against each other: positions in both groups.
+    """Returns the positions, in both groups, of the runs that are tested against each other, given their seeds.
 
-    Args:
-      candidate, baseline: the seed of each run of a group, None where unknown.
-
-    Returns:
-      Those of one seed where both groups have each seed once and some in common; else the i-th with the i-th where
-      there are equally many; else none.
+    Those of one seed where both groups have each seed once (None: unknown) and some in common; else the i-th with the
+    i-th where there are equally many; else none.
     """
     known = all(None not in seeds and len(set(seeds)) == len(seeds) for seeds in (candidate, baseline))
     if known and (common := [seed for seed in candidate if seed in baseline]):

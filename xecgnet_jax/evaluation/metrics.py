@@ -1,4 +1,4 @@
-"""Labels and predicted label sets → confusion counts → precision, recall, F1 and subset accuracy.
+"""Labels, probabilities and predicted label sets → precision, recall, F1, subset accuracy, AUROC, average precision.
 
 Every metric is that of weighted recordings: weights [B, R] say how often each of R recordings counts in each of B
 resamples, and the result is what one would compute from the repeated rows. Without weights, every recording counts once
@@ -62,7 +62,7 @@ def ratio(numerator: np.ndarray, denominator: np.ndarray) -> Floats:
     return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
 
 
-def macro_average(by_class: Floats, classes: npt.NDArray[np.bool_]) -> Floats:
+def macro_average(by_class: Floats, classes: np.ndarray) -> Floats:
     """Returns the mean [B] of the chosen columns of [B, C]; NaN where one of them is, or none is chosen."""
     return by_class[:, classes].mean(axis=1) if classes.any() else np.full(len(by_class), np.nan)
 
@@ -72,11 +72,27 @@ def none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def check_shapes(classes: int | None = None, **arrays: np.ndarray) -> None:
+    """Refuses arrays that are not all [R, C], with C classes where they are given."""
+    shapes = [np.shape(array) for array in arrays.values()]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 2 or classes not in (None, shapes[0][1]):
+        given = ", ".join(f"{name} {shape}" for name, shape in zip(arrays, shapes, strict=True))
+        raise ValueError(f"{given} must all be [R, {classes or 'C'}]")
+
+
+def check_arrays(labels: np.ndarray, probabilities: np.ndarray, predictions: np.ndarray, classes: int) -> None:
+    """Refuses what is not [R, C] for R ≥ 1 and `classes`, and probabilities outside 0 … 1 (NaN is outside)."""
+    check_shapes(classes, labels=labels, probabilities=probabilities, predictions=predictions)
+    if not len(labels):
+        raise ValueError("no recordings to score")
+    if not np.all((probabilities >= 0) & (probabilities <= 1)):
+        raise ValueError("probabilities must be numbers from 0 to 1")
+
+
 def count_confusion(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None) -> ConfusionCounts:
     """Returns the counts of true and predicted labels, both [R, C] of 0 or 1, with weights [B, R]."""
+    check_shapes(labels=labels, predictions=predictions)
     labels, predictions = np.asarray(labels, bool), np.asarray(predictions, bool)
-    if labels.shape != predictions.shape or labels.ndim != 2:
-        raise ValueError(f"labels {labels.shape} and predictions {predictions.shape} must both be [R, C]")
     weights, masks = as_weights(weights, len(labels)), label_count_masks(labels)
     return ConfusionCounts(
         true_positives=weights @ (labels & predictions),
@@ -90,18 +106,12 @@ def count_confusion(labels: np.ndarray, predictions: np.ndarray, weights: np.nda
 def label_set_metrics(
     labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None
 ) -> dict[str, Floats]:
-    """Returns the metrics that depend on the predicted label sets only.
+    """Returns the metrics of predicted label sets; labels and predictions are [R, C] of 0 or 1, weights [B, R].
 
-    Precision is undefined where a class is never predicted; recall and F1 where it is never true.
-    "macro_f1_undefined_as_0" is over all classes, undefined ones as 0, as scikit-learn does unless told otherwise.
-
-    Samples F1 is the mean over recordings of 2 |true ∩ predicted| / (|true| + |predicted|). A recording with none of
-    the classes for which none is predicted counts 1 (it is predicted whole); "samples_f1_empty_as_0" counts it 0, as
-    scikit-learn does unless told otherwise.
-
-    Args:
-      labels, predictions: [R, C], 0 or 1.
-      weights: [B, R], at least 0.
+    Precision is undefined where a class is never predicted; recall and F1 where it is never true. Samples F1 is the
+    mean over recordings of 2 |true ∩ predicted| / (|true| + |predicted|); a recording with none of the classes for
+    which none is predicted counts 1 (it is predicted whole). "macro_f1_undefined_as_0" counts undefined classes 0,
+    "samples_f1_empty_as_0" such recordings, as scikit-learn does unless told otherwise.
 
     Returns:
       "subset_accuracy" [B, 4] by `LABEL_COUNTS`; "precision", "recall" and "f1" [B, C]; the same with "micro_" and
@@ -113,8 +123,7 @@ def label_set_metrics(
     precision, recall = ratio(hits, hits + wrong), ratio(hits, hits + missed)
     f1 = np.where(hits + missed > 0, ratio(2 * hits, 2 * hits + wrong + missed), np.nan)
     all_hits, all_wrong, all_missed = (counts.sum(axis=1) for counts in (hits, wrong, missed))
-    true, predicted = labels.any(axis=0), predictions.any(axis=0)
-
+    true, predicted = np.any(labels, axis=0), np.any(predictions, axis=0)
     size = labels.sum(axis=1) + predictions.sum(axis=1)
     overlap = ratio(2 * (labels & predictions).sum(axis=1), size)
     return {
@@ -135,31 +144,62 @@ def label_set_metrics(
     }
 
 
-def summarize(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float | None]:
-    """Returns the few metrics that tell how training goes, None where undefined; arguments as above."""
-    found = label_set_metrics(labels, predictions)
-    accuracy = dict(zip(LABEL_COUNTS, found["subset_accuracy"][0], strict=True))
+def ranking_metrics(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, Floats]:
+    """Returns the metrics that depend only on the order of the probabilities within a class.
+
+    AUROC is the share of pairs of a recording with the class and one without it in which the former has the higher
+    probability, equal ones as half a pair. Average precision is the sum over thresholds of precision times the recall
+    gained there, without interpolation. Both as in scikit-learn. Labels (0 or 1) and probabilities are [R, C].
+
+    Returns:
+      "auroc" and "average_precision" [B, C], NaN where no recording has the class, AUROC also where all have it;
+      "macro_auroc" and "macro_average_precision" [B].
+    """
+    labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities)
+    by_recording = np.ascontiguousarray(as_weights(weights, len(labels)).T)
+    of_classes = [_rank_class(labels[:, c], probabilities[:, c], by_recording) for c in range(labels.shape[1])]
+    auroc, precision = (np.stack(columns, axis=1) for columns in zip(*of_classes, strict=True))
+    true, always = np.any(labels, axis=0), np.all(labels, axis=0)
     return {
-        "micro_f1": none_if_nan(found["micro_f1"][0]),
-        "macro_f1": none_if_nan(found["macro_f1"][0]),
-        "subset_accuracy": none_if_nan(accuracy["all"]),
-        "multi_label_subset_accuracy": none_if_nan(accuracy["multi_label"]),
+        "auroc": auroc,
+        "average_precision": precision,
+        "macro_auroc": macro_average(auroc, true & ~always),
+        "macro_average_precision": macro_average(precision, true),
     }
 
 
-def check_arrays(labels: np.ndarray, probabilities: np.ndarray, predictions: np.ndarray, classes: int) -> None:
-    """Refuses what is not [R, C] for R ≥ 1 and `classes`, and probabilities outside 0 … 1 (NaN is outside).
+def _rank_class(labels: npt.NDArray[np.bool_], probabilities: np.ndarray, weights: Floats) -> tuple[Floats, Floats]:
+    """Returns (AUROC [B], average precision [B]) of one class; weights are [R, B] here, so that sums run along rows."""
+    order = np.argsort(-probabilities, kind="stable")
+    first = np.flatnonzero(np.diff(probabilities[order], prepend=np.inf))  # recordings of one probability stay together
+    above = np.cumsum(np.add.reduceat(weights[order], first, axis=0), axis=0)  # weight that reaches each threshold
+    with_class = order[labels[order]]
+    if not len(with_class):
+        undefined = np.full(weights.shape[1], np.nan)
+        return undefined, undefined
+    # Both metrics are sums over the thresholds that recordings of the class are the first to reach: mostly few.
+    threshold = np.searchsorted(first, np.flatnonzero(labels[order]), side="right") - 1
+    own = np.flatnonzero(np.diff(threshold, prepend=-1))
+    gained = np.add.reduceat(weights[with_class], own, axis=0)
+    hits, threshold = np.cumsum(gained, axis=0), threshold[own]
+    all_hits, everything = hits[-1], above[-1]
+    before = np.where((threshold > 0)[:, None], above[threshold - 1], 0.0)
+    wrong_before = before - (hits - gained)
+    wrong = above[threshold] - hits
+    pairs = np.sum(gained * (everything - all_hits - (wrong_before + wrong) / 2), axis=0)
+    precision = np.divide(hits, above[threshold], out=np.zeros_like(hits), where=above[threshold] > 0)
+    return ratio(pairs, all_hits * (everything - all_hits)), ratio(np.sum(gained * precision, axis=0), all_hits)
 
-    Raises:
-      ValueError: says which shapes or values do not fit.
-    """
-    shapes = {np.shape(array) for array in (labels, probabilities, predictions)}
-    if len(shapes) > 1 or np.ndim(labels) != 2 or np.shape(labels)[1] != classes:
-        raise ValueError(
-            f"labels {np.shape(labels)}, probabilities {np.shape(probabilities)} and predictions "
-            f"{np.shape(predictions)} must all be [R, {classes}]"
-        )
-    if not len(labels):
-        raise ValueError("no recordings to score")
-    if not np.all((probabilities >= 0) & (probabilities <= 1)):
-        raise ValueError("probabilities must be numbers from 0 to 1")
+
+def summarize(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float | None]:
+    """Returns the few metrics that tell how training goes, None where undefined; arguments [R, C]."""
+    found = {name: values[0] for name, values in label_set_metrics(labels, predictions).items()}
+    accuracy = dict(zip(LABEL_COUNTS, found["subset_accuracy"], strict=True))
+    return {
+        "micro_f1": none_if_nan(found["micro_f1"]),
+        "macro_f1": none_if_nan(found["macro_f1"]),
+        "subset_accuracy": none_if_nan(accuracy["all"]),
+        "multi_label_subset_accuracy": none_if_nan(accuracy["multi_label"]),
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +12,6 @@ from xecgnet_jax.evaluation.calibration import calibration_metrics, chance_error
 from xecgnet_jax.evaluation.intervals import (
     LEVEL,
     RESAMPLES,
-    Interval,
     ResamplingUnits,
     basic_interval,
     bootstrap,
@@ -22,14 +22,13 @@ from xecgnet_jax.evaluation.intervals import (
 from xecgnet_jax.evaluation.label_sets import label_sets
 from xecgnet_jax.evaluation.metrics import (
     LABEL_COUNTS,
-    ConfusionCounts,
     Floats,
     check_arrays,
     count_confusion,
     label_set_metrics,
     none_if_nan,
+    ranking_metrics,
 )
-from xecgnet_jax.evaluation.ranking import ranking_metrics
 
 _MICRO = ("precision", "recall", "f1")
 _MACRO = (*_MICRO, "auroc", "average_precision")
@@ -48,10 +47,10 @@ def all_metrics(
 
 
 class _Estimates(NamedTuple):
-    """Metrics and what they are in each of B resamples; a column is a class or one of `LABEL_COUNTS`.
+    """Metrics and what they are in each of B resamples.
 
     Attributes:
-      values: metric → [1] or [1, columns].
+      values: metric → [1], or [1, columns], one for each class or label count.
       resampled: metric → [B] or [B, columns].
       units: what was resampled.
     """
@@ -60,20 +59,38 @@ class _Estimates(NamedTuple):
     resampled: dict[str, Floats]
     units: ResamplingUnits
 
-    def value(self, name: str, *column: int) -> float | None:
-        return none_if_nan(self.values[name][0, *column])
+    def pick(self, name: str, column: int | None) -> tuple[float, Floats]:
+        """Returns the value of a metric, in a column where it has some, and its [B] resampled values."""
+        at = ... if column is None else (slice(None), column)
+        return float(self.values[name][at][0]), self.resampled[name][at]
 
-    def interval(self, name: str, *column: int) -> Interval | None:
-        if self.value(name, *column) is None:
-            return None
-        return percentile_interval(self.resampled[name][:, *column])
+    def row(self, names: Sequence[str], prefix: str = "", column: int | None = None) -> dict[str, Any]:
+        """Returns the values of metrics by name and, as "intervals", their bootstrap intervals."""
+        found = {name: self.pick(prefix + name, column) for name in names}
+        intervals = {name: percentile_interval(resampled) for name, (_, resampled) in found.items()}
+        return {name: none_if_nan(value) for name, (value, _) in found.items()} | {"intervals": intervals}
 
-    def proportion_intervals(
-        self, key: str, name: str, column: int, successes: float, trials: float
-    ) -> dict[str, Interval | None]:
-        """Returns Wilson's interval; where its assumption of independent recordings fails, also the bootstrap's."""
-        intervals = {key: wilson(int(successes), int(trials))}
-        return intervals | ({f"{key}_by_patient": self.interval(name, column)} if self.units.repeat else {})
+    def use_wilson(self, row: dict[str, Any], name: str, successes: float, trials: float) -> None:
+        """Gives a proportion Wilson's interval; the bootstrap's stays where recordings are not independent."""
+        if self.units.repeat:
+            row["intervals"][f"{name}_by_patient"] = row["intervals"][name]
+        row["intervals"][name] = wilson(int(successes), int(trials))
+
+    def calibration(self, chance: Floats, prefix: str = "", column: int | None = None) -> dict[str, Any]:
+        """Returns Brier score and calibration error, what the error would be by chance alone, and the intervals.
+
+        Chance alone makes a calibration error larger than 0, and each resample larger again: so the percentile interval
+        is mirrored at the value, and begins at 0 where the value is no larger than 97.5 % of those of right
+        probabilities.
+        """
+        row = self.row(("brier", "calibration_error"), prefix, column)
+        error, resampled = self.pick(f"{prefix}calibration_error", column)
+        row["calibration_error_by_chance"] = None if np.isnan(error) else float(chance.mean())
+        interval = basic_interval(error, resampled)
+        if interval is not None and error <= np.quantile(chance, (1 + LEVEL) / 2):
+            interval[0] = 0.0
+        row["intervals"]["calibration_error"] = interval
+        return row
 
 
 def evaluate(
@@ -102,78 +119,32 @@ def evaluate(
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     check_arrays(labels, probabilities, predictions, len(classes))
-
-    def metrics(weights: np.ndarray | None) -> dict[str, Floats]:
-        return all_metrics(labels, probabilities, predictions, weights)
-
     units = resampling_units(len(labels), patients)
-    found = _Estimates(metrics(None), bootstrap(metrics, units, resamples=resamples, seed=seed), units)
-    counts = count_confusion(labels, predictions)
-    support = counts.true_positives[0] + counts.false_negatives[0]
+    metrics = partial(all_metrics, labels, probabilities, predictions)
+    found = _Estimates(metrics(), bootstrap(metrics, units, resamples=resamples, seed=seed), units)
+    hits, wrong, missed, exact, recordings = (counts[0] for counts in count_confusion(labels, predictions))
+    support, predicted = hits + missed, hits + wrong
     chance, overall_chance = chance_errors(probabilities, seed)
+
+    accuracies = {}
+    for column, name in enumerate(LABEL_COUNTS):
+        row = found.row(("accuracy",), "subset_", column)
+        found.use_wilson(row, "accuracy", exact[column], recordings[column])
+        accuracies[name] = row | {"exact": int(exact[column]), "recordings": int(recordings[column])}
+    per_class = {}
+    for column, name in enumerate(classes):
+        row, calibration = found.row(_MACRO, "", column), found.calibration(chance[:, column], "", column)
+        found.use_wilson(row, "precision", hits[column], predicted[column])
+        found.use_wilson(row, "recall", hits[column], support[column])
+        counts = {"support": int(support[column]), "predicted": int(predicted[column])}
+        per_class[name] = row | counts | calibration | {"intervals": row["intervals"] | calibration["intervals"]}
     return {
-        "subset_accuracy": {
-            name: {
-                "accuracy": found.value("subset_accuracy", column),
-                "exact": int(exact),
-                "recordings": int(recordings),
-                "intervals": found.proportion_intervals("accuracy", "subset_accuracy", column, exact, recordings),
-            }
-            for column, (name, exact, recordings) in enumerate(
-                zip(LABEL_COUNTS, counts.exact[0], counts.recordings[0], strict=True)
-            )
-        },
-        "micro": {name: found.value(f"micro_{name}") for name in _MICRO}
-        | {"support": int(support.sum()), "intervals": {name: found.interval(f"micro_{name}") for name in _MICRO}},
-        "macro": {name: found.value(f"macro_{name}") for name in _MACRO}
-        | {
-            "classes": int((support > 0).sum()),
-            "intervals": {name: found.interval(f"macro_{name}") for name in _MACRO},
-        },
-        "per_class": {
-            name: _evaluate_class(found, counts, column, chance[:, column]) for column, name in enumerate(classes)
-        },
-        **{name: found.value(name) for name in _OF_RECORDINGS},
-        "intervals": {name: found.interval(name) for name in _OF_RECORDINGS},
-        "calibration": _evaluate_calibration(found, "overall_", overall_chance)
-        | {"bins": reliability(labels, probabilities)},
+        "subset_accuracy": accuracies,
+        "micro": found.row(_MICRO, "micro_") | {"support": int(support.sum())},
+        "macro": found.row(_MACRO, "macro_") | {"classes": int((support > 0).sum())},
+        "per_class": per_class,
+        **found.row(_OF_RECORDINGS),
+        "calibration": found.calibration(overall_chance, "overall_") | {"bins": reliability(labels, probabilities)},
         "label_sets": label_sets(labels, predictions, classes),
         "resampling": units.describe(resamples, seed),
-    }
-
-
-def _evaluate_class(found: _Estimates, counts: ConfusionCounts, column: int, chance: Floats) -> dict[str, Any]:
-    hits, wrong, missed = (count[0, column] for count in counts[:3])
-    calibration = _evaluate_calibration(found, "", chance, column)
-    row: dict[str, Any] = {name: found.value(name, column) for name in _MACRO}
-    row |= {"support": int(hits + missed), "predicted": int(hits + wrong)}
-    return (
-        row
-        | calibration
-        | {
-            "intervals": found.proportion_intervals("precision", "precision", column, hits, hits + wrong)
-            | found.proportion_intervals("recall", "recall", column, hits, hits + missed)
-            | {name: found.interval(name, column) for name in ("f1", "auroc", "average_precision")}
-            | calibration["intervals"]
-        }
-    )
-
-
-def _evaluate_calibration(found: _Estimates, prefix: str, chance: Floats, *column: int) -> dict[str, Any]:
-    """Returns Brier score and calibration error, what the error would be by chance alone, and the intervals.
-
-    Chance alone makes a calibration error larger than 0, and each resample larger again: so the percentile interval is
-    mirrored at the value, and begins at 0 where the value is no larger than 97.5 % of those of right probabilities.
-    """
-    name = f"{prefix}calibration_error"
-    error, interval = found.value(name, *column), None
-    if error is not None:
-        interval = basic_interval(error, found.resampled[name][:, *column])
-        if interval is not None and error <= np.quantile(chance, (1 + LEVEL) / 2):
-            interval[0] = 0.0
-    return {
-        "brier": found.value(f"{prefix}brier", *column),
-        "calibration_error": error,
-        "calibration_error_by_chance": None if error is None else float(chance.mean()),
-        "intervals": {"brier": found.interval(f"{prefix}brier", *column), "calibration_error": interval},
     }

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from xecgnet_jax.evaluation.metrics import THRESHOLD, Floats, apply_thresholds
+from xecgnet_jax.evaluation.metrics import THRESHOLD, Floats, apply_thresholds, check_shapes
 
 Mask = npt.NDArray[np.bool_]
 
@@ -117,6 +117,7 @@ def _nearest_best(tried: Floats, quality: np.ndarray) -> float:
 
 def _as_arrays(labels: np.ndarray, probabilities: np.ndarray) -> tuple[Mask, Floats]:
     labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities, np.float64)
-    if labels.shape != probabilities.shape or labels.ndim != 2 or not len(labels):
-        raise ValueError(f"labels {labels.shape} and probabilities {probabilities.shape} must both be [R, C], R > 0")
+    check_shapes(labels=labels, probabilities=probabilities)
+    if not len(labels):
+        raise ValueError("no recordings to choose thresholds on")
     return labels, probabilities

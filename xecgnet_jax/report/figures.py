@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from xecgnet_jax.evaluation.formatting import LABEL_COUNT_NAMES
-from xecgnet_jax.evaluation.formatting import format_value as number
+from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES
+from xecgnet_jax.evaluation.table import format_value as number
 from xecgnet_jax.report.contents import Contents
 
 _COLUMNS = ("precision", "recall", "f1", "auroc", "average_precision", "brier", "calibration_error")

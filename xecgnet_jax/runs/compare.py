@@ -13,7 +13,7 @@ import numpy as np
 from xecgnet_jax.config import Config, differences
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.evaluation.comparison import Group, check_same_recordings, compare
+from xecgnet_jax.evaluation.comparison import Group, compare
 from xecgnet_jax.evaluation.intervals import RESAMPLES
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import ThresholdName
@@ -22,6 +22,8 @@ from xecgnet_jax.runs.predictions import Part, Scored, score
 
 #: A group is named by at most this many settings; by its runs where more differ.
 _NAMED_SETTINGS = 3
+#: How many recordings an error names.
+_NAMED_RECORDINGS = 3
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def compare_runs(
     scored: list[Scored] = []
     for run in runs:
         one = score(run, pack, corpus_name=corpus_name, part=part, batch_size=batch_size, progress=progress)
-        if scored:
-            _check_comparable(scored[0], one)
+        first = scored[0] if scored else one
+        if mismatch := describe_mismatch(first.ids, first.labels, one.ids, one.labels):
+            raise CheckpointError(f"{first.run.workdir} and {one.run.workdir} cannot be compared: {mismatch}")
         scored.append(one)
     members = [[scored[position] for position in group] for group in positions]
     run_names = _run_names(scored)
@@ -102,11 +105,40 @@ def compare_runs(
     return Comparison(f"{corpus_name}, {scored[0].part} part: {len(scored[0].rows)} recordings, {used}", results)
 
 
-def _check_comparable(one: Scored, other: Scored) -> None:
-    try:
-        check_same_recordings(one.ids, one.labels, other.ids, other.labels)
-    except CheckpointError as error:
-        raise CheckpointError(f"{one.run.workdir} and {other.run.workdir} cannot be compared: {error}") from None
+def describe_mismatch(
+    first_ids: Sequence[str], first_labels: np.ndarray, second_ids: Sequence[str], second_labels: np.ndarray
+) -> str | None:
+    """Returns why two runs were not scored on the same recordings, in one order, with the same labels; None if so."""
+    in_first, in_second = set(first_ids), set(second_ids)
+    only_first = [name for name in first_ids if name not in in_second]
+    only_second = [name for name in second_ids if name not in in_first]
+    if only_first or only_second:
+        return (
+            f"they were scored on different recordings: {_count(only_first)} in the first run only, "
+            f"{_count(only_second)} in the second only; score both on the same part of the same corpus"
+        )
+    if list(first_ids) != list(second_ids):
+        moved = [name for name, other in zip(first_ids, second_ids, strict=False) if name != other] or first_ids
+        return f"they have the same recordings in another order, or some twice, from {moved[0]} on; score both again"
+    if np.shape(first_labels) != np.shape(second_labels):
+        return (
+            f"they have labels of different shapes, {np.shape(first_labels)} and {np.shape(second_labels)}; "
+            "compare runs with the same classes"
+        )
+    differ = np.flatnonzero(np.any(np.asarray(first_labels) != np.asarray(second_labels), axis=1))
+    if len(differ):
+        return (
+            f"they have different labels for {_count([first_ids[index] for index in differ.tolist()])}; "
+            "score both again with the same corpus"
+        )
+    return None
+
+
+def _count(names: Sequence[str]) -> str:
+    """Returns "3 recordings (A0001, A0002, A0003)"; of more, the first few names."""
+    number = f"{len(names)} recording{'' if len(names) == 1 else 's'}"
+    named = ", ".join(names[:_NAMED_RECORDINGS]) + (", …" if len(names) > _NAMED_RECORDINGS else "")
+    return f"{number} ({named})" if names else number
 
 
 def _group_runs(runs: list[Run]) -> list[list[int]]:

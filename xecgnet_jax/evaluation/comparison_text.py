@@ -1,12 +1,23 @@
-"""What follows from a comparison, in words."""
+"""A comparison in sentences, and as tables for the terminal, at most 120 columns wide."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from xecgnet_jax.evaluation.formatting import format_mean, format_p, format_signed
 from xecgnet_jax.evaluation.intervals import LEVEL
+from xecgnet_jax.evaluation.table import (
+    LABEL_COUNT_NAMES,
+    WIDTH,
+    clip_text,
+    format_mean,
+    format_p,
+    format_signed,
+    wrap_text,
+)
 
+_GROUPS = ("candidate", "baseline")
+#: The longest name of a group that a heading shows whole.
+_NAME = 15
 #: The names of `metrics.LABEL_COUNTS` in sentences.
 _RECORDINGS = {
     "all": "recordings",
@@ -45,8 +56,7 @@ def notes(runs: tuple[int, int], names: tuple[str, str], *, pairs: int, patients
     """Returns what the intervals and tests do not know.
 
     Args:
-      runs: of each group.
-      names: of each group.
+      runs, names: how many runs the candidate and the baseline have, and their names.
       pairs: of runs that were tested against each other.
       patients_repeat: whether a patient has several recordings.
     """
@@ -83,7 +93,7 @@ def _describe_subset_accuracy(entry: dict[str, Any], what: str, candidate: str, 
         return f"There are no {what}, so nothing can be said about them."
     these = f"On these {number} {what}" if number > 1 else f"On the one {what.replace('recordings', 'recording')}"
     both = f"{candidate} and {baseline}"
-    exact, exact_baseline = (_count_exact(entry[group], number) for group in ("candidate", "baseline"))
+    exact, exact_baseline = (_count_exact(entry[group], number) for group in _GROUPS)
     if entry["same_predictions"]:
         return f"{these}, {both} predict the same classes: there is nothing to compare."
     if entry["verdict"] == "identical":
@@ -127,7 +137,7 @@ def _name_better(entry: dict[str, Any], candidate: str, baseline: str) -> str:
     if entry["method"] == "bootstrap":
         return f"{name} is the better of the two runs"
     errors = entry["standard_error"]
-    single = [of for of, key in ((candidate, "candidate"), (baseline, "baseline")) if errors[key] is None]
+    single = [group for group, key in zip((candidate, baseline), _GROUPS, strict=True) if errors[key] is None]
     return f"{name} is better, if the one run of {single[0]} is typical" if single else f"{name} is better"
 
 
@@ -137,3 +147,54 @@ def _count_exact(runs: dict[str, Any], recordings: int) -> str:
     if len(counts) == 1:
         return str(counts[0])
     return f"{sum(counts) / len(counts):.1f} ({', '.join(map(str, counts))})"
+
+
+def format_comparison(result: dict[str, Any], title: str) -> str:
+    """Returns differences with intervals, exact tests of pairs of runs, and what follows; from `comparison.compare`."""
+    lines = [title, ""]
+    for group in _GROUPS:
+        seeds = ["" if seed is None else f" (seed {seed})" for seed in result[group]["seeds"]]
+        runs = ", ".join(name + seed for name, seed in zip(result[group]["runs"], seeds, strict=True))
+        lines += wrap_text(f"{group} {result[group]['name']}: {runs}", "  ")
+    lines += ["", *_differences(result), "", *_tests(result)]
+    for sentence in result["words"]:
+        lines += wrap_text(f"- {sentence}", "  ")
+    lines.append("")
+    for note in result["notes"]:
+        lines += wrap_text(note)
+    return "\n".join(lines)
+
+
+def _differences(result: dict[str, Any]) -> list[str]:
+    resampling, entries = result["resampling"], result["metrics"].values()
+    names = [clip_text(result[group]["name"], _NAME) for group in _GROUPS]
+    verdicts = {"better": f"{names[0]} better", "worse": f"{names[1]} better"}
+    level = f"{100 * resampling['level']:g} % interval"
+    lines = [f"{'':<33}{names[0]:>16}{names[1]:>16}{'difference':>12}   {level}"]
+    for entry in entries:
+        means = "".join(f"{format_mean(entry[group]):>16}" for group in _GROUPS)
+        interval = " to ".join(map(format_signed, entry["interval"])) if entry["interval"] else "–"
+        verdict = verdicts.get(entry["verdict"], entry["verdict"])
+        difference = format_signed(entry["difference"])
+        lines.append(f"{entry['label']:<33}{means}{difference:>12}   {interval:<18}{verdict}".rstrip())
+    several = any(entry["method"] == "t" for entry in entries)
+    return [
+        *lines,
+        f"{resampling['resamples']:,} resamples of {resampling['number']:,} {resampling['units']} (seed "
+        f"{resampling['seed']}), the same for both groups" + ("; ± and intervals include seeds." if several else "."),
+    ]
+
+
+def _tests(result: dict[str, Any]) -> list[str]:
+    """Returns one block per pair of runs; nothing where there is none."""
+    lines: list[str] = []
+    columns = {"both": 8, "only_candidate": 16, "only_baseline": 15, "neither": 9, "recordings": 12}
+    heading = "".join(f"{name.replace('_', ' '):>{width}}" for name, width in columns.items())
+    for pair in result["mcnemar"]:
+        runs = f"exact McNemar test of {pair['candidate']} and {pair['baseline']}, recordings that are exact in"
+        lines += [clip_text(runs, WIDTH), f"{'':<22}{heading}{'p':>9}"]
+        for name, test in pair["by_label_count"].items():
+            counts = "".join(f"{test[key]:>{width}}" for key, width in columns.items())
+            lines.append(f"  {LABEL_COUNT_NAMES[name]:<20}{counts}{format_p(test['p']):>9}")
+        lines.append("")
+    return lines
