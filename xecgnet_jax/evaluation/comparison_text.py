@@ -188,13 +188,13 @@ def _differences(result: dict[str, Any]) -> list[str]:
 def _tests(result: dict[str, Any]) -> list[str]:
     """Returns one block per pair of runs; nothing where there is none."""
     lines: list[str] = []
-    columns = {"both": 8, "only_candidate": 16, "only_baseline": 15, "neither": 9, "recordings": 12}
+    columns = {"both": 8, "only_candidate": 16, "only_baseline": 15, "neither": 9}
     heading = "".join(f"{name.replace('_', ' '):>{width}}" for name, width in columns.items())
     for pair in result["mcnemar"]:
-        runs = f"exact McNemar test of {pair['candidate']} and {pair['baseline']}, recordings that are exact in"
-        lines += [clip_text(runs, WIDTH), f"{'':<22}{heading}{'p':>9}"]
+        lines.append(clip_text(f"exact McNemar test of {pair['candidate']} and {pair['baseline']}", WIDTH))
+        lines.append(f"{'recordings exact in':<22}{heading}{'of':>7}{'p':>9}")
         for name, test in pair["by_label_count"].items():
             counts = "".join(f"{test[key]:>{width}}" for key, width in columns.items())
-            lines.append(f"  {LABEL_COUNT_NAMES[name]:<20}{counts}{format_p(test['p']):>9}")
+            lines.append(f"  {LABEL_COUNT_NAMES[name]:<20}{counts}{test['recordings']:>7}{format_p(test['p']):>9}")
         lines.append("")
     return lines

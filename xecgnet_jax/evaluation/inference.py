@@ -21,7 +21,7 @@ Floats = npt.NDArray[np.float32]
 
 
 class Predict(Protocol):
-    """(variables, signal [B, T, 12], real bins [B] or None) → (probabilities [B, C], the network's outputs)."""
+    """Maps (variables, signal [B, T, 12], real bins [B] or None) to (probabilities [B, C], the network's outputs)."""
 
     def __call__(
         self, variables: Any, signal: jax.Array, bins: jax.Array | np.ndarray | None, repeat: RepeatedBin | None = None

@@ -47,16 +47,10 @@ def all_metrics(
 
 
 class _Estimates(NamedTuple):
-    """Metrics and what they are in each of B resamples.
+    """Metrics and what they are in each of B resamples; a column is a class or a label count."""
 
-    Attributes:
-      values: metric → [1], or [1, columns], one for each class or label count.
-      resampled: metric → [B] or [B, columns].
-      units: what was resampled.
-    """
-
-    values: dict[str, Floats]
-    resampled: dict[str, Floats]
+    values: dict[str, Floats]  # [1] or [1, columns]
+    resampled: dict[str, Floats]  # [B] or [B, columns]
     units: ResamplingUnits
 
     def pick(self, name: str, column: int | None) -> tuple[float, Floats]:

@@ -50,8 +50,8 @@ def half(classes: int) -> Thresholds:
 def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
     """Returns, per class, the threshold with the highest F1 on these recordings; arguments [R, C].
 
-    Candidates lie halfway between neighboring probabilities, and at 0.5; among equals, the one nearest to 0.5 is taken.
-    A class with fewer than `LEAST_POSITIVES` keeps 0.5.
+    The thresholds tried lie halfway between neighboring probabilities, and at 0.5; among equals, the one nearest to 0.5
+    is taken. A class with fewer than `LEAST_POSITIVES` keeps 0.5.
     """
     labels, probabilities = _as_arrays(labels, probabilities)
     values = np.full(labels.shape[1], THRESHOLD)
