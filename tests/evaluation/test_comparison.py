@@ -11,9 +11,14 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from xecgnet_jax.evaluation.comparison import METRICS, Group, compare
-from xecgnet_jax.evaluation.differences import estimate_difference
+from xecgnet_jax.evaluation.differences import (
+    estimate_difference,
+    exact_p,
+    least_difference,
+    mcnemar,
+    pair_runs,
+)
 from xecgnet_jax.evaluation.intervals import percentile_interval, resample_counts, resampling_units, wilson
-from xecgnet_jax.evaluation.mcnemar import exact_p, least_difference, mcnemar, pair_runs
 from xecgnet_jax.evaluation.scores import evaluate
 
 counts = st.integers(0, 60)

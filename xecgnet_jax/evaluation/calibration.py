@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from xecgnet_jax.evaluation.metrics import Floats, as_weights, ratio
+from xecgnet_jax.evaluation.metrics import Floats, as_weights, none_if_nan, ratio
 
 #: Bins of probability, equally wide: [0, 0.1), [0.1, 0.2) … [0.9, 1].
 BINS = 10
@@ -77,12 +77,16 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str,
 
     "probability" is the mean in the bin, "true" the share that has the class; both None where the bin is empty.
     """
-    bins, rows = bins_of(probabilities), []
-    for index in range(BINS):
-        inside = bins == index
-        pairs = int(inside.sum())
-        row: dict[str, Any] = {"from": index / BINS, "to": (index + 1) / BINS, "pairs": pairs}
-        row["probability"] = float(np.mean(probabilities[inside], dtype=np.float64)) if pairs else None
-        row["true"] = float(np.mean(labels[inside])) if pairs else None
-        rows.append(row)
-    return rows
+    bins = bins_of(probabilities).ravel()
+    pairs = np.bincount(bins, minlength=BINS)
+    probability, true = (ratio(np.bincount(bins, np.ravel(each), BINS), pairs) for each in (probabilities, labels))
+    return [
+        {
+            "from": index / BINS,
+            "to": (index + 1) / BINS,
+            "pairs": int(pairs[index]),
+            "probability": none_if_nan(probability[index]),
+            "true": none_if_nan(true[index]),
+        }
+        for index in range(BINS)
+    ]

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from xecgnet_jax.evaluation.comparison_text import describe_difference, notes
-from xecgnet_jax.evaluation.differences import estimate_difference
+from xecgnet_jax.evaluation.differences import estimate_difference, least_difference, mcnemar, pair_runs
 from xecgnet_jax.evaluation.intervals import LEVEL, RESAMPLES, bootstrap, resampling_units
-from xecgnet_jax.evaluation.mcnemar import least_difference, mcnemar, pair_runs
 from xecgnet_jax.evaluation.metrics import (
     LABEL_COUNTS,
     Floats,
@@ -41,8 +40,6 @@ METRICS = {
 }
 #: Metrics whose sentences make up the comparison's words.
 IN_WORDS = tuple(METRICS)[:5]
-#: Metrics of which less is better.
-LOWER_IS_BETTER = ("hamming_loss",)
 
 
 class Group(NamedTuple):
@@ -108,7 +105,7 @@ def compare(
         used = units.number if mask is None else len(np.unique(units.of_recording[mask]))
         entry = {
             "label": label,
-            "better": "lower" if key in LOWER_IS_BETTER else "higher",
+            "better": "lower" if key == "hamming_loss" else "higher",
             "candidate": _describe_runs(values),
             "baseline": _describe_runs(baseline_values),
             **estimate_difference(values, baseline_values, resampled[key], used),

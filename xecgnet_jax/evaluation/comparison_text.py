@@ -5,25 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from xecgnet_jax.evaluation.intervals import LEVEL
-from xecgnet_jax.evaluation.table import (
-    LABEL_COUNT_NAMES,
-    WIDTH,
-    clip_text,
-    format_mean,
-    format_p,
-    format_signed,
-    wrap_text,
-)
+from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, clip_text, format_mean, format_p, format_signed, wrap_text
 
 _GROUPS = ("candidate", "baseline")
 #: The longest name of a group that a heading shows whole.
 _NAME = 15
-#: The names of `metrics.LABEL_COUNTS` in sentences.
-_RECORDINGS = {
-    "all": "recordings",
-    "single_label": "recordings with one class",
-    "multi_label": "recordings with several classes",
-}
 
 
 def describe_difference(
@@ -38,18 +24,19 @@ def describe_difference(
       candidate, baseline: names of the groups.
     """
     both, conclusion = f"{candidate} and {baseline}", _conclude(entry, tests, candidate, baseline)
-    if label_count in _RECORDINGS:
-        return _describe_subset_accuracy(entry, _RECORDINGS[label_count], candidate, baseline, conclusion)
+    if label_count in LABEL_COUNT_NAMES:
+        what = "recordings" if label_count == "all" else f"recordings with {LABEL_COUNT_NAMES[label_count]}"
+        return _describe_subset_accuracy(entry, what, candidate, baseline, conclusion)
     label = entry["label"][0].upper() + entry["label"][1:]
+    mean, baseline_mean = (format_mean(entry[group]) for group in _GROUPS)
     if entry["difference"] is None:
         return f"{label} is undefined for these recordings."
     if entry["verdict"] == "identical":
-        return f"{label} of {both} is the same, {format_mean(entry['candidate'])}."
-    sentence = f"{label} of {candidate} is {format_mean(entry['candidate'])}, of {baseline} "
-    sentence += f"{format_mean(entry['baseline'])}; {conclusion}"
-    if entry["verdict"] == "not distinguishable":
-        sentence += f" A difference below about {entry['detectable']:.3f} could not have been seen."
-    return sentence
+        return f"{label} of {both} is the same, {mean}."
+    sentence = f"{label} of {candidate} is {mean}, of {baseline} {baseline_mean}; {conclusion}"
+    if entry["verdict"] != "not distinguishable":
+        return sentence
+    return f"{sentence} A difference below about {entry['detectable']:.3f} could not have been seen."
 
 
 def notes(runs: tuple[int, int], names: tuple[str, str], *, pairs: int, patients_repeat: bool) -> list[str]:
@@ -191,7 +178,7 @@ def _tests(result: dict[str, Any]) -> list[str]:
     columns = {"both": 8, "only_candidate": 16, "only_baseline": 15, "neither": 9}
     heading = "".join(f"{name.replace('_', ' '):>{width}}" for name, width in columns.items())
     for pair in result["mcnemar"]:
-        lines.append(clip_text(f"exact McNemar test of {pair['candidate']} and {pair['baseline']}", WIDTH))
+        lines.append(clip_text(f"exact McNemar test of {pair['candidate']} and {pair['baseline']}"))
         lines.append(f"{'recordings exact in':<22}{heading}{'of':>7}{'p':>9}")
         for name, test in pair["by_label_count"].items():
             counts = "".join(f"{test[key]:>{width}}" for key, width in columns.items())

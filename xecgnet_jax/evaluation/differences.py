@@ -1,13 +1,14 @@
-"""The interval of a difference between two groups, each one run or several."""
+"""How certain a difference between two groups of runs is: its interval, and McNemar's exact test of single runs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from xecgnet_jax.evaluation.intervals import LEVEL, percentile_interval, standard_error
-from xecgnet_jax.evaluation.metrics import Floats
+from xecgnet_jax.evaluation.metrics import Floats, none_if_nan
 
 #: A difference below this is one of rounding.
 _ROUNDING = 1e-12
@@ -26,27 +27,20 @@ def estimate_difference(candidate: Floats, baseline: Floats, resampled: Floats, 
       whether no resample and no seed shows any difference; with several runs in a group also "standard_error" and
       "degrees_of_freedom".
     """
-    several = len(candidate) > 1 or len(baseline) > 1
-    difference = float(np.mean(candidate) - np.mean(baseline))
-    result: dict[str, Any] = {
-        "difference": None if np.isnan(difference) else difference,
-        "interval": None,
-        "detectable": None,
-        "method": "t" if several else "bootstrap",
-        "identical": False,
-    }
+    several = max(len(candidate), len(baseline)) > 1
+    difference, identical = float(np.mean(candidate) - np.mean(baseline)), False
+    found: dict[str, Any] = {"interval": None, "detectable": None}
     if several:
-        result |= {"standard_error": None, "degrees_of_freedom": None}
-    if np.isnan(difference):
-        return result
-    spread = max(np.ptp(candidate), np.ptp(baseline))
-    result["identical"] = bool(np.nanmax(np.abs([difference, spread, *resampled])) < _ROUNDING)
-    if several:
-        return result | _t_interval(difference, candidate, baseline, standard_error(resampled), units)
-    interval = percentile_interval(resampled)
-    if interval is None:
-        return result
-    return result | {"interval": interval, "detectable": (interval[1] - interval[0]) / 2}
+        found |= {"standard_error": None, "degrees_of_freedom": None}
+    if not np.isnan(difference):
+        spread = max(np.ptp(candidate), np.ptp(baseline))
+        identical = bool(np.nanmax(np.abs([difference, spread, *resampled])) < _ROUNDING)
+        if several:
+            found |= _t_interval(difference, candidate, baseline, standard_error(resampled), units)
+        elif interval := percentile_interval(resampled):
+            found |= {"interval": interval, "detectable": (interval[1] - interval[0]) / 2}
+    method = "t" if several else "bootstrap"
+    return {"difference": none_if_nan(difference), "method": method, "identical": identical, **found}
 
 
 def _t_interval(
@@ -80,3 +74,57 @@ def _t_interval(
         "standard_error": {"recordings": recordings} | errors,
         "degrees_of_freedom": float(freedom),
     }
+
+
+def exact_p(only_candidate: int, only_baseline: int) -> float:
+    """Returns the two-sided p of the two discordant counts: a fair coin thrown for each; 1 without any.
+
+    Q. McNemar, Psychometrika 12 (1947) 153–157, in its exact form.
+    """
+    from scipy import stats
+
+    discordant = int(only_candidate) + int(only_baseline)
+    return float(stats.binomtest(int(only_candidate), discordant).pvalue) if discordant else 1.0
+
+
+def mcnemar(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, Any]:
+    """Returns the test of two runs, given for each, [R] bool, whether it predicts exactly the true label set.
+
+    Returns:
+      "recordings", and of them exact in "both", "only_candidate", "only_baseline", "neither"; "p", None without
+      recordings.
+    """
+    candidate, baseline = np.asarray(candidate, bool), np.asarray(baseline, bool)
+    masks = {
+        "both": candidate & baseline,
+        "only_candidate": candidate & ~baseline,
+        "only_baseline": ~candidate & baseline,
+        "neither": ~candidate & ~baseline,
+    }
+    counts = {name: int(mask.sum()) for name, mask in masks.items()}
+    p = exact_p(counts["only_candidate"], counts["only_baseline"]) if len(candidate) else None
+    return {"recordings": len(candidate), **counts, "p": p}
+
+
+def least_difference(discordant: int) -> int:
+    """Returns the smallest difference of the discordant counts that the test can tell from chance.
+
+    Where all `discordant` in one run would not do, as many as would: 6.
+    """
+    for total in range(discordant, discordant + 7):
+        for more in range((total + 1) // 2, total + 1):
+            if exact_p(more, total - more) < 1 - LEVEL:
+                return 2 * more - total
+    raise AssertionError("six more in one run are always enough")
+
+
+def pair_runs(candidate: Sequence[int | None], baseline: Sequence[int | None]) -> list[tuple[int, int]]:
+    """Returns the positions, in both groups, of the runs that are tested against each other, given their seeds.
+
+    Those of one seed where both groups have each seed once (None: unknown) and some in common; else the i-th with the
+    i-th where there are equally many; else none.
+    """
+    known = all(None not in seeds and len(set(seeds)) == len(seeds) for seeds in (candidate, baseline))
+    if known and (common := [seed for seed in candidate if seed in baseline]):
+        return [(list(candidate).index(seed), list(baseline).index(seed)) for seed in common]
+    return [(index, index) for index in range(len(candidate))] if len(candidate) == len(baseline) else []

@@ -195,11 +195,8 @@ def _rank_class(labels: npt.NDArray[np.bool_], probabilities: np.ndarray, weight
 
 def summarize(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float | None]:
     """Returns the few metrics that tell how training goes, None where undefined; arguments [R, C]."""
-    found = {name: values[0] for name, values in label_set_metrics(labels, predictions).items()}
-    accuracy = dict(zip(LABEL_COUNTS, found["subset_accuracy"], strict=True))
-    return {
-        "micro_f1": none_if_nan(found["micro_f1"]),
-        "macro_f1": none_if_nan(found["macro_f1"]),
-        "subset_accuracy": none_if_nan(accuracy["all"]),
-        "multi_label_subset_accuracy": none_if_nan(accuracy["multi_label"]),
-    }
+    found = label_set_metrics(labels, predictions)
+    accuracies = dict(zip(LABEL_COUNTS, found["subset_accuracy"].T, strict=True))
+    few = {name: found[name] for name in ("micro_f1", "macro_f1")}
+    few |= {"subset_accuracy": accuracies["all"], "multi_label_subset_accuracy": accuracies["multi_label"]}
+    return {name: none_if_nan(values[0]) for name, values in few.items()}

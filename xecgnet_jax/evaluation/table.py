@@ -129,9 +129,8 @@ def format_label_sets(found: dict[str, Any]) -> str:
 
 
 def _label_set_row(true: str, number: int | str, exact: int | str, missed: str, extra: str, predicted: str) -> str:
-    cells = (
-        f"{clip_text(true, 20):<20}{number!s:>5}{exact!s:>7}  {clip_text(missed, 22):<22}  {clip_text(extra, 20):<20}  "
-    )
+    cells = f"{clip_text(true, 20):<20}{number!s:>5}{exact!s:>7}  "
+    cells += f"{clip_text(missed, 22):<22}  {clip_text(extra, 20):<20}  "
     return (cells + clip_text(predicted, WIDTH - len(cells))).rstrip()
 
 
@@ -154,7 +153,7 @@ def format_p(p: float | None) -> str:
     return "< 0.001" if p is not None and p < 0.001 else format_value(p)
 
 
-def clip_text(text: str, width: int) -> str:
+def clip_text(text: str, width: int = WIDTH) -> str:
     """Returns the text, its end replaced by … where it is longer than the width."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
