@@ -81,12 +81,7 @@ def reliability(labels: np.ndarray, probabilities: np.ndarray) -> list[dict[str,
     pairs = np.bincount(bins, minlength=BINS)
     probability, true = (ratio(np.bincount(bins, np.ravel(each), BINS), pairs) for each in (probabilities, labels))
     return [
-        {
-            "from": index / BINS,
-            "to": (index + 1) / BINS,
-            "pairs": int(pairs[index]),
-            "probability": none_if_nan(probability[index]),
-            "true": none_if_nan(true[index]),
-        }
+        {"from": index / BINS, "to": (index + 1) / BINS, "pairs": int(pairs[index])}
+        | {"probability": none_if_nan(probability[index]), "true": none_if_nan(true[index])}
         for index in range(BINS)
     ]
