@@ -7,16 +7,16 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.proportion import proportion_confint
 
-from xecgnet_jax.evaluation.figures import decision_figures, ranking_figures
 from xecgnet_jax.evaluation.intervals import (
     basic_interval,
     bootstrap,
     percentile_interval,
     resample_counts,
+    resampling_units,
     standard_error,
-    units_of,
     wilson,
 )
+from xecgnet_jax.evaluation.metrics import label_set_metrics, ranking_metrics
 
 
 @given(st.integers(1, 3000).flatmap(lambda trials: st.tuples(st.integers(0, trials), st.just(trials))))
@@ -54,18 +54,17 @@ def test_the_bootstrap_is_scipys():
     """The same percentile interval from other draws: micro F1 and AUROC of a class."""
     labels, probabilities, predictions = sample(np.random.default_rng(0), 200)
     found = bootstrap(
-        lambda w: decision_figures(labels, predictions, w) | ranking_figures(labels, probabilities, w),
-        units_of(200),
+        lambda w: label_set_metrics(labels, predictions, w) | ranking_metrics(labels, probabilities, w),
+        resampling_units(200),
         resamples=4000,
         seed=1,
     )
-    ones = np.ones((1, 200))
 
     def micro_f1(rows):
-        return decision_figures(labels[rows], predictions[rows], ones)["micro_f1"][0]
+        return label_set_metrics(labels[rows], predictions[rows])["micro_f1"][0]
 
     def auroc(rows):
-        return ranking_figures(labels[rows], probabilities[rows], ones)["auroc"][0, 0]
+        return ranking_metrics(labels[rows], probabilities[rows])["auroc"][0, 0]
 
     for resampled, statistic in ((found["micro_f1"], micro_f1), (found["auroc"][:, 0], auroc)):
         theirs = stats.bootstrap(
@@ -77,8 +76,8 @@ def test_the_bootstrap_is_scipys():
 
 
 def test_resamples_draw_as_many_units_as_there_are_and_take_them_whole():
-    units = units_of(7, ["a", "b", "a", None, None, "c", "a"])
-    assert (units.number, units.name, units.repeat) == (5, "patients", True)
+    units = resampling_units(7, ["a", "b", "a", None, None, "c", "a"])
+    assert (units.number, units.repeat) == (5, True)
     counts = np.concatenate(list(resample_counts(units, 3000, seed=3)))
     assert counts.shape == (3000, 7)
     assert (counts[:, 0] == counts[:, 2]).all() and (counts[:, 0] == counts[:, 6]).all()
@@ -91,15 +90,15 @@ def test_resamples_draw_as_many_units_as_there_are_and_take_them_whole():
 
 @pytest.mark.parametrize("patients", [None, [None] * 4, ["a", "b", "c", None]])
 def test_without_repeated_patients_recordings_are_drawn(patients):
-    units = units_of(4, patients)
-    assert (units.number, units.name, units.repeat) == (4, "recordings", False)
-    assert units.of.tolist() == [0, 1, 2, 3]
+    units = resampling_units(4, patients)
+    assert (units.number, units.repeat) == (4, False)
+    assert units.of_recording.tolist() == [0, 1, 2, 3]
 
 
 def test_chunks_do_not_show_in_what_is_drawn():
     """A corpus so large that a chunk holds few resamples; memory stays bounded."""
     recordings = 600_000
-    chunks = list(resample_counts(units_of(recordings), 8, seed=4))
+    chunks = list(resample_counts(resampling_units(recordings), 8, seed=4))
     assert len(chunks) > 1 and max(chunk.nbytes for chunk in chunks) <= 32e6
     drawn = np.random.default_rng(4).integers(recordings, size=(8, recordings))
     expected = np.stack([np.bincount(row, minlength=recordings) for row in drawn])
@@ -108,9 +107,9 @@ def test_chunks_do_not_show_in_what_is_drawn():
 
 def test_impossible_requests_are_refused():
     with pytest.raises(ValueError, match="2 patients for 3 recordings"):
-        units_of(3, ["a", "b"])
+        resampling_units(3, ["a", "b"])
     with pytest.raises(ValueError, match="0 resamples"):
-        next(resample_counts(units_of(3), 0, seed=0))
+        next(resample_counts(resampling_units(3), 0, seed=0))
 
 
 def test_an_interval_needs_nine_tenths_of_the_resamples_and_a_difference_between_them():
@@ -124,7 +123,7 @@ def test_an_interval_needs_nine_tenths_of_the_resamples_and_a_difference_between
     assert percentile_interval(np.full(100, np.nan)) is None
 
 
-def test_a_basic_interval_is_mirrored_at_the_figure_and_cut_off_at_0():
+def test_a_basic_interval_is_mirrored_at_the_value_and_cut_off_at_0():
     values = np.arange(101.0)
     assert basic_interval(60.0, values) == pytest.approx((22.5, 117.5))
     assert basic_interval(40.0, values) == pytest.approx((0, 77.5))
@@ -137,18 +136,17 @@ def held(intervals, truth):
 
 def test_the_bootstrap_holds_the_truth_about_as_often_as_it_says():
     """Micro F1 and AUROC of 200 recordings, 250 times; the truth is that of 200,000 recordings."""
-    ones = np.ones((1, 200_000))
     labels, probabilities, predictions = sample(np.random.default_rng(10), 200_000)
-    truth = decision_figures(labels, predictions, ones)["micro_f1"][0]
-    auroc = ranking_figures(labels[:, :1], probabilities[:, :1], ones)["auroc"][0, 0]
+    truth = label_set_metrics(labels, predictions)["micro_f1"][0]
+    auroc = ranking_metrics(labels[:, :1], probabilities[:, :1])["auroc"][0, 0]
     f1s, aurocs = [], []
     for seed in range(250):
         labels, probabilities, predictions = sample(np.random.default_rng(seed), 200)
         found = bootstrap(
             lambda w, one=labels, p=probabilities, two=predictions: (
-                decision_figures(one, two, w) | ranking_figures(one[:, :1], p[:, :1], w)
+                label_set_metrics(one, two, w) | ranking_metrics(one[:, :1], p[:, :1], w)
             ),
-            units_of(200),
+            resampling_units(200),
             resamples=300,
             seed=seed,
         )
@@ -165,7 +163,9 @@ def test_patients_must_be_drawn_whole():
     patients = [str(number) for number in np.repeat(np.arange(60), 4)]
 
     def interval(exact, known, seed):
-        found = bootstrap(lambda w: decision_figures(ones, exact, w), units_of(240, known), resamples=300, seed=seed)
+        found = bootstrap(
+            lambda w: label_set_metrics(ones, exact, w), resampling_units(240, known), resamples=300, seed=seed
+        )
         return percentile_interval(found["subset_accuracy"][:, 0])
 
     for seed in range(200):

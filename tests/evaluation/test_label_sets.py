@@ -73,5 +73,5 @@ def test_everything_is_counted_once(case):
 
 
 def test_shapes_must_fit_the_classes():
-    with pytest.raises(ValueError, match=r"must be \[R, 3\]"):
+    with pytest.raises(ValueError, match=r"must all be \[R, 3\]"):
         label_sets(rows("AF"), rows("AF"), CLASSES[:3])

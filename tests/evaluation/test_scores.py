@@ -1,4 +1,4 @@
-"""One evaluation as a whole: what is in it, what is undefined, and that figures and intervals belong together."""
+"""One evaluation as a whole: what is in it, what is undefined, and that metrics and intervals belong together."""
 
 import json
 
@@ -8,11 +8,10 @@ from sklearn import metrics as sklearn
 
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.evaluation.calibration import chance_errors
-from xecgnet_jax.evaluation.figures import figures
-from xecgnet_jax.evaluation.intervals import bootstrap, percentile_interval, units_of, wilson
+from xecgnet_jax.evaluation.intervals import bootstrap, percentile_interval, resampling_units, wilson
 from xecgnet_jax.evaluation.label_sets import label_sets
-from xecgnet_jax.evaluation.metrics import GROUPS, apply_thresholds, count, summarize
-from xecgnet_jax.evaluation.scores import evaluate
+from xecgnet_jax.evaluation.metrics import LABEL_COUNTS, apply_thresholds, label_set_metrics, summarize
+from xecgnet_jax.evaluation.scores import all_metrics, evaluate
 
 
 def simulated(recordings, seed=0):
@@ -34,19 +33,27 @@ def scored():
     )
 
 
-def test_the_figures_of_the_counts_are_kept(scored):
+def test_the_metrics_of_the_label_sets_are_kept(scored):
     labels, probabilities, metrics = scored
-    summary = summarize(count(labels, apply_thresholds(probabilities)), CLASSES)
-    assert metrics["micro"] == summary["micro"] | {"intervals": metrics["micro"]["intervals"]}
-    assert metrics["macro_f1_undefined_as_0"] == pytest.approx(summary["macro_f1_undefined_as_0"])
-    for kind in ("subset_accuracy", "per_class"):
-        assert list(metrics[kind]) == list(summary[kind])
-        for name, row in summary[kind].items():
-            assert row.items() <= metrics[kind][name].items()
-    assert summary["macro"].items() <= metrics["macro"].items()
+    predictions = apply_thresholds(probabilities)
+    found = {name: values[0] for name, values in label_set_metrics(labels, predictions).items()}
+    for name in ("precision", "recall", "f1"):
+        assert metrics["micro"][name] == found[f"micro_{name}"] and metrics["macro"][name] == found[f"macro_{name}"]
+        assert [row[name] for row in metrics["per_class"].values()] == found[name].tolist()
+    for name in ("hamming_loss", "samples_f1", "samples_f1_empty_as_0", "macro_f1_undefined_as_0"):
+        assert metrics[name] == found[name]
+    assert [row["support"] for row in metrics["per_class"].values()] == labels.sum(axis=0).tolist()
+    assert [row["predicted"] for row in metrics["per_class"].values()] == predictions.sum(axis=0).tolist()
+    assert metrics["micro"]["support"] == labels.sum()
+    assert summarize(labels, predictions) == {
+        "micro_f1": metrics["micro"]["f1"],
+        "macro_f1": metrics["macro"]["f1"],
+        "subset_accuracy": metrics["subset_accuracy"]["all"]["accuracy"],
+        "multi_label_subset_accuracy": metrics["subset_accuracy"]["multi_label"]["accuracy"],
+    }
 
 
-def test_the_figures_of_the_probabilities_are_scikit_learns(scored):
+def test_the_metrics_of_the_probabilities_are_scikit_learns(scored):
     labels, probabilities, metrics = scored
     aurocs, precisions = [], []
     for c, (name, row) in enumerate(metrics["per_class"].items()):
@@ -67,11 +74,11 @@ def test_the_figures_of_the_probabilities_are_scikit_learns(scored):
     assert metrics["label_sets"] == label_sets(labels, predictions, CLASSES)
 
 
-def test_every_interval_is_of_the_figure_it_stands_next_to(scored):
+def test_every_interval_is_of_the_metric_it_stands_next_to(scored):
     labels, probabilities, metrics = scored
     found = bootstrap(
-        lambda w: figures(labels, probabilities, apply_thresholds(probabilities), w),
-        units_of(400),
+        lambda w: all_metrics(labels, probabilities, apply_thresholds(probabilities), w),
+        resampling_units(400),
         resamples=300,
         seed=7,
     )
@@ -118,7 +125,7 @@ def test_it_is_json_and_repeats(scored):
 
 
 def test_where_patients_repeat_they_are_resampled_and_proportions_get_a_second_interval():
-    """Each recording four times: figures stay, intervals over patients are those of one recording each."""
+    """Each recording four times: metrics stay, intervals over patients are those of one recording each."""
     labels, probabilities = simulated(150, seed=3)
     four = [np.repeat(array, 4, axis=0) for array in (labels, probabilities)]
     patients = [f"patient {index // 4}" for index in range(600)]
@@ -133,11 +140,14 @@ def test_where_patients_repeat_they_are_resampled_and_proportions_get_a_second_i
         accuracy["intervals"]["accuracy_by_patient"], wilson(accuracy["exact"] // 4, 150), atol=0.015
     )
     found = bootstrap(
-        lambda w: figures(*four, apply_thresholds(four[1]), w), units_of(600, patients), resamples=400, seed=0
+        lambda w: all_metrics(*four, apply_thresholds(four[1]), w),
+        resampling_units(600, patients),
+        resamples=400,
+        seed=0,
     )
-    for index, group in enumerate(GROUPS):
+    for index, name in enumerate(LABEL_COUNTS):
         expected = percentile_interval(found["subset_accuracy"][:, index])
-        assert metrics["subset_accuracy"][group]["intervals"]["accuracy_by_patient"] == pytest.approx(expected)
+        assert metrics["subset_accuracy"][name]["intervals"]["accuracy_by_patient"] == pytest.approx(expected)
     row = metrics["per_class"]["RBBB"]["intervals"]
     assert np.ptp(row["recall_by_patient"]) > 1.5 * np.ptp(row["recall"])
     assert row["precision_by_patient"] == pytest.approx(percentile_interval(found["precision"][:, 6]))

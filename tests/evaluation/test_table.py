@@ -1,4 +1,4 @@
-"""The tables of evaluations and comparisons: their figures, their dashes, their width."""
+"""The tables of evaluations and comparisons: their numbers, their dashes, their width."""
 
 import numpy as np
 import pytest
@@ -6,10 +6,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from xecgnet_jax.data.labels import CLASSES
-from xecgnet_jax.evaluation.comparison import Side, compare
-from xecgnet_jax.evaluation.comparison_table import format_comparison
+from xecgnet_jax.evaluation.comparison import Group, compare
+from xecgnet_jax.evaluation.comparison_text import format_comparison
 from xecgnet_jax.evaluation.label_sets import label_sets
-from xecgnet_jax.evaluation.metrics import apply_thresholds, count, summarize
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.scores import evaluate
 from xecgnet_jax.evaluation.table import format_label_sets, format_table
 
@@ -39,7 +39,7 @@ def small():
     return labels, probabilities, predictions
 
 
-def test_the_table_shows_figures_intervals_and_thresholds():
+def test_the_table_shows_metrics_intervals_and_thresholds():
     metrics = evaluate(*small(), ("AF", "Normal", "STE"), resamples=1000)
     values = {"AF": 0.4, "Normal": 0.5, "STE": 0.6123}
     table = format_table(metrics | {"thresholds": {"name": "best-f1", "values": values}}, "a small case")
@@ -60,32 +60,32 @@ def test_the_table_shows_figures_intervals_and_thresholds():
     [("0.5", 0.5, "threshold 0.5"), ("best-f1", 0.5, "thresholds best-f1: 0.5 for every class")],
 )
 def test_one_threshold_for_all_classes_is_said_once(name, value, line):
-    metrics = summarize(count(*small()[::2]), ("AF", "Normal", "STE"))
+    metrics = evaluate(*small(), ("AF", "Normal", "STE"), resamples=10)
     metrics["thresholds"] = {"name": name, "values": dict.fromkeys(("AF", "Normal", "STE"), value)}
     assert format_table(metrics, "title").splitlines()[1] == line
 
 
-def sides(recordings, runs=(1, 1), classes=9, seed=0):
-    """Labels and two sides that are wrong here and there."""
+def groups(recordings, runs=(1, 1), classes=9, seed=0):
+    """Labels and two groups that are wrong here and there."""
     rng = np.random.default_rng(seed)
     labels = (rng.uniform(size=(recordings, classes)) < 0.2).astype(np.uint8)
     made = []
-    for name, number in zip(("gamma 0.01, a long name of a side", "B"), runs, strict=True):
+    for name, number in zip(("gamma 0.01, a long name of a group", "B"), runs, strict=True):
         probabilities = np.clip(
             np.where(labels, 0.8, 0.1) + rng.normal(0, 0.25, (number, recordings, classes)), 0, 1
         ).astype(np.float32)
         names = tuple(f"runs/of a rather long working directory/{name}/seed-{run}" for run in range(number))
-        made.append(Side(name, names, tuple(range(number)), labels, probabilities, apply_thresholds(probabilities)))
+        made.append(Group(name, names, tuple(range(number)), labels, probabilities, apply_thresholds(probabilities)))
     return made
 
 
 @settings(max_examples=12, deadline=None)
 @given(st.integers(1, 40), st.booleans(), st.integers(0, 99))
-def test_no_table_is_wider_than_120_columns(recordings, grouped, seed):
+def test_no_table_is_wider_than_120_columns(recordings, by_patient, seed):
     """Whatever is undefined; with long names of classes and many label sets."""
     classes = tuple(f"{name} of a rather long name" for name in CLASSES)
-    one, other = sides(recordings, runs=(1, 2), seed=seed)
-    patients = [str(index // 3) for index in range(recordings)] if grouped else None
+    one, other = groups(recordings, runs=(1, 2), seed=seed)
+    patients = [str(index // 3) for index in range(recordings)] if by_patient else None
     metrics = evaluate(one.labels, one.probabilities[0], one.predictions[0], classes, patients=patients, resamples=20)
     metrics["thresholds"] = {"name": "best-subset", "values": dict(zip(classes, np.linspace(0.1, 0.9, 9), strict=True))}
     comparison = compare(one, other, patients=patients, resamples=20)
@@ -101,7 +101,7 @@ def test_no_table_is_wider_than_120_columns(recordings, grouped, seed):
 
 
 def test_where_patients_repeat_both_intervals_of_subset_accuracy_are_shown():
-    one, _ = sides(60)
+    one, _ = groups(60)
     patients = [str(index // 2) for index in range(60)]
     metrics = evaluate(one.labels, one.probabilities[0], one.predictions[0], CLASSES, patients=patients, resamples=100)
     row = metrics["subset_accuracy"]["all"]["intervals"]
@@ -128,26 +128,34 @@ def test_the_label_set_table():
 
 
 def test_a_long_label_set_table_is_cut_and_says_so():
-    one, _ = sides(300)
+    one, _ = groups(300)
     found = label_sets(one.labels, one.predictions[0], CLASSES)
     text = format_label_sets(found)
     shown = sum(entry["recordings"] for entry in found["sets"][:15])
     assert text.splitlines()[-1] == (f"… and {found['recordings'] - shown} recordings with other sets")
 
 
-def test_a_comparison_shows_every_figure_test_and_sentence():
-    one, other = sides(60, runs=(2, 2))
+def test_a_comparison_shows_every_metric_test_and_sentence():
+    one, other = groups(60, runs=(2, 2))
     result = compare(one, other, resamples=100)
     text = format_comparison(result, "one against another")
     assert text.startswith("one against another\n")
     flat = " ".join(text.split())
-    for entry in result["figures"].values():
-        assert f"{entry['one']['mean']:.3f} ± {entry['one']['sd']:.3f}" in text
+    for entry in result["metrics"].values():
+        assert f"{entry['candidate']['mean']:.3f} ± {entry['candidate']['sd']:.3f}" in text
         assert f"{abs(entry['interval'][0]):.3f} to" in text
     for sentence in [*result["words"], *result["notes"]]:
         assert sentence in flat
     assert text.count("exact McNemar") == 2
     for pair in result["mcnemar"]:
-        for test in pair["groups"].values():
-            counts = f"{test['both']:>8}{test['only_one']:>10}{test['only_other']:>10}{test['neither']:>9}"
-            assert f"{counts}{test['recordings']:>7}" in text
+        for test in pair["by_label_count"].values():
+            counts = [test[key] for key in ("both", "only_candidate", "only_baseline", "neither", "recordings")]
+            assert "".join(f"{count:>{width}}" for count, width in zip(counts, (8, 16, 15, 9, 7), strict=True)) in text
+
+
+def test_a_table_without_dashes_needs_no_explanation():
+    labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]] * 30, np.uint8)
+    wrong = np.random.default_rng(0).uniform(size=labels.shape) < 0.2
+    metrics = evaluate(labels, np.where(labels ^ wrong, 0.8, 0.1), labels ^ wrong, ("AF", "PAC", "STE"), resamples=50)
+    table = format_table(metrics, "title")
+    assert "–" not in table and "undefined" not in table

@@ -16,7 +16,7 @@ from xecgnet_jax import cli
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.evaluation.metrics import apply_thresholds
-from xecgnet_jax.runs.compare import _sides
+from xecgnet_jax.runs.compare import _group_runs
 from xecgnet_jax.runs.load import load_run
 
 
@@ -136,7 +136,7 @@ def test_a_checkpoint_by_its_step_has_a_folder_of_its_own(words, runs, capsys):
 
 
 def test_other_patients_or_labels_make_all_of_a_folder_anew(corpus, runs, tmp_path, capsys):
-    """Two corpora of one name: no figure of the first stays beside predictions of the second."""
+    """Two corpora of one name: no metric of the first stays beside predictions of the second."""
     first = learnable_corpus.write(tmp_path / "one" / "same", recordings=8, seed=5, prefix="X")
     second = tmp_path / "two" / "same"
     shutil.copytree(first, second)
@@ -161,12 +161,12 @@ def test_recordings_of_the_training_part_are_told(words, runs, capsys):
     assert "a0 was trained on 12 of these recordings" in out and "c0 was trained on 12" in out
 
 
-def test_runs_trained_on_other_data_are_not_seeds_of_one_side(runs):
+def test_runs_trained_on_other_data_are_not_seeds_of_one_group(runs):
     run = load_run(runs["a1"])
     elsewhere = replace(run, data=run.data | {"fingerprint": "0"})
-    assert _sides([load_run(runs["a0"]), run]) == [[0], [1]]
-    assert _sides([load_run(runs["a0"]), run, load_run(runs["b0"])]) == [[0, 1], [2]]
-    assert _sides([load_run(runs["a0"]), elsewhere, load_run(runs["b0"])]) == [[0], [1], [2]]
+    assert _group_runs([load_run(runs["a0"]), run]) == [[0], [1]]
+    assert _group_runs([load_run(runs["a0"]), run, load_run(runs["b0"])]) == [[0, 1], [2]]
+    assert _group_runs([load_run(runs["a0"]), elsewhere, load_run(runs["b0"])]) == [[0], [1], [2]]
 
 
 def test_the_report_shows_the_recordings_of_the_part(words, runs, capsys):
@@ -176,24 +176,23 @@ def test_the_report_shows_the_recordings_of_the_part(words, runs, capsys):
     assert "http://" not in page.replace("http://www.w3.org/", "") and "https://" not in page
 
 
-def test_seeds_of_one_config_are_one_side(words, runs, capsys, tmp_path):
+def test_seeds_of_one_config_are_one_group(words, runs, capsys, tmp_path):
     file = tmp_path / "found.json"
     given = [runs[name] for name in ("a0", "b1", "a1", "b0")]
     out = printed(capsys, cli.evaluate, "compare", *given, *words, "--output", file)
     assert "gamma 0.01" in out and "gamma 0" in out and "threshold 0.5" in out
     (result,) = json.loads(file.read_text())["results"]
-    assert result["one"]["runs"] == ["a0", "a1"] and result["other"]["runs"] == ["b1", "b0"]
-    assert {(pair["one"], pair["other"]) for pair in result["mcnemar"]} == {("a0", "b0"), ("a1", "b1")}
-    for side in ("one", "other"):
-        for name, value in zip(
-            result[side]["runs"], result["figures"]["subset_accuracy_all"][side]["values"], strict=True
-        ):
+    assert result["candidate"]["runs"] == ["a0", "a1"] and result["baseline"]["runs"] == ["b1", "b0"]
+    assert {(pair["candidate"], pair["baseline"]) for pair in result["mcnemar"]} == {("a0", "b0"), ("a1", "b1")}
+    for group in ("candidate", "baseline"):
+        values = result["metrics"]["subset_accuracy_all"][group]["values"]
+        for name, value in zip(result[group]["runs"], values, strict=True):
             assert value == pytest.approx(
                 np.mean([line["predicted"] == line["true"] for line in predictions(runs[name])])
             )
 
 
-def test_two_runs_of_one_config_are_two_sides(words, runs, capsys):
+def test_two_runs_of_one_config_are_two_group_runs(words, runs, capsys):
     out = printed(capsys, cli.evaluate, "compare", runs["a0"], runs["a1"], *words, "--thresholds", "best-subset")
     assert "a0" in out and "a1" in out and "McNemar" in out
     assert "thresholds best-subset of each run's validation part" in out

@@ -37,14 +37,14 @@ class EvalArguments:
     """Working directory of a training run, or one checkpoint in it (WORKDIR/checkpoints/STEP)."""
     scoring: ScoringArguments = field(default_factory=ScoringArguments)
     report: bool = True
-    """Write report.html: figures, curves, and the recordings with their maps."""
+    """Write report.html: metrics, curves, and the recordings with their maps."""
 
 
 @dataclass(frozen=True)
 class CompareArguments:
     runs: tyro.conf.Positional[tuple[Path, ...]]
-    """Two or more working directories or checkpoints. Runs that differ in the seed alone are one side; the first one's
-    side is compared with each other side."""
+    """Two or more working directories or checkpoints. Runs that differ in the seed alone are one group. The group
+    of the first is the candidate, each other group a baseline that it is compared with."""
     scoring: ScoringArguments = field(default_factory=ScoringArguments)
     output: Path | None = None
     """Also write everything to this JSON file."""
@@ -95,7 +95,7 @@ def _compare(words: list[str]) -> None:
     )
     if len(arguments.runs) < 2:
         raise ConfigError("compare needs two or more runs: xecgnet-eval compare RUN RUN [RUN …]")
-    from xecgnet_jax.evaluation.comparison_table import format_comparison
+    from xecgnet_jax.evaluation.comparison_text import format_comparison
     from xecgnet_jax.files import write_json
     from xecgnet_jax.runs.compare import compare_runs
 

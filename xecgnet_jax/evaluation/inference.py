@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from operator import itemgetter
 from typing import Any, NamedTuple, Protocol
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from xecgnet_jax.data.batches import gather_windows
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.windows import WindowSpec, evaluation_windows
 from xecgnet_jax.model import Outputs, RepeatedBin, bin_edges, bucket, probabilities, trim_padding
 
+Floats = npt.NDArray[np.float32]
+
 
 class Predict(Protocol):
-    """(variables, signal [B, T, 12], bins [B] or None) → (probabilities [B, C], the network's outputs)."""
+    """Maps (variables, signal [B, T, 12], real bins [B] or None) to (probabilities [B, C], the network's outputs)."""
 
     def __call__(
         self, variables: Any, signal: jax.Array, bins: jax.Array | np.ndarray | None, repeat: RepeatedBin | None = None
@@ -28,38 +32,38 @@ class Maps(NamedTuple):
     """The maps of one recording on its own time. S attention bins.
 
     Attributes:
-      edges: [S + 1] int64, ascending: bin s stands for the samples edges[s] to edges[s + 1] of the recording. Samples
-        before the first and after the last edge were not seen (pad: the beginning of a recording longer than the
-        window; crop: the rest after the last whole window).
-      attention: [S] float32 in (0, 1), or None for the plain network.
-      responses: [S, C] float32, ≥ 0, or None for the plain network.
+      edges: [S + 1], ascending: bin s stands for the samples edges[s] to edges[s + 1] of the recording. Samples before
+        the first and after the last edge were not seen (pad: the beginning of a recording longer than the window; crop:
+        the rest after the last whole window).
+      attention: [S] in (0, 1), or None for the plain network.
+      responses: [S, C], ≥ 0, or None for the plain network.
     """
 
-    edges: np.ndarray
-    attention: np.ndarray | None
-    responses: np.ndarray | None
+    edges: npt.NDArray[np.int64]
+    attention: Floats | None
+    responses: Floats | None
 
 
 class Predictions(NamedTuple):
     """What the network says of R recordings.
 
     Attributes:
-      probabilities: [R, C] float32.
+      probabilities: [R, C].
       maps: of each recording, or None where they were not asked for.
     """
 
-    probabilities: np.ndarray
+    probabilities: Floats
     maps: list[Maps] | None
 
 
-def make_predict(apply: Callable[..., Any]) -> Predict:
-    """The jitted inference step of a model's `apply`."""
+def make_predict(apply: Callable[..., Outputs]) -> Predict:
+    """Returns the jitted inference step of a model's `apply`."""
 
     @partial(jax.jit, static_argnames="repeat")
     def predict(
         variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: RepeatedBin | None = None
     ) -> tuple[jax.Array, Outputs]:
-        outputs: Outputs = apply(variables, signal, train=False, bins=bins, repeat=repeat)
+        outputs = apply(variables, signal, train=False, bins=bins, repeat=repeat)
         return probabilities(outputs), outputs
 
     return predict
@@ -77,111 +81,90 @@ def predict_recordings(
     maps: bool = False,
     progress: Callable[[int], Any] | None = None,
 ) -> Predictions:
-    """Class probabilities of whole recordings, and their maps.
+    """Returns the class probabilities of whole recordings, and their maps.
 
     Args:
       predict: from `make_predict`.
       variables: of the model.
       signal: position → [N, 12] mV.
       lengths: [R] samples.
-      spec: how recordings are cut, see `evaluation_windows`; a recording's probabilities are the mean over its
-        windows.
+      spec: how recordings are cut, see `evaluation_windows`; the probabilities are the mean over a recording's windows.
       normalization: of the training part.
       batch_size: windows in a step. A smaller last batch is filled with zeros and cut off again: exact, because in
         inference no recording touches another.
-      maps: give the maps, too.
+      maps: return the maps, too.
       progress: called with the number of windows after each step.
 
     Raises:
       ValueError: there is no recording.
     """
     lengths = np.asarray(lengths)
+    if not len(lengths):
+        raise ValueError("no recordings to predict")
     recordings, starts = evaluation_windows(lengths, spec)
-    total: np.ndarray | None = None
-    of_windows: list[Maps | None] = [None] * len(recordings)
+    of_windows: dict[int, np.ndarray] = {}
+    maps_of_windows: dict[int, Maps] = {}
     for rows, samples, repeat in _batches(lengths, recordings, spec, batch_size):
-        # What a repeated bin stands for is left out at the beginning of the window.
+        # The samples that a repeated bin stands for are left out at the beginning of the window.
         left_out = 0 if repeat is None else repeat.more * spec.samples_per_bin
         batch = gather_windows(signal, recordings[rows], starts[rows] + left_out, samples, normalization)
-        bins = None
-        real = spec.whole_bins(lengths[recordings[rows]])
+        bins, real = None, spec.whole_bins(lengths[recordings[rows]])
         if spec.kind == "whole" and np.any(real * spec.samples_per_bin < samples):
             bins = np.ones(batch_size, np.int32)
             bins[: len(rows)] = real
         padded = np.pad(batch, ((0, batch_size - len(rows)), (0, 0), (0, 0)))
         found, outputs = predict(variables, jnp.asarray(padded), bins, repeat)
-        result = np.asarray(found)[: len(rows)]
-        if total is None:
-            total = np.zeros((len(lengths), result.shape[1]), np.float64)
-        np.add.at(total, recordings[rows], result)
+        of_windows |= zip(rows.tolist(), np.asarray(found), strict=False)
         if maps:
             edges = bin_edges(samples + left_out)
             # One transfer for the batch, not one for every recording.
-            attention, responses = (
-                None if a is None else np.asarray(a) for a in (outputs.attention, outputs.responses)
-            )
-            for place, row in enumerate(rows):
-                of_windows[row] = _on_own_time(
-                    edges if bins is None else edges[: bins[place] + 1],
-                    None if attention is None else attention[place],
-                    None if responses is None else responses[place],
-                    start=int(starts[row]),
-                    length=int(lengths[recordings[row]]),
-                )
+            of_batch = jax.device_get((outputs.attention, outputs.responses))
+            for place, row in enumerate(rows.tolist()):
+                of_window = jax.tree.map(itemgetter(place), of_batch)
+                own_edges = edges if bins is None else edges[: bins[place] + 1]
+                maps_of_windows[row] = _on_own_time(own_edges + starts[row], of_window, lengths[recordings[row]])
         if progress is not None:
             progress(len(rows))
-    if total is None:
-        raise ValueError("no recordings to predict")
-    windows = np.bincount(recordings, minlength=len(lengths))
-    mean = (total / windows[:, None]).astype(np.float32)
-    if not maps:
-        return Predictions(mean, None)
-    first = np.cumsum(windows) - windows
-    made = [one for one in of_windows if one is not None]
-    return Predictions(mean, [_joined(made[at : at + n]) for at, n in zip(first, windows, strict=True)])
+    windows = np.split(np.arange(len(recordings)), np.cumsum(np.bincount(recordings))[:-1])  # of each recording
+    mean = [np.mean([of_windows[row] for row in rows], axis=0, dtype=np.float64) for rows in windows]
+    joined = [_join_windows([maps_of_windows[row] for row in rows]) for rows in windows] if maps else None
+    return Predictions(np.array(mean, np.float32), joined)
 
 
-def _on_own_time(
-    edges: np.ndarray, attention: np.ndarray | None, responses: np.ndarray | None, *, start: int, length: int
-) -> Maps:
-    """The maps of a window that begins at sample `start` of a recording of `length` samples; padding cut off."""
-    edges = np.clip(edges + start, 0, length)
+def _on_own_time(edges: np.ndarray, maps: tuple[Floats | None, Floats | None], length: int) -> Maps:
+    """Returns the maps of a window on a recording of `length` samples, on which its bins have these edges [S + 1].
+
+    Bins outside the recording are padding, and left out.
+    """
+    edges = np.clip(edges, 0, length)
     inside = np.flatnonzero(np.diff(edges) > 0)
-    return Maps(
-        edges[inside[0] : inside[-1] + 2],
-        None if attention is None else attention[inside],
-        None if responses is None else responses[inside],
-    )
+    return Maps(edges[inside[0] : inside[-1] + 2], *jax.tree.map(itemgetter(inside), maps))
 
 
-def _joined(windows: list[Maps]) -> Maps:
-    """The maps of consecutive windows of one recording."""
+def _join_windows(windows: list[Maps]) -> Maps:
+    """Returns the maps of consecutive windows of one recording as one."""
     edges = np.concatenate([windows[0].edges, *(one.edges[1:] for one in windows[1:])])
-    attention = [one.attention for one in windows if one.attention is not None]
-    responses = [one.responses for one in windows if one.responses is not None]
-    return Maps(
-        edges, np.concatenate(attention) if attention else None, np.concatenate(responses) if responses else None
-    )
+    return jax.tree.map(lambda *parts: np.concatenate(parts), *windows)._replace(edges=edges)
 
 
 def _batches(
     lengths: np.ndarray, recordings: np.ndarray, spec: WindowSpec, batch_size: int
 ) -> Iterator[tuple[np.ndarray, int, RepeatedBin | None]]:
-    """(rows of the window list, samples of the batch, the bin that is repeated).
+    """Yields (rows of the window list, samples of the batch, the bin that is repeated).
 
-    Recordings whose windows are not cut go by length, in few shapes.
+    Recordings whose windows are not cut are sorted by length, so that batches have few shapes.
     """
-    if spec.kind == "crop":
-        for first in range(0, len(recordings), batch_size):
-            yield np.arange(first, min(first + batch_size, len(recordings))), spec.length, None
-        return
     samples = lengths[recordings]
     bins = spec.whole_bins(samples)
-    order = np.argsort(samples if spec.kind == "pad" else bins, kind="stable")
+    order = np.arange(len(samples))
+    if spec.kind != "crop":
+        order = np.argsort(samples if spec.kind == "pad" else bins, kind="stable")
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]
-        if spec.kind == "pad":
+        if spec.kind == "crop":
+            yield rows, spec.length, None
+        elif spec.kind == "pad":
             yield rows, *trim_padding(int(samples[rows[-1]]), spec.length)
-            continue
-        shortest, longest = int(bins[rows[0]]), int(bins[rows[-1]])
-        yield rows, spec.samples_per_bin * (longest if shortest == longest else bucket(longest)), None
+        else:
+            shortest, longest = int(bins[rows[0]]), int(bins[rows[-1]])
+            yield rows, spec.samples_per_bin * (longest if shortest == longest else bucket(longest)), None

@@ -1,140 +1,202 @@
-"""Labels and predictions → counts → F1 and subset accuracy.
+"""Labels, probabilities and predicted label sets → precision, recall, F1, subset accuracy, AUROC, average precision.
 
-Counts add up over batches and recordings; every figure is one division at the end.
+Every metric is that of weighted recordings: weights [B, R] say how often each of R recordings counts in each of B
+resamples, and the result is what one would compute from the repeated rows. Without weights, every recording counts once
+and B is 1. Undefined is NaN. A macro average is over the classes for which its metric is defined when every recording
+counts once; a resample that loses one of these classes has no macro average.
 """
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 #: A class is predicted from this probability on (paper.md).
 THRESHOLD = 0.5
-#: Groups of recordings by their number of true classes.
-GROUPS = ("all", "single_label", "multi_label", "no_label")
+#: Recordings by their number of true classes: any, one, several, none.
+LABEL_COUNTS = ("all", "single_label", "multi_label", "no_label")
+
+Floats = npt.NDArray[np.float64]
 
 
-class Counts(NamedTuple):
-    """What the metrics are made of.
+class ConfusionCounts(NamedTuple):
+    """How often classes and whole label sets were predicted rightly and wrongly; whole numbers without weights.
 
     Attributes:
-      true_positives, false_positives, false_negatives: [C] int64.
-      exact: [4] int64, recordings whose whole label set is predicted, by `GROUPS`.
-      recordings: [4] int64, recordings by `GROUPS`.
+      true_positives, false_positives, false_negatives: [B, C].
+      exact: [B, 4], recordings whose whole label set is predicted, by `LABEL_COUNTS`.
+      recordings: [B, 4], all recordings, by `LABEL_COUNTS`.
     """
 
-    true_positives: np.ndarray
-    false_positives: np.ndarray
-    false_negatives: np.ndarray
-    exact: np.ndarray
-    recordings: np.ndarray
+    true_positives: Floats
+    false_positives: Floats
+    false_negatives: Floats
+    exact: Floats
+    recordings: Floats
 
 
-def apply_thresholds(probabilities: np.ndarray, threshold: float | np.ndarray = THRESHOLD) -> np.ndarray:
-    """[.., C] probabilities → [.., C] uint8. No class is forced where none reaches the threshold.
+def apply_thresholds(probabilities: np.ndarray, threshold: float | np.ndarray = THRESHOLD) -> npt.NDArray[np.uint8]:
+    """Returns the predicted labels [.., C] of probabilities [.., C]; no class is forced where none is reached.
 
     `threshold` is one for all classes, or [C].
     """
     return (np.asarray(probabilities) >= threshold).astype(np.uint8)
 
 
-def groups_of(labels: np.ndarray) -> np.ndarray:
-    """[R, C] labels → [4, R] bool, which recordings belong to each of `GROUPS`."""
+def label_count_masks(labels: np.ndarray) -> npt.NDArray[np.bool_]:
+    """Returns [4, R]: which of the recordings with these labels [R, C] belong to each of `LABEL_COUNTS`."""
     number = np.asarray(labels, bool).sum(axis=1)
     return np.stack([np.ones(len(number), bool), number == 1, number > 1, number == 0])
 
 
-def count(labels: np.ndarray, predictions: np.ndarray) -> Counts:
-    """Counts of [R, C] true and predicted labels (0 or 1)."""
-    labels, predictions = np.asarray(labels, bool), np.asarray(predictions, bool)
-    if labels.shape != predictions.shape or labels.ndim != 2:
-        raise ValueError(f"labels {labels.shape} and predictions {predictions.shape} must both be [R, C]")
-    exact = np.all(labels == predictions, axis=1)
-    groups = groups_of(labels)
-    return Counts(
-        (labels & predictions).sum(axis=0),
-        (~labels & predictions).sum(axis=0),
-        (labels & ~predictions).sum(axis=0),
-        (groups & exact).sum(axis=1),
-        groups.sum(axis=1),
-    )
+def as_weights(weights: np.ndarray | None, recordings: int) -> Floats:
+    """Returns the weights [B, R] as float64; [1, R] ones where there are none."""
+    return np.ones((1, recordings)) if weights is None else np.asarray(weights, np.float64)
 
 
-def add(one: Counts, other: Counts) -> Counts:
-    return Counts(*(left + right for left, right in zip(one, other, strict=True)))
+def ratio(numerator: np.ndarray, denominator: np.ndarray) -> Floats:
+    """Returns numerator / denominator, NaN (undefined) where the denominator is 0."""
+    shape = np.broadcast(numerator, denominator).shape
+    return np.divide(numerator, denominator, out=np.full(shape, np.nan), where=denominator > 0)
 
 
-def ratio(above: Any, below: Any) -> np.ndarray:
-    """above / below, NaN (undefined) where below is 0."""
-    above, below = np.asarray(above, np.float64), np.asarray(below, np.float64)
-    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0)
+def macro_average(by_class: Floats, classes: np.ndarray) -> Floats:
+    """Returns the mean [B] of the chosen columns of [B, C]; NaN where one of them is, or none is chosen."""
+    return by_class[:, classes].mean(axis=1) if classes.any() else np.full(len(by_class), np.nan)
 
 
-def micro_f1(counts: Counts) -> float:
-    """2 TP / (2 TP + FP + FN), summed over classes; NaN where nothing is true or predicted."""
-    hits = 2 * counts.true_positives.sum()
-    return float(ratio(hits, hits + counts.false_positives.sum() + counts.false_negatives.sum()))
-
-
-def summarize(counts: Counts, classes: tuple[str, ...]) -> dict[str, Any]:
-    """All figures as JSON values; undefined ones are None.
-
-    Precision is undefined where a class is never predicted; recall and F1 where it is never true. Macro averages
-    are over the classes that are true somewhere and for which the figure is defined; `macro_f1_undefined_as_0` is over
-    all classes, undefined ones as 0, as scikit-learn does unless told otherwise.
-    """
-    support = counts.true_positives + counts.false_negatives
-    precision = ratio(counts.true_positives, counts.true_positives + counts.false_positives)
-    recall = ratio(counts.true_positives, support)
-    f1 = ratio(2 * counts.true_positives, 2 * counts.true_positives + counts.false_positives + counts.false_negatives)
-    f1 = np.where(support > 0, f1, np.nan)
-    per_class = {
-        name: {
-            "precision": _number(precision[index]),
-            "recall": _number(recall[index]),
-            "f1": _number(f1[index]),
-            "support": int(support[index]),
-            "predicted": int(counts.true_positives[index] + counts.false_positives[index]),
-        }
-        for index, name in enumerate(classes)
-    }
-    hits, wrong, missed = (
-        counts.true_positives.sum(),
-        counts.false_positives.sum(),
-        counts.false_negatives.sum(),
-    )
-    subset = {
-        group: {
-            "accuracy": _number(ratio(counts.exact[index], counts.recordings[index])),
-            "exact": int(counts.exact[index]),
-            "recordings": int(counts.recordings[index]),
-        }
-        for index, group in enumerate(GROUPS)
-    }
-    return {
-        "subset_accuracy": subset,
-        "micro": {
-            "precision": _number(ratio(hits, hits + wrong)),
-            "recall": _number(ratio(hits, hits + missed)),
-            "f1": _number(np.asarray(micro_f1(counts))),
-            "support": int(support.sum()),
-        },
-        "macro": {
-            "precision": _mean(precision[support > 0]),
-            "recall": _mean(recall),
-            "f1": _mean(f1),
-            "classes": int((support > 0).sum()),
-        },
-        "macro_f1_undefined_as_0": float(np.nan_to_num(f1).mean()),
-        "per_class": per_class,
-    }
-
-
-def _number(value: np.ndarray) -> float | None:
+def none_if_nan(value: float) -> float | None:
+    """Returns the value for JSON, which has null and no NaN."""
     return None if np.isnan(value) else float(value)
 
 
-def _mean(values: np.ndarray) -> float | None:
-    defined = values[~np.isnan(values)]
-    return float(defined.mean()) if defined.size else None
+def check_shapes(classes: int | None = None, **arrays: np.ndarray) -> None:
+    """Refuses arrays that are not all [R, C], with C classes where they are given."""
+    shapes = [np.shape(array) for array in arrays.values()]
+    if len(set(shapes)) > 1 or len(shapes[0]) != 2 or classes not in (None, shapes[0][1]):
+        given = ", ".join(f"{name} {shape}" for name, shape in zip(arrays, shapes, strict=True))
+        raise ValueError(f"{given} must all be [R, {classes or 'C'}]")
+
+
+def check_arrays(labels: np.ndarray, probabilities: np.ndarray, predictions: np.ndarray, classes: int) -> None:
+    """Refuses what is not [R, C] for R ≥ 1 and `classes`, and probabilities outside 0 … 1 (NaN is outside)."""
+    check_shapes(classes, labels=labels, probabilities=probabilities, predictions=predictions)
+    if not len(labels):
+        raise ValueError("no recordings to score")
+    if not np.all((probabilities >= 0) & (probabilities <= 1)):
+        raise ValueError("probabilities must be numbers from 0 to 1")
+
+
+def count_confusion(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None) -> ConfusionCounts:
+    """Returns the counts of true and predicted labels, both [R, C] of 0 or 1, with weights [B, R]."""
+    check_shapes(labels=labels, predictions=predictions)
+    labels, predictions = np.asarray(labels, bool), np.asarray(predictions, bool)
+    weights, masks = as_weights(weights, len(labels)), label_count_masks(labels)
+    return ConfusionCounts(
+        true_positives=weights @ (labels & predictions),
+        false_positives=weights @ (~labels & predictions),
+        false_negatives=weights @ (labels & ~predictions),
+        exact=weights @ (masks & np.all(labels == predictions, axis=1)).T,
+        recordings=weights @ masks.T,
+    )
+
+
+def label_set_metrics(
+    labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, Floats]:
+    """Returns the metrics of predicted label sets; labels and predictions are [R, C] of 0 or 1, weights [B, R].
+
+    Precision is undefined where a class is never predicted; recall and F1 where it is never true. Samples F1 is the
+    mean over recordings of 2 |true ∩ predicted| / (|true| + |predicted|); a recording with none of the classes for
+    which none is predicted counts 1 (it is predicted whole). "macro_f1_undefined_as_0" counts undefined classes 0,
+    "samples_f1_empty_as_0" such recordings, as scikit-learn does unless told otherwise.
+
+    Returns:
+      "subset_accuracy" [B, 4] by `LABEL_COUNTS`; "precision", "recall" and "f1" [B, C]; the same with "micro_" and
+      "macro_" before, "macro_f1_undefined_as_0", "hamming_loss", "samples_f1", "samples_f1_empty_as_0" [B].
+    """
+    labels, predictions = np.asarray(labels, bool), np.asarray(predictions, bool)
+    weights = as_weights(weights, len(labels))
+    hits, wrong, missed, exact, recordings = count_confusion(labels, predictions, weights)
+    precision, recall = ratio(hits, hits + wrong), ratio(hits, hits + missed)
+    f1 = np.where(hits + missed > 0, ratio(2 * hits, 2 * hits + wrong + missed), np.nan)
+    all_hits, all_wrong, all_missed = (counts.sum(axis=1) for counts in (hits, wrong, missed))
+    true, predicted = np.any(labels, axis=0), np.any(predictions, axis=0)
+    size = labels.sum(axis=1) + predictions.sum(axis=1)
+    overlap = ratio(2 * (labels & predictions).sum(axis=1), size)
+    return {
+        "subset_accuracy": ratio(exact, recordings),
+        "precision": precision,
+        "recall": recall,
+        "f1": f1,
+        "micro_precision": ratio(all_hits, all_hits + all_wrong),
+        "micro_recall": ratio(all_hits, all_hits + all_missed),
+        "micro_f1": ratio(2 * all_hits, 2 * all_hits + all_wrong + all_missed),
+        "macro_precision": macro_average(precision, true & predicted),
+        "macro_recall": macro_average(recall, true),
+        "macro_f1": macro_average(f1, true),
+        "macro_f1_undefined_as_0": np.nan_to_num(f1).mean(axis=1),
+        "hamming_loss": ratio(weights @ np.mean(labels != predictions, axis=1), recordings[:, 0]),
+        "samples_f1": ratio(weights @ np.where(size > 0, overlap, 1.0), recordings[:, 0]),
+        "samples_f1_empty_as_0": ratio(weights @ np.where(size > 0, overlap, 0.0), recordings[:, 0]),
+    }
+
+
+def ranking_metrics(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, Floats]:
+    """Returns the metrics that depend only on the order of the probabilities within a class.
+
+    AUROC is the share of pairs of a recording with the class and one without it in which the former has the higher
+    probability, equal ones as half a pair. Average precision is the sum over thresholds of precision times the recall
+    gained there, without interpolation. Both as in scikit-learn. Labels (0 or 1) and probabilities are [R, C].
+
+    Returns:
+      "auroc" and "average_precision" [B, C], NaN where no recording has the class, AUROC also where all have it;
+      "macro_auroc" and "macro_average_precision" [B].
+    """
+    labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities)
+    by_recording = np.ascontiguousarray(as_weights(weights, len(labels)).T)
+    of_classes = [_rank_class(labels[:, c], probabilities[:, c], by_recording) for c in range(labels.shape[1])]
+    auroc, precision = (np.stack(columns, axis=1) for columns in zip(*of_classes, strict=True))
+    true, always = np.any(labels, axis=0), np.all(labels, axis=0)
+    return {
+        "auroc": auroc,
+        "average_precision": precision,
+        "macro_auroc": macro_average(auroc, true & ~always),
+        "macro_average_precision": macro_average(precision, true),
+    }
+
+
+def _rank_class(labels: npt.NDArray[np.bool_], probabilities: np.ndarray, weights: Floats) -> tuple[Floats, Floats]:
+    """Returns (AUROC [B], average precision [B]) of one class; weights are [R, B] here, so that sums run along rows."""
+    order = np.argsort(-probabilities, kind="stable")
+    first = np.flatnonzero(np.diff(probabilities[order], prepend=np.inf))  # recordings of one probability stay together
+    above = np.cumsum(np.add.reduceat(weights[order], first, axis=0), axis=0)  # weight that reaches each threshold
+    with_class = order[labels[order]]
+    if not len(with_class):
+        undefined = np.full(weights.shape[1], np.nan)
+        return undefined, undefined
+    # Both metrics are sums over the thresholds that recordings of the class are the first to reach: mostly few.
+    threshold = np.searchsorted(first, np.flatnonzero(labels[order]), side="right") - 1
+    own = np.flatnonzero(np.diff(threshold, prepend=-1))
+    gained = np.add.reduceat(weights[with_class], own, axis=0)
+    hits, threshold = np.cumsum(gained, axis=0), threshold[own]
+    all_hits, everything = hits[-1], above[-1]
+    before = np.where((threshold > 0)[:, None], above[threshold - 1], 0.0)
+    wrong_before = before - (hits - gained)
+    wrong = above[threshold] - hits
+    pairs = np.sum(gained * (everything - all_hits - (wrong_before + wrong) / 2), axis=0)
+    precision = np.divide(hits, above[threshold], out=np.zeros_like(hits), where=above[threshold] > 0)
+    return ratio(pairs, all_hits * (everything - all_hits)), ratio(np.sum(gained * precision, axis=0), all_hits)
+
+
+def summarize(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float | None]:
+    """Returns the few metrics that tell how training goes, None where undefined; arguments [R, C]."""
+    found = label_set_metrics(labels, predictions)
+    accuracies = dict(zip(LABEL_COUNTS, found["subset_accuracy"].T, strict=True))
+    few = {name: found[name] for name in ("micro_f1", "macro_f1")}
+    few |= {"subset_accuracy": accuracies["all"], "multi_label_subset_accuracy": accuracies["multi_label"]}
+    return {name: none_if_nan(values[0]) for name, values in few.items()}

@@ -10,92 +10,85 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import numpy.typing as npt
 
-from xecgnet_jax.evaluation.metrics import THRESHOLD
+from xecgnet_jax.evaluation.metrics import THRESHOLD, Floats, apply_thresholds, check_shapes
+
+Mask = npt.NDArray[np.bool_]
 
 #: 0.5 for all; per class, with the best F1 of each class; per class, with the best subset accuracy of all.
 ThresholdName = Literal["0.5", "best-f1", "best-subset"]
 NAMES: tuple[ThresholdName, ...] = get_args(ThresholdName)
 
-#: A class with fewer positives keeps 0.5: what does best on one recording would be predicted for half of all others.
+#: A class with fewer positives keeps 0.5: a threshold that suits one recording may let half of all others pass.
 LEAST_POSITIVES = 5
 #: Passes over the classes after which the search for the best subset accuracy ends at the latest.
 _PASSES = 10
 
 
 class Thresholds(NamedTuple):
-    """Probabilities from which on the classes are predicted.
+    """The probabilities from which on the classes are predicted.
 
     Attributes:
       name: how they were chosen.
-      values: [C] float64.
+      values: [C].
     """
 
     name: ThresholdName
-    values: np.ndarray
+    values: Floats
 
     def by_class(self, classes: Sequence[str]) -> dict[str, float]:
-        """The value of each of the C classes."""
+        """Returns the value of each of the C classes."""
         return dict(zip(classes, self.values.tolist(), strict=True))
 
 
 def half(classes: int) -> Thresholds:
-    """The paper's: 0.5 for every class."""
+    """Returns the paper's thresholds: 0.5 for every class."""
     return Thresholds("0.5", np.full(classes, THRESHOLD))
 
 
 def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
-    """Per class, the threshold with the highest F1 on these recordings.
+    """Returns, per class, the threshold with the highest F1 on these recordings; arguments [R, C].
 
-    Candidates lie halfway between neighboring probabilities, and at 0.5; of equals the one nearest to 0.5. A class
-    with fewer than `LEAST_POSITIVES` keeps 0.5.
-
-    Args:
-      labels: [R, C], 0 or 1.
-      probabilities: [R, C].
+    The thresholds tried lie halfway between neighboring probabilities, and at 0.5; among equals, the one nearest to 0.5
+    is taken. A class with fewer than `LEAST_POSITIVES` keeps 0.5.
     """
-    labels, probabilities = _checked(labels, probabilities)
+    labels, probabilities = _as_arrays(labels, probabilities)
     values = np.full(labels.shape[1], THRESHOLD)
-    for column, truth in enumerate(labels.T):
-        if truth.sum() >= LEAST_POSITIVES:
-            found = probabilities[:, column]
-            tried = _candidates(found)
-            hits, rejected = _hits_and_rejected(found, truth, tried)
-            wrong = (~truth).sum() - rejected
-            values[column] = _nearest_best(tried, 2 * hits / (hits + wrong + truth.sum()))
+    for column in np.flatnonzero(labels.sum(axis=0) >= LEAST_POSITIVES):
+        truth = labels[:, column]
+        tried, hits, rejected = _try_thresholds(probabilities[:, column], truth)
+        wrong = (~truth).sum() - rejected
+        values[column] = _nearest_best(tried, 2 * hits / (hits + wrong + truth.sum()))
     return Thresholds("best-f1", values)
 
 
 def best_subset(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
-    """Thresholds with the highest subset accuracy that a search class by class finds on these recordings.
+    """Returns the thresholds with the highest subset accuracy that a search finds on these recordings, [R, C].
 
-    Starts at 0.5 for all and at the thresholds of the best F1, changes one class at a time to where most recordings are
-    exact, until no class can be bettered; of the two ends the better one, 0.5's of equals. No other set that differs in
-    one class is better; one that differs in several may be. Classes with fewer than `LEAST_POSITIVES` keep 0.5.
-
-    Args:
-      labels: [R, C], 0 or 1.
-      probabilities: [R, C].
+    It starts at 0.5 for all classes, and again at the thresholds of the best F1, and changes one class at a time to
+    where most recordings are exact, until no class can be improved. The better of the two ends is taken, among equals
+    that from 0.5. No other set that differs in one class is better; one that differs in several may be. Classes with
+    fewer than `LEAST_POSITIVES` keep 0.5.
     """
-    labels, probabilities = _checked(labels, probabilities)
+    labels, probabilities = _as_arrays(labels, probabilities)
     starts = (np.full(labels.shape[1], THRESHOLD), best_f1(labels, probabilities).values)
-    ends = [_climbed(labels, probabilities, start) for start in starts]
-    exact = [_exact(labels, probabilities, end) for end in ends]
+    ends = [_climb(labels, probabilities, start) for start in starts]
+    exact = [np.all(apply_thresholds(probabilities, end) == labels, axis=1).sum() for end in ends]
     return Thresholds("best-subset", ends[1] if exact[1] > exact[0] else ends[0])
 
 
-def _climbed(labels: np.ndarray, probabilities: np.ndarray, start: np.ndarray) -> np.ndarray:
+def _climb(labels: Mask, probabilities: Floats, start: Floats) -> Floats:
+    """Returns the thresholds at which the search of `best_subset` ends."""
     values = start.copy()
     right = (probabilities >= values) == labels
     for _ in range(_PASSES):
         before = values.copy()
         for column in np.flatnonzero(labels.sum(axis=0) >= LEAST_POSITIVES):
             others = np.delete(right, column, axis=1).all(axis=1)  # exact but for this class
-            found, truth = probabilities[others, column], labels[others, column]
-            tried = _candidates(found)
-            exact = np.add(*_hits_and_rejected(found, truth, tried))
-            best = _nearest_best(tried, exact)
-            if exact[tried == best][0] > right[others, column].sum():
+            tried, hits, rejected = _try_thresholds(probabilities[others, column], labels[others, column])
+            best = _nearest_best(tried, hits + rejected)
+            if (hits + rejected).max() > right[others, column].sum():
                 values[column] = best
                 right[:, column] = (probabilities[:, column] >= best) == labels[:, column]
         if np.array_equal(values, before):
@@ -103,32 +96,28 @@ def _climbed(labels: np.ndarray, probabilities: np.ndarray, start: np.ndarray) -
     return values
 
 
-def _exact(labels: np.ndarray, probabilities: np.ndarray, values: np.ndarray) -> int:
-    return int(((probabilities >= values) == labels).all(axis=1).sum())
+def _try_thresholds(probabilities: Floats, truth: Mask) -> tuple[Floats, np.ndarray, np.ndarray]:
+    """Returns all thresholds that differ in what they predict, and their hits and right rejections: [n] each.
 
-
-def _hits_and_rejected(found: np.ndarray, truth: np.ndarray, tried: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each threshold, how many true ones reach it and how many others do not: [n] each."""
-    hits = truth.sum() - np.searchsorted(np.sort(found[truth]), tried)
-    return hits, np.searchsorted(np.sort(found[~truth]), tried)
-
-
-def _candidates(found: np.ndarray) -> np.ndarray:
-    """Thresholds that tell apart all that can be told apart: [n] ascending."""
-    steps = np.unique(found)
+    Hits are recordings with the class that reach the threshold, right rejections those without it that do not.
+    """
+    steps = np.unique(probabilities)
     # Above a probability of 1 there is still "never".
     ends = [] if not len(steps) else [steps[0] / 2, max((steps[-1] + 1) / 2, np.nextafter(steps[-1], 2))]
-    return np.unique([*((steps[1:] + steps[:-1]) / 2), *ends, THRESHOLD])
+    tried = np.unique([*((steps[1:] + steps[:-1]) / 2), *ends, THRESHOLD])
+    hits = truth.sum() - np.searchsorted(np.sort(probabilities[truth]), tried)
+    return tried, hits, np.searchsorted(np.sort(probabilities[~truth]), tried)
 
 
-def _nearest_best(tried: np.ndarray, quality: np.ndarray) -> float:
-    """Of the best candidates the one nearest to 0.5."""
+def _nearest_best(tried: Floats, quality: np.ndarray) -> float:
+    """Returns, of the thresholds with the best quality, the one nearest to 0.5."""
     best = tried[quality == quality.max()]
     return float(best[np.argmin(np.abs(best - THRESHOLD))])
 
 
-def _checked(labels: np.ndarray, probabilities: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _as_arrays(labels: np.ndarray, probabilities: np.ndarray) -> tuple[Mask, Floats]:
     labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities, np.float64)
-    if labels.shape != probabilities.shape or labels.ndim != 2 or not len(labels):
-        raise ValueError(f"labels {labels.shape} and probabilities {probabilities.shape} must both be [R, C], R > 0")
+    check_shapes(labels=labels, probabilities=probabilities)
+    if not len(labels):
+        raise ValueError("no recordings to choose thresholds on")
     return labels, probabilities

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from xecgnet_jax.evaluation.table import GROUP_NAMES
-from xecgnet_jax.evaluation.table import figure as number
+from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES
+from xecgnet_jax.evaluation.table import format_value as number
 from xecgnet_jax.report.contents import Contents
 
 _COLUMNS = ("precision", "recall", "f1", "auroc", "average_precision", "brier", "calibration_error")
@@ -76,11 +76,11 @@ def figure(row: Mapping[str, Any], name: str) -> Figure:
 
 
 def exact_figures(metrics: Mapping[str, Any]) -> list[Headline]:
-    """Subset accuracy of all recordings and of each group that has some."""
+    """Subset accuracy of all recordings and of each label count that has some."""
     return [
-        Headline(GROUP_NAMES[group], figure(row, "accuracy"), f"{row['exact']:,} of {row['recordings']:,}")
-        for group, row in metrics["subset_accuracy"].items()
-        if row["recordings"] or group in ("all", "multi_label")
+        Headline(LABEL_COUNT_NAMES[name], figure(row, "accuracy"), f"{row['exact']:,} of {row['recordings']:,}")
+        for name, row in metrics["subset_accuracy"].items()
+        if row["recordings"] or name in ("all", "multi_label")
     ]
 
 

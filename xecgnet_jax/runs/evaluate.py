@@ -1,4 +1,4 @@
-"""A run's scores on a corpus: figures with intervals, predictions, the report."""
+"""A run's scores on a corpus: metrics with intervals, predictions, the report."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def evaluate_run(
         metrics = of | evaluate(
             found.labels, found.probabilities, predictions, run.classes, patients=found.patients, resamples=resamples
         )
-        report_file.unlink(missing_ok=True)  # it shows these figures
+        report_file.unlink(missing_ok=True)  # it shows these metrics
         write_json(metrics_file, metrics)
     title = f"{corpus_name}, {found.part} part: {len(found.rows)} recordings, checkpoint {run.step} of {run.workdir}"
     if report and not report_file.exists():
@@ -93,7 +93,7 @@ def evaluate_run(
 
 
 def _made_before(file: Path, of: dict[str, Any], resamples: int) -> dict[str, Any] | None:
-    """The figures that are there already, where they are of the same."""
+    """Returns the metrics that are there already, where they are of the same."""
     try:
         metrics = json.loads(file.read_text(encoding="utf-8"))
         same = metrics["resampling"]["resamples"] == resamples and all(metrics[name] == of[name] for name in of)
