@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from tests.plotting.reading import SVG, bars, parsed, texts
 from xecgnet_jax.evaluation.inference import Maps
-from xecgnet_jax.plotting.drawing import INKS
 from xecgnet_jax.plotting.picture import ecg_picture
+from xecgnet_jax.plotting.svg import INKS
 
 CLASSES = ("AF", "Normal", "PVC")
 SIGNAL = np.zeros((1000, 12), np.float32)
@@ -42,8 +42,8 @@ def drawn(**options) -> str:
         ),
         ({"thresholds": 0.95}, "Predicted: none of the classes.", []),
         ({"thresholds": [0.95, 0.2, 0.1]}, "Predicted: Normal 0.20, PVC 0.40.", ["Normal predicted", "PVC predicted"]),
-        ({"probabilities": None, "truth": ["PVC"]}, "Labelled: PVC.", ["PVC labeled"]),
-        ({"probabilities": None, "truth": []}, "Labelled: none of the classes.", []),
+        ({"probabilities": None, "truth": ["PVC"]}, "Labeled: PVC.", ["PVC labeled"]),
+        ({"probabilities": None, "truth": []}, "Labeled: none of the classes.", []),
     ],
 )
 def test_verdicts(options, sentence, headings):
@@ -55,7 +55,7 @@ def test_verdicts(options, sentence, headings):
 
 def test_nothing_is_said_of_classes_when_nothing_is_known():
     root = parsed(drawn(probabilities=None))
-    assert not any("Predicted" in text or "Labelled" in text for text in texts(root))
+    assert not any("Predicted" in text or "Labeled" in text for text in texts(root))
     assert list(bars(root)) == ["attention"]
 
 
