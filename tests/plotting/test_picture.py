@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.plotting.reading import bands, bars, numbers, parsed, part, texts, traces
+from tests.plotting.reading import bands, bars, numbers, parse, part, texts, traces
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.simulation.corpus import simulate_recording
@@ -26,7 +26,7 @@ CLASSES = ("AF", "Normal", "PVC")
 
 def picture(signal, **options):
     given = {"maps": None, "classes": CLASSES, "probabilities": None, "thresholds": 0.5} | options
-    return parsed(ecg_picture(signal, **given))
+    return parse(ecg_picture(signal, **given))
 
 
 def random_signal(samples: int, seed: int = 0) -> np.ndarray:
@@ -99,7 +99,7 @@ def test_real_recordings_keep_their_peaks_and_are_small():
             title=path.stem,
         )  # fmt: skip
         sizes.append(len(zlib.compress(svg.encode(), 9)))
-        root = parsed(svg)
+        root = parse(svg)
         assert worst_distance(root, signal) <= 0.15 + 1e-5
         for lead, values in zip(LEADS, centered.T, strict=True):
             drawn = traces(root)[lead].y / 10

@@ -328,7 +328,7 @@ def test_on_paper_it_is_to_scale(page):
     assert sizes == {(210, 297), (297, 420)}
 
 
-def tampered(html: str, svg: str) -> str:
+def tamper_with(html: str, svg: str) -> str:
     """The page with that for all its pictures."""
     start = html.index('"pictures":') + len('"pictures":')
     end = html.index("</script>", start)
@@ -351,7 +351,7 @@ def tampered(html: str, svg: str) -> str:
 def test_a_picture_that_is_none_of_ours_is_not_shown(browser, html, tmp_path, svg):
     show(browser)
     path = tmp_path / "report.html"
-    path.write_text(tampered(html, svg), encoding="utf-8")
+    path.write_text(tamper_with(html, svg), encoding="utf-8")
     open_page(browser, path, ready="#picture p")
     assert text(browser, "#picture").startswith("The picture cannot be shown: it ")
     assert browser.find_elements(By.CSS_SELECTOR, "#picture svg, #picture script") == []

@@ -33,7 +33,7 @@ def paths(svg: str, ink: str) -> list[np.ndarray]:
     return found
 
 
-def scaled(points: np.ndarray, box: np.ndarray) -> np.ndarray:
+def to_unit_square(points: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Points in parts of the box that the grid of the unit square spans."""
     low, high = box.min(axis=0), box.max(axis=0)
     unit = (points - low) / (high - low)
@@ -60,7 +60,7 @@ def test_precision_recall_curves():
     assert list(charts) == list(CLASSES[:-1])  # STE has no recording
     for column, (name, svg) in enumerate(charts.items()):
         truth, probabilities = contents.truths[:, column], contents.probabilities[:, column]
-        (curve,) = (scaled(line, unit_box(svg)) for line in paths(svg, "--chart-1"))
+        (curve,) = (to_unit_square(line, unit_box(svg)) for line in paths(svg, "--chart-1"))
         # Every point of the curve as drawn lies on the steps, and every point of the curve is met by them.
         expected = brute_force_curve(truth, probabilities)
         for recall, precision in expected:
@@ -70,11 +70,11 @@ def test_precision_recall_curves():
         steps = curve[::-1]
         area = np.sum(np.diff(steps[:, 0]) * np.maximum(steps[1:, 1], steps[:-1, 1]))
         assert area == pytest.approx(average_precision_score(truth, probabilities), abs=0.01)
-        guess = min(scaled(line, unit_box(svg))[0, 1] for line in paths(svg, "--muted"))
+        guess = min(to_unit_square(line, unit_box(svg))[0, 1] for line in paths(svg, "--muted"))
         assert guess == pytest.approx(truth.mean(), abs=0.004)
         row = contents.metrics["per_class"][name]
         (dot,) = fromstring(svg).iter("use")
-        at = scaled(np.array([[float(dot.attrib["x"]), float(dot.attrib["y"])]]), unit_box(svg))[0]
+        at = to_unit_square(np.array([[float(dot.attrib["x"]), float(dot.attrib["y"])]]), unit_box(svg))[0]
         assert at == pytest.approx([row["recall"], row["precision"]], abs=0.004)
 
 
@@ -97,7 +97,7 @@ def test_reliability():
     bins = contents.metrics["calibration"]["bins"]
     svg = reliability_chart(bins)
     (line,) = (path for path in paths(svg, "--chart-1") if len(path) == sum(one["pairs"] > 0 for one in bins))
-    points = scaled(line, unit_box(svg))
+    points = to_unit_square(line, unit_box(svg))
     flat, true = contents.probabilities.ravel(), contents.labels.ravel()
     slot = np.minimum((flat.astype(float) * 10).astype(int), 9)
     expected = [[flat[slot == k].mean(), true[slot == k].mean()] for k in range(10) if (slot == k).any()]

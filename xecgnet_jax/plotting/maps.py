@@ -110,12 +110,7 @@ def map_strips(maps: Maps, verdicts: Sequence[Verdict]) -> list[Strip]:
 
 
 def draw_strips(
-    parent: Element,
-    strips: Sequence[Strip],
-    edges: np.ndarray,
-    unseen: Sequence[tuple[float, float]],
-    y: float,
-    end: float,
+    parent: Element, strips: list[Strip], edges: np.ndarray, unseen: list[tuple[float, float]], y: float, end: float
 ) -> float:
     """Draws strips from y mm down, with what was not seen over each, and returns the mm below them."""
     for strip in strips:
@@ -137,14 +132,15 @@ def _draw_strip(parent: Element, strip: Strip, edges: np.ndarray, y: float, end:
     )
     element(parent, "path", data_strip=strip.heading, shape_rendering="crispEdges", d=bars, **fill(strip.ink))
     element(parent, "path", d=f"M0 {number(y)}v{STRIP_HEIGHT:g}H{number(end)}", **stroke("text", 0.2))
-    element(parent, "text", strip.heading, x=-28, y=y + 3.2, font_size=2.8, font_weight="bold")
+    size = min(2.8, 34 / len(strip.heading))  # A long heading would run into the scale.
+    element(parent, "text", strip.heading, x=-28, y=y + 3.2, font_size=size, font_weight="bold")
     if strip.remark:
         element(parent, "text", strip.remark, x=-28, y=y + 6.7, font_size=2.5)
     for value, place in {f"{strip.top:.3g}": y + 1.9, "0": foot}.items():  # One 0 if nothing is above.
         element(parent, "text", value, x=-0.8, y=place, font_size=2.1, text_anchor="end")
 
 
-def draw_unseen(parent: Element, spans: Sequence[tuple[float, float]], y: float, height: float) -> None:
+def draw_unseen(parent: Element, spans: list[tuple[float, float]], y: float, height: float) -> None:
     """Draws slanting lines over times (mm from, to) that no bin stands for."""
     for left, right in spans:
         width = right - left

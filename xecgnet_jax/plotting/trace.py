@@ -25,13 +25,9 @@ _REACH = 32
 _PIECE = 250
 
 
-def units_per_sample(rate: float) -> int:
-    return math.ceil(RATE / rate)
-
-
 def unit_mm(rate: float) -> float:
     """Returns the mm of the unit in which all points are whole numbers: a sample's width, or a whole part of it."""
-    return MM_PER_S / rate / units_per_sample(rate)
+    return MM_PER_S / rate / math.ceil(RATE / rate)
 
 
 def trace_paths(heights: np.ndarray, rate: float, tolerance: float) -> list[str]:
@@ -42,14 +38,15 @@ def trace_paths(heights: np.ndarray, rate: float, tolerance: float) -> list[str]
       rate: Hz.
       tolerance: mm in height from the straight lines between the points to every sample, at most.
     """
-    quantum = max(1, round(min(STEP, tolerance) / unit_mm(rate)))
-    exact = -heights.T.astype(np.float64) / unit_mm(rate)
+    unit, units_per_sample = unit_mm(rate), math.ceil(RATE / rate)
+    quantum = max(1, round(min(STEP, tolerance) / unit))
+    exact = -heights.T.astype(np.float64) / unit
     rounded = np.rint(exact / quantum).astype(np.int64) * quantum
-    is_point = _choose_points(exact, rounded, tolerance / unit_mm(rate))
+    is_point = _choose_points(exact, rounded, tolerance / unit)
     paths = []
     for row, chosen in zip(rounded, is_point, strict=True):
         samples = np.flatnonzero(chosen)
-        x, y = (np.diff(samples) * units_per_sample(rate)).tolist(), np.diff(row[samples]).tolist()
+        x, y = (np.diff(samples) * units_per_sample).tolist(), np.diff(row[samples]).tolist()
         # A minus sign separates, too.
         steps = " ".join([f"{dx}{dy}" if dy < 0 else f"{dx} {dy}" for dx, dy in zip(x, y, strict=True)])
         paths.append(f"M0 {row[0]}l{steps}" if steps else f"M0 {row[0]}")

@@ -32,10 +32,7 @@ class Verdict(NamedTuple):
 
 
 def judge_classes(
-    classes: Sequence[str],
-    probabilities: np.ndarray | None,
-    thresholds: np.ndarray,
-    truth: Collection[str] | None,
+    classes: Sequence[str], probabilities: np.ndarray | None, thresholds: np.ndarray, truth: Collection[str] | None
 ) -> list[Verdict]:
     """Returns a verdict on each class that is predicted or true, in the order of `classes`.
 
@@ -63,16 +60,14 @@ def judge_classes(
         is_true = name in (truth or ())
         if not predicted[column] and not is_true:
             continue
-        verdict = Verdict(column, clean(name, 40), "labeled")
-        if probabilities is not None:
-            word = "missed" if not predicted[column] else "correct" if is_true else "wrong"
-            probability = float(probabilities[column])
-            verdict = verdict._replace(
-                word="predicted" if truth is None else word,
-                probability=f"{probability:.2f}",
-                comparison=_compare(probability, float(np.broadcast_to(thresholds, shape)[column])),
-            )
-        verdicts.append(verdict)
+        if probabilities is None:
+            verdicts.append(Verdict(column, clean(name, 40), "labeled"))
+            continue
+        judged = "correct" if is_true else "wrong" if truth is not None else "predicted"
+        word = judged if predicted[column] else "missed"
+        probability, threshold = float(probabilities[column]), float(np.broadcast_to(thresholds, shape)[column])
+        comparison = _compare(probability, threshold)
+        verdicts.append(Verdict(column, clean(name, 40), word, f"{probability:.2f}", comparison))
     return verdicts
 
 

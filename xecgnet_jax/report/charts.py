@@ -28,6 +28,8 @@ TRAINING = {
     },
 }
 _BROKEN = (0, (3, 3))
+#: Text stands a few pixels from its point, whose height is a share of the axes'.
+_BESIDE: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
 
 
 @page_settings
@@ -54,10 +56,7 @@ def precision_recall_charts(
             continue
         precision, recall, _ = precision_recall_curve(truth, probabilities[:, column])
         figure = new_figure(230, 176)
-        axes = figure.add_axes((0.15, 0.185, 0.81, 0.765))
-        _draw_unit_square(axes)
-        axes.set_xlabel("recall", labelpad=-9)
-        axes.set_ylabel("precision", labelpad=-4)
+        axes = _add_unit_square(figure, (0.15, 0.185, 0.81, 0.765), "recall", "precision")
         axes.axhline(truth.mean(), color=MUTED, linewidth=1, linestyle=_BROKEN)
         axes.plot(recall, precision, color=SERIES[0], linewidth=1.75, drawstyle="steps-post", clip_on=False)
         if row["recall"] is not None and row["precision"] is not None:
@@ -75,10 +74,8 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
     """
     bins = [row for row in bins if row["pairs"]]
     figure = new_figure(400, 320)
-    axes = figure.add_axes((0.08, 0.09, 0.88, 0.82))
-    _draw_unit_square(axes)
-    axes.set_xlabel("predicted probability", labelpad=-9)
-    axes.set_ylabel("share that has the class", labelpad=-4)
+    labels = "predicted probability", "share that has the class"
+    axes = _add_unit_square(figure, (0.08, 0.09, 0.88, 0.82), *labels)
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_BROKEN)
     points = [row["probability"] for row in bins], [row["true"] for row in bins]
     axes.plot(*points, color=SERIES[0], linewidth=1.75, marker="o", markersize=6, clip_on=False)
@@ -86,7 +83,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
     for row in bins:
         count, middle = row["pairs"], (row["from"] + row["to"]) / 2
         text = f"{count:,}" if count < 10_000 else f"{count / 1000:,.0f}k"
-        _write_beside(axes, text, (middle, 1), (0, 6), ha="center", color=MUTED, fontsize=10)
+        axes.annotate(text, (middle, 1), (0, 6), **_BESIDE, ha="center", color=MUTED, fontsize=10)
     return figure_svg(figure, "reliability", "Reliability: share of true labels against predicted probability")
 
 
@@ -130,7 +127,7 @@ def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: in
     if marked is not None:
         axes.axvline(marked, color=INK, linewidth=1, linestyle=_BROKEN)
         side, ha = (4, "left") if marked < epochs.mean() else (-4, "right")
-        _write_beside(axes, f"epoch {marked}", (marked, 1), (side, 3), ha=ha)
+        axes.annotate(f"epoch {marked}", (marked, 1), (side, 3), **_BESIDE, ha=ha)
     _name_ends(figure, axes, curves)
     return figure_svg(figure, chart, f"Training, {chart} over epochs: {', '.join(curves)}")
 
@@ -142,8 +139,8 @@ def _name_ends(figure: Figure, axes: Axes, curves: Mapping[str, np.ndarray]) -> 
     height = figure.get_size_inches()[1] * 72 * axes.get_position().height
     places = spread([(value - low) / (high - low) for value in last], 15 / height)
     for ink, name, value, place in zip(SERIES, curves, last, places, strict=False):
-        text = f"{name} {value:.3f}"
-        _write_beside(axes, text, (1, place), (7, 0), "axes fraction", va="center", color=ink, annotation_clip=False)
+        style = _BESIDE | {"xycoords": "axes fraction", "va": "center", "color": ink, "annotation_clip": False}
+        axes.annotate(f"{name} {value:.3f}", (1, place), (7, 0), **style)
 
 
 def spread(places: Sequence[float], apart: float) -> np.ndarray:
@@ -164,19 +161,11 @@ def spread(places: Sequence[float], apart: float) -> np.ndarray:
     return moved
 
 
-def _write_beside(
-    axes: Axes,
-    text: str,
-    point: tuple[float, float],
-    shift: tuple[float, float],
-    coordinates: str | tuple[str, str] = ("data", "axes fraction"),
-    **style: Any,
-) -> None:
-    """Writes text `shift` pixels from a point."""
-    axes.annotate(text, point, shift, xycoords=coordinates, textcoords="offset points", **style)
-
-
-def _draw_unit_square(axes: Axes) -> None:
+def _add_unit_square(figure: Figure, place: tuple[float, float, float, float], xlabel: str, ylabel: str) -> Axes:
+    """Returns new axes from 0 to 1 at `place`, left, bottom, width and height as shares of the figure's."""
+    axes = figure.add_axes(place)
+    axes.set_xlabel(xlabel, labelpad=-9)
+    axes.set_ylabel(ylabel, labelpad=-4)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     ticks = (0, 0.25, 0.5, 0.75, 1)
@@ -187,3 +176,4 @@ def _draw_unit_square(axes: Axes) -> None:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    return axes

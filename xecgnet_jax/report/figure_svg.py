@@ -7,7 +7,6 @@ import re
 from xml.etree.ElementTree import Element, fromstring, tostring
 
 import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 #: Color in matplotlib → CSS property of the page. What is drawn in none of them would not change with the theme.
@@ -52,9 +51,7 @@ page_settings = matplotlib.rc_context(SETTINGS)  # type: ignore[arg-type]
 
 def new_figure(width: float, height: float) -> Figure:
     """Returns a figure of that many CSS pixels; one point of matplotlib is one pixel."""
-    figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
-    FigureCanvasSVG(figure)
-    return figure
+    return Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
 
 
 def figure_svg(figure: Figure, key: str, title: str) -> str:

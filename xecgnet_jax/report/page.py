@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Callable
-from importlib.resources import files
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -30,14 +29,13 @@ def report_html(contents: Contents, *, progress: Callable[[int], object] | None 
     Raises:
       ValueError: a recording that cannot be drawn.
     """
+    loader = PackageLoader("xecgnet_jax.report", ".")
     environment = Environment(
-        loader=PackageLoader("xecgnet_jax.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
+        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    view = _view(contents) | {"listed": len(contents.ids), "pictured": len(contents.ids), "data": ""}
+    assets = {name: loader.get_source(environment, name)[0] for name in ("report.js", "report.css", "dark.css")}
+    view = _view(contents) | {"assets": assets, "policy": _policy(*assets.values()), "data": ""}
+    view |= {"listed": len(contents.ids), "pictured": len(contents.ids)}
     template = environment.get_template("report.html.j2")
     # Room for what two more counts of recordings take where they differ from each other.
     shown = gallery(contents, LIMIT - 500 - len(template.render(view).encode("utf-8", "replace")), progress)
@@ -49,16 +47,10 @@ def report_html(contents: Contents, *, progress: Callable[[int], object] | None 
 def _view(contents: Contents) -> dict[str, Any]:
     """Returns what the template shows besides the gallery."""
     metrics = contents.metrics
-    assets = {
-        name: (files("xecgnet_jax.report") / name).read_text(encoding="utf-8")
-        for name in ("report.js", "report.css", "dark.css")
-    }
     marked = charts.marked_epoch(contents.training, contents.step)
     curves = charts.precision_recall_charts(contents.truths, contents.probabilities, metrics["per_class"])
     return {
         "contents": contents,
-        "assets": assets,
-        "policy": _policy(*assets.values()),
         "metrics": metrics,
         "exact": tables.exact_headlines(metrics),
         "f1": tables.f1_headlines(metrics),

@@ -127,16 +127,12 @@ def label_set_rows(metrics: Mapping[str, Any]) -> list[LabelSet]:
     for row in metrics["label_sets"]["sets"]:
         hits = [(name, row["recordings"] - missed, missed > 0) for name, missed in row["missed"].items()]
         instead = [
-            _join_names(answer["classes"]) + (f" ×{answer['recordings']}" if answer["recordings"] > 1 else "")
+            (" + ".join(answer["classes"]) or "none") + f" ×{answer['recordings']}" * (answer["recordings"] > 1)
             for answer in row["predicted"]
             if set(answer["classes"]) != set(row["true"])
         ]
-        rows.append(LabelSet(_join_names(row["true"]), row["recordings"], row["exact"], hits, instead))
+        rows.append(LabelSet(" + ".join(row["true"]), row["recordings"], row["exact"], hits, instead))
     return rows
-
-
-def _join_names(names: Sequence[str]) -> str:
-    return " + ".join(names) or "none"
 
 
 def thresholds_sentence(contents: Contents) -> str:
