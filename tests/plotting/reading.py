@@ -20,7 +20,7 @@ class Trace(NamedTuple):
     baseline: float
 
 
-def parsed(picture: str) -> ElementTree.Element:
+def parse(picture: str) -> ElementTree.Element:
     return ElementTree.fromstring(picture)
 
 

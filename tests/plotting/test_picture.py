@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from tests.plotting.reading import bands, bars, numbers, parsed, part, texts, traces
+from tests.plotting.reading import bands, bars, numbers, parse, part, texts, traces
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.simulation.corpus import simulate_recording
@@ -26,7 +26,7 @@ CLASSES = ("AF", "Normal", "PVC")
 
 def picture(signal, **options):
     given = {"maps": None, "classes": CLASSES, "probabilities": None, "thresholds": 0.5} | options
-    return parsed(ecg_picture(signal, **given))
+    return parse(ecg_picture(signal, **given))
 
 
 def random_signal(samples: int, seed: int = 0) -> np.ndarray:
@@ -49,10 +49,10 @@ def worst_distance(root, signal: np.ndarray, rate: float = 500) -> float:
     """mm between the samples, each lead about its median, and the straight lines of its trace."""
     found = traces(root)
     assert tuple(found) == LEADS
-    centerd = signal.astype(np.float64) - np.median(signal.astype(np.float64), axis=0)
+    centered = signal.astype(np.float64) - np.median(signal.astype(np.float64), axis=0)
     times = np.arange(len(signal)) * 25 / rate
     distances = []
-    for lead, values in zip(LEADS, centerd.T, strict=True):
+    for lead, values in zip(LEADS, centered.T, strict=True):
         assert found[lead].x[0] == 0
         assert found[lead].x[-1] == pytest.approx(times[-1], abs=1e-4 * max(1, times[-1]))
         distances.append(np.abs(np.interp(times, found[lead].x, found[lead].y) - 10 * values).max())
@@ -90,8 +90,8 @@ def test_real_recordings_keep_their_peaks_and_are_small():
     sizes = []
     for path in paths:
         signal = read_recording(path).signal
-        centerd = signal - np.median(signal, axis=0)
-        if np.abs(centerd).max() > 5:
+        centered = signal - np.median(signal, axis=0)
+        if np.abs(centered).max() > 5:
             continue
         maps = random_maps([*range(0, 5000, 243), 5000], 3)
         svg = ecg_picture(
@@ -99,9 +99,9 @@ def test_real_recordings_keep_their_peaks_and_are_small():
             title=path.stem,
         )  # fmt: skip
         sizes.append(len(zlib.compress(svg.encode(), 9)))
-        root = parsed(svg)
+        root = parse(svg)
         assert worst_distance(root, signal) <= 0.15 + 1e-5
-        for lead, values in zip(LEADS, centerd.T, strict=True):
+        for lead, values in zip(LEADS, centered.T, strict=True):
             drawn = traces(root)[lead].y / 10
             for peak in (values.max(), values.min()):
                 if abs(peak) > 0.75:
@@ -284,3 +284,11 @@ def test_what_was_not_seen_is_hatched():
     assert np.array(spans) == pytest.approx(np.array([(0, 10), (144, 150)]))
     assert "Hatched: not seen by the network." in texts(root)
     assert bands(root) == [] and bars(root) == {}
+
+
+@pytest.mark.parametrize("samples", [35, 139, 275, 545])
+def test_maps_over_all_samples_leave_nothing_unseen(samples):
+    """At these lengths, samples × (25 / 500) mm is less by rounding than samples / 500 × 25."""
+    root = picture(np.zeros((samples, 12)), maps=random_maps([0, 20, samples]))
+    assert part(root, "unseen") == []
+    assert "Hatched: not seen by the network." not in texts(root)

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.plotting.reading import SVG, bars, parsed, texts
+from tests.plotting.reading import SVG, bars, parse, texts
 from xecgnet_jax.evaluation.inference import Maps
-from xecgnet_jax.plotting.drawing import INKS
 from xecgnet_jax.plotting.picture import ecg_picture
+from xecgnet_jax.plotting.svg import INKS
 
 CLASSES = ("AF", "Normal", "PVC")
 SIGNAL = np.zeros((1000, 12), np.float32)
 MAPS = Maps(np.array([0, 500, 1000]), np.array([0.4, 0.6]), np.arange(6.0).reshape(2, 3))
 
 
-def drawn(**options) -> str:
+def draw(**options) -> str:
     given = {"maps": MAPS, "classes": CLASSES, "probabilities": np.array([0.9, 0.2, 0.4]), "thresholds": 0.5} | options
     return ecg_picture(given.pop("signal", SIGNAL), **given)
 
@@ -42,20 +42,20 @@ def drawn(**options) -> str:
         ),
         ({"thresholds": 0.95}, "Predicted: none of the classes.", []),
         ({"thresholds": [0.95, 0.2, 0.1]}, "Predicted: Normal 0.20, PVC 0.40.", ["Normal predicted", "PVC predicted"]),
-        ({"probabilities": None, "truth": ["PVC"]}, "Labelled: PVC.", ["PVC labeled"]),
-        ({"probabilities": None, "truth": []}, "Labelled: none of the classes.", []),
+        ({"probabilities": None, "truth": ["PVC"]}, "Labeled: PVC.", ["PVC labeled"]),
+        ({"probabilities": None, "truth": []}, "Labeled: none of the classes.", []),
     ],
 )
 def test_verdicts(options, sentence, headings):
-    root = parsed(drawn(**options))
+    root = parse(draw(**options))
     assert sentence in texts(root)
     assert list(bars(root)) == ["attention", *headings]
     assert root.attrib["aria-label"] == f"12-lead ECG. {sentence}"
 
 
 def test_nothing_is_said_of_classes_when_nothing_is_known():
-    root = parsed(drawn(probabilities=None))
-    assert not any("Predicted" in text or "Labelled" in text for text in texts(root))
+    root = parse(draw(probabilities=None))
+    assert not any("Predicted" in text or "Labeled" in text for text in texts(root))
     assert list(bars(root)) == ["attention"]
 
 
@@ -64,13 +64,22 @@ def test_nothing_is_said_of_classes_when_nothing_is_known():
     [(0.9, "0.90 ≥ 0.50"), (0.4996, "0.4996 < 0.5000"), (0.5, "0.50 ≥ 0.50"), (0.502, "0.502 ≥ 0.500")],
 )
 def test_the_comparison_shows_enough_decimals(probability, said):
-    assert said in texts(parsed(drawn(probabilities=np.array([probability, 0, 0]), truth=["AF"])))
+    assert said in texts(parse(draw(probabilities=np.array([probability, 0, 0]), truth=["AF"])))
 
 
 def test_the_speed_the_gain_and_the_time_are_written():
-    said = texts(parsed(drawn()))
+    said = texts(parse(draw()))
     assert "25 mm/s · 10 mm/mV · 500 Hz · 2.0 s · each lead about its median" in said
     assert [text for text in said if text in ("0 s", "1", "2", "3")][:3] == ["0 s", "1", "2"]
+
+
+def test_headings_of_strips_end_before_the_scale():
+    """A bold letter is 0.65 of the font size wide on average; the scale's number begins about 6 mm before the strip."""
+    classes = ("Normal", "Tachycardia", "PVC")
+    root = parse(draw(classes=classes, probabilities=np.array([0.9, 0.9, 0.2]), truth=["Normal", "PVC"]))
+    headings = [one for one in root.iter(f"{SVG}text") if one.get("x") == "-28" and one.get("font-weight")]
+    assert [one.text for one in headings] == ["attention", "Normal correct", "Tachycar… wrong", "PVC missed"]
+    assert all(len(one.text) * 0.65 * float(one.attrib["font-size"]) < 22.2 for one in headings)
 
 
 NASTY = [
@@ -87,10 +96,10 @@ NASTY = [
 
 @pytest.mark.parametrize("text", NASTY)
 def test_text_from_outside_stays_text(text):
-    svg = drawn(title=text, notes=[text, text], classes=(text, "Normal", "PVC"), truth=[text])
+    svg = draw(title=text, notes=[text, text], classes=(text, "Normal", "PVC"), truth=[text])
     svg.encode("utf-8")
-    root = parsed(svg)
-    plain = parsed(drawn(title="a", notes=["a", "a"], classes=("AF", "Normal", "PVC"), truth=["AF"]))
+    root = parse(svg)
+    plain = parse(draw(title="a", notes=["a", "a"], classes=("AF", "Normal", "PVC"), truth=["AF"]))
     assert {one.tag for one in root.iter()} == {one.tag for one in plain.iter()}
     assert {name for one in root.iter() for name in one.attrib} == {name for one in plain.iter() for name in one.attrib}
     title = root.find(f"{SVG}title").text
@@ -103,13 +112,13 @@ def test_text_from_outside_stays_text(text):
 @settings(max_examples=60, deadline=None)
 @given(st.text(st.characters(exclude_categories=()), max_size=400))
 def test_any_text_gives_a_picture_that_parses(text):
-    svg = drawn(title=text, notes=[text], classes=(text + "0", text + "1", text + "2"), signal=SIGNAL[:50], maps=None)
-    root = parsed(svg.encode("utf-8"))
+    svg = draw(title=text, notes=[text], classes=(text + "0", text + "1", text + "2"), signal=SIGNAL[:50], maps=None)
+    root = parse(svg.encode("utf-8"))
     assert len(root.find(f"{SVG}title").text) <= 300
 
 
 def test_long_text_is_broken_and_stays_within_the_picture():
-    root = parsed(drawn(title="word " * 50, notes=["x" * 200]))
+    root = parse(draw(title="word " * 50, notes=["x" * 200]))
     width = float(root.attrib["width"].removesuffix("mm"))
     heads = [one for one in root.iter(f"{SVG}text") if set(one.text) <= set("word x")]
     assert len(heads) > 3
@@ -117,9 +126,9 @@ def test_long_text_is_broken_and_stays_within_the_picture():
 
 
 def test_several_pictures_in_a_page_do_not_meet():
-    svg = drawn()
+    svg = draw()
     assert not re.search(r"\bid=|href|url\(|<style|<script", svg)
-    assert svg == drawn()
+    assert svg == draw()
     assert not svg.startswith("<?xml")
 
 
@@ -128,7 +137,7 @@ def test_every_color_can_be_set_by_the_page_and_has_one_of_its_own():
     signal[300:302] = 9
     maps = Maps(np.array([0, 500, 800]), MAPS.attention, MAPS.responses)
     used = set()
-    for one in parsed(drawn(signal=signal, maps=maps)).iter():
+    for one in parse(draw(signal=signal, maps=maps)).iter():
         for side, ink, fallback in re.findall(r"(fill|stroke):var\(--ecg-([a-z-]+),([^)]+)\)", one.get("style", "")):
             assert one.attrib[side] == fallback == INKS[ink]
             used.add(ink)
@@ -171,7 +180,7 @@ def bad_maps(**changes) -> Maps:
 )
 def test_what_cannot_be_drawn_is_refused(options, message):
     with pytest.raises(ValueError, match=message):
-        drawn(**options)
+        draw(**options)
 
 
 def test_a_picture_needs_no_jax():

@@ -37,6 +37,12 @@ SIZES = (
     "const svg = document.querySelector('#picture svg'), box = svg.parentNode;"
     "return [svg.getBoundingClientRect().width, svg.getAttribute('width'), box.scrollWidth, box.clientWidth]"
 )
+#: The selected row, read in one step: scrolling draws the rows anew, so elements may be gone between two.
+SELECTED = (
+    "const row = document.querySelector('#rows [aria-selected=true]'), list = document.getElementById('list');"
+    "const [box, place] = [list, row].map((node) => node.getBoundingClientRect().toJSON());"
+    "return {position: row.getAttribute('aria-posinset'), id: row.id, box: box, row: place}"
+)
 #: Seconds after which what is waited for counts as not coming.
 PATIENCE = 120
 N = 30
@@ -218,10 +224,10 @@ def test_keys_move(page):
     for key, at in ((Keys.ARROW_DOWN, 2), (Keys.END, N - 1), (Keys.ARROW_UP, N - 2), (Keys.HOME, 0)):
         find(page, "#list").send_keys(key)
         assert name(page) == order[at]
-        chosen = find(page, "#rows [aria-selected=true]")
-        assert chosen.get_attribute("aria-posinset") == str(at + 1)
-        assert find(page, "#list").get_attribute("aria-activedescendant") == chosen.get_attribute("id")
-        box, row = find(page, "#list").rect, chosen.rect
+        selected = page.execute_script(SELECTED)
+        assert selected["position"] == str(at + 1)
+        assert find(page, "#list").get_attribute("aria-activedescendant") == selected["id"]
+        box, row = selected["box"], selected["row"]
         assert box["y"] - 1 <= row["y"] <= box["y"] + box["height"] - row["height"] + 1
     find(page, "#filters [name=find]").send_keys("j")
     wait(page, lambda driver: text(driver, "#count") != f"{N} of {N} recordings")  # typed, not moved
@@ -322,7 +328,7 @@ def test_on_paper_it_is_to_scale(page):
     assert sizes == {(210, 297), (297, 420)}
 
 
-def tampered(html: str, svg: str) -> str:
+def tamper_with(html: str, svg: str) -> str:
     """The page with that for all its pictures."""
     start = html.index('"pictures":') + len('"pictures":')
     end = html.index("</script>", start)
@@ -345,7 +351,7 @@ def tampered(html: str, svg: str) -> str:
 def test_a_picture_that_is_none_of_ours_is_not_shown(browser, html, tmp_path, svg):
     show(browser)
     path = tmp_path / "report.html"
-    path.write_text(tampered(html, svg), encoding="utf-8")
+    path.write_text(tamper_with(html, svg), encoding="utf-8")
     open_page(browser, path, ready="#picture p")
     assert text(browser, "#picture").startswith("The picture cannot be shown: it ")
     assert browser.find_elements(By.CSS_SELECTOR, "#picture svg, #picture script") == []
@@ -385,7 +391,7 @@ def test_many_recordings_make_few_elements(browser, tmp_path, monkeypatch):
     assert len(browser.find_elements(By.CSS_SELECTOR, "#rows .row")) < 40
     find(browser, "#list").send_keys(Keys.END)
     assert text(browser, "#position") == "1,400 of 1,400"
-    assert find(browser, "#rows [aria-selected=true]").get_attribute("aria-posinset") == "1400"
+    assert browser.execute_script(SELECTED)["position"] == "1400"
     assert "No picture of this recording" in text(browser, "#picture")
     find(browser, "#filters [name=pictured]").click()
     with_picture = len(json.loads(text(browser, "#data"))["pictures"])

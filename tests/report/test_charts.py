@@ -15,7 +15,7 @@ from sklearn.metrics import average_precision_score
 from tests.report.examples import CLASSES, example, training
 from xecgnet_jax.report.charts import (
     marked_epoch,
-    precision_recall_panels,
+    precision_recall_charts,
     reliability_chart,
     spread,
     training_chart,
@@ -33,7 +33,7 @@ def paths(svg: str, ink: str) -> list[np.ndarray]:
     return found
 
 
-def scaled(points: np.ndarray, box: np.ndarray) -> np.ndarray:
+def to_unit_square(points: np.ndarray, box: np.ndarray) -> np.ndarray:
     """Points in parts of the box that the grid of the unit square spans."""
     low, high = box.min(axis=0), box.max(axis=0)
     unit = (points - low) / (high - low)
@@ -56,25 +56,25 @@ def brute_force_curve(truth: np.ndarray, probabilities: np.ndarray) -> set[tuple
 
 def test_precision_recall_curves():
     contents = example(120, seed=3)
-    panels = precision_recall_panels(contents.truths, contents.probabilities, contents.metrics["per_class"])
-    assert [panel.name for panel in panels] == list(CLASSES[:-1])  # STE has no recording
-    for column, panel in enumerate(panels):
+    charts = precision_recall_charts(contents.truths, contents.probabilities, contents.metrics["per_class"])
+    assert list(charts) == list(CLASSES[:-1])  # STE has no recording
+    for column, (name, svg) in enumerate(charts.items()):
         truth, probabilities = contents.truths[:, column], contents.probabilities[:, column]
-        (curve,) = (scaled(line, unit_box(panel.svg)) for line in paths(panel.svg, "--chart-1"))
+        (curve,) = (to_unit_square(line, unit_box(svg)) for line in paths(svg, "--chart-1"))
         # Every point of the curve as drawn lies on the steps, and every point of the curve is met by them.
         expected = brute_force_curve(truth, probabilities)
         for recall, precision in expected:
             distance = [to_segment((recall, precision), a, b) for a, b in pairwise(curve)]
-            assert min(distance) < 0.004, (panel.name, recall, precision)
+            assert min(distance) < 0.004, (name, recall, precision)
         assert (np.abs(np.diff(curve, axis=0)).min(axis=1) < 0.004).all()  # steps, no slopes
         steps = curve[::-1]
         area = np.sum(np.diff(steps[:, 0]) * np.maximum(steps[1:, 1], steps[:-1, 1]))
         assert area == pytest.approx(average_precision_score(truth, probabilities), abs=0.01)
-        guess = min(scaled(line, unit_box(panel.svg))[0, 1] for line in paths(panel.svg, "--muted"))
+        guess = min(to_unit_square(line, unit_box(svg))[0, 1] for line in paths(svg, "--muted"))
         assert guess == pytest.approx(truth.mean(), abs=0.004)
-        row = contents.metrics["per_class"][panel.name]
-        (dot,) = fromstring(panel.svg).iter("use")
-        at = scaled(np.array([[float(dot.attrib["x"]), float(dot.attrib["y"])]]), unit_box(panel.svg))[0]
+        row = contents.metrics["per_class"][name]
+        (dot,) = fromstring(svg).iter("use")
+        at = to_unit_square(np.array([[float(dot.attrib["x"]), float(dot.attrib["y"])]]), unit_box(svg))[0]
         assert at == pytest.approx([row["recall"], row["precision"]], abs=0.004)
 
 
@@ -88,8 +88,8 @@ def test_many_recordings_make_no_large_curve():
     random = np.random.default_rng(0)
     truth = random.random((20_000, 1)) < 0.3
     probabilities = np.clip(0.3 + 0.3 * truth + random.normal(0, 0.2, truth.shape), 0, 1)
-    (panel,) = precision_recall_panels(truth, probabilities, {"AF": {"precision": None, "recall": None}})
-    assert len(panel.svg) < 20_000
+    charts = precision_recall_charts(truth, probabilities, {"AF": {"precision": None, "recall": None}})
+    assert len(charts["AF"]) < 20_000
 
 
 def test_reliability():
@@ -97,7 +97,7 @@ def test_reliability():
     bins = contents.metrics["calibration"]["bins"]
     svg = reliability_chart(bins)
     (line,) = (path for path in paths(svg, "--chart-1") if len(path) == sum(one["pairs"] > 0 for one in bins))
-    points = scaled(line, unit_box(svg))
+    points = to_unit_square(line, unit_box(svg))
     flat, true = contents.probabilities.ravel(), contents.labels.ravel()
     slot = np.minimum((flat.astype(float) * 10).astype(int), 9)
     expected = [[flat[slot == k].mean(), true[slot == k].mean()] for k in range(10) if (slot == k).any()]
@@ -114,11 +114,11 @@ def test_training_curves_stand_where_the_records_say():
     assert svg is not None
     lines = {ink: paths(svg, f"--chart-{ink}")[0] for ink in (1, 2, 3, 4)}
     micro = np.array([record["validation_micro_f1"] for record in records])
-    # Heights in px are a linear map of the figures.
+    # Heights in px are a linear map of the values.
     assert np.corrcoef(lines[1][:, 1], -np.interp(lines[1][:, 0], np.linspace(*lines[1][[0, -1], 0], 12), micro))[
         0, 1
     ] == pytest.approx(1, abs=1e-4)
-    assert lines[4][0, 0] > lines[1][0, 0]  # the first epoch has no such figure
+    assert lines[4][0, 0] > lines[1][0, 0]  # the first epoch has no such value
     texts = [node.text for node in fromstring(svg).iter("text")]
     assert "epoch 9" in texts
     assert "micro F1 0.800" in texts
@@ -126,11 +126,12 @@ def test_training_curves_stand_where_the_records_say():
 
 def test_charts_take_their_colors_from_the_page():
     contents = example(60)
+    charts = precision_recall_charts(contents.truths, contents.probabilities, contents.metrics["per_class"])
     svgs = [
-        panel.svg
-        for panel in precision_recall_panels(contents.truths, contents.probabilities, contents.metrics["per_class"])
+        *charts.values(),
+        reliability_chart(contents.metrics["calibration"]["bins"]),
+        training_chart(training(3), "losses", 2),
     ]
-    svgs += [reliability_chart(contents.metrics["calibration"]["bins"]), training_chart(training(3), "losses", 2)]
     for svg in svgs:
         assert not re.search(r"#[0-9a-f]{3,6}\b|font-family|<style|<metadata", svg)
         assert fromstring(svg).attrib["aria-label"]

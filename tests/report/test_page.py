@@ -1,4 +1,4 @@
-"""The page: whole by itself, true to the figures, safe against names, small enough."""
+"""The page: whole by itself, true to the metrics, safe against names, small enough."""
 
 from __future__ import annotations
 
@@ -105,8 +105,8 @@ def test_names_stay_text(page, contents):
 
 def test_the_headline(page, contents):
     metrics = contents.metrics
-    figures = [
-        [node.all("strong")[0].text, *(span.text for span in node.all("span"))] for node in page.classed("figure")
+    headlines = [
+        [node.all("strong")[0].text, *(span.text for span in node.all("span"))] for node in page.classed("metric")
     ]
     rows = [metrics["subset_accuracy"][group] for group in ("all", "single_label", "multi_label", "no_label")]
     expected = [
@@ -117,9 +117,9 @@ def test_the_headline(page, contents):
     for name, counts in (("micro", f"{contents.labels.sum()} labels"), ("macro", "8 of 9 classes")):
         low, high = metrics[name]["intervals"]["f1"]
         expected.append([f"{metrics[name]['f1']:.3f}", "", f"{low:.3f}–{high:.3f}", counts])
-    assert figures == expected
+    assert headlines == expected
     exact = (contents.labels == apply_thresholds(contents.probabilities, contents.thresholds.values)).all(axis=1)
-    assert figures[0][3] == f"{exact.sum()} of 60"
+    assert headlines[0][3] == f"{exact.sum()} of 60"
     text = page.id("headline").text
     assert "60 recordings of 30 patients" in text
     assert "best-f1" in text
@@ -134,10 +134,10 @@ def test_the_table_of_classes(page, contents):
     assert list(rows) == [*CLASSES, "micro", "macro"]
     for name, threshold in zip(CLASSES, contents.thresholds.values, strict=True):
         row = contents.metrics["per_class"][name]
-        support, *figures, found, shown_threshold = rows[name]
-        assert (support, found, shown_threshold) == (str(row["support"]), str(row["predicted"]), f"{threshold:.3f}")
+        support, *metrics, predicted, shown_threshold = rows[name]
+        assert (support, predicted, shown_threshold) == (str(row["support"]), str(row["predicted"]), f"{threshold:.3f}")
         keys = ("precision", "recall", "f1", "auroc", "average_precision", "brier", "calibration_error")
-        for key, text in zip(keys, figures, strict=True):
+        for key, text in zip(keys, metrics, strict=True):
             interval = row["intervals"][key]
             expected = "–" if row[key] is None else f"{row[key]:.3f} "
             if row[key] is not None:
@@ -235,7 +235,10 @@ def test_noise_does_not_make_it_larger():
         ({"probabilities": np.zeros((60, 8))}, "probabilities must be \\[60, 9\\]"),
         ({"maps": []}, "there must be 60 maps"),
         ({"notes": ["one"]}, "there must be 60 notes"),
-        ({"thresholds": Thresholds("0.5", np.zeros(3))}, "there must be 9 thresholds"),
+        (
+            {"thresholds": Thresholds("0.5", np.zeros(3))},
+            "thresholds must be \\[9\\], as .* and are \\[3\\]",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(contents, changed, words):

@@ -9,11 +9,11 @@ from xml.etree.ElementTree import Element
 import numpy as np
 
 from xecgnet_jax.data.leads import LEADS
-from xecgnet_jax.plotting.drawing import element, fill, haloed, number, stroke
-from xecgnet_jax.plotting.trace import MM_PER_MV, MM_PER_S, trace_paths, unit
+from xecgnet_jax.plotting.svg import element, fill, halo, number, stroke
+from xecgnet_jax.plotting.trace import MM_PER_MV, MM_PER_S, trace_paths, unit_mm
 
 #: mm of paper before time 0, for names and calibration pulses.
-LEAD_IN = 20.0
+LEAD_IN = 20
 #: mm between the lines of two neighboring rows, at least and at most.
 NEAREST, FARTHEST = 12, 30
 #: mV from a row's line beyond which a trace is cut off, at the latest: an artifact shall not make the page meters high.
@@ -28,12 +28,12 @@ NAMES_EVERY = 10
 
 
 class Rows(NamedTuple):
-    """Where the leads' lines are.
+    """Where the leads are.
 
     Attributes:
-      baselines: [12] int, mm below the grid's upper edge.
+      baselines: [12] int, mm from the grid's upper edge down to each lead's line.
       height: of the grid in mm, a multiple of 5.
-      lowest, highest: [12] mm from a row's line, between which its trace is drawn.
+      lowest, highest: [12] float, mm from a row's line, between which its trace is drawn.
     """
 
     baselines: np.ndarray
@@ -42,15 +42,11 @@ class Rows(NamedTuple):
     highest: np.ndarray
 
 
-def rows_of(heights: np.ndarray, rate: float) -> Rows:
-    """Rows as near to each other as their traces allow.
+def place_rows(heights: np.ndarray, rate: float) -> Rows:
+    """Places rows as near to each other as their traces, [T, 12] mm at `rate` Hz, allow.
 
     Traces meet where both are at the same time, so what counts is how far the upper one goes down and the lower one up
     in the same tenth of a second. What is to be cut off gets no room.
-
-    Args:
-      heights: [T, 12] mm.
-      rate: Hz.
     """
     tenths = np.arange(0, len(heights), max(1, round(rate / 10)))
     up = np.maximum.reduceat(heights, tenths, axis=0)
@@ -63,69 +59,52 @@ def rows_of(heights: np.ndarray, rate: float) -> Rows:
     above = max(MM_PER_MV, (up.max(axis=0) - baselines).max())
     below = max(5, (down.max(axis=0) + baselines).max() - baselines[-1])
     baselines += math.ceil(above + _ARROW)
-    height = 5 * math.ceil((baselines[-1] + below + _ARROW) / 5)
-    return Rows(
-        baselines,
-        height,
-        np.maximum(-farthest, baselines - height + _ARROW),
-        np.minimum(farthest, baselines - _ARROW),
-    )
+    height = grid_end(baselines[-1] + below + _ARROW)
+    lowest = np.maximum(-farthest, baselines - height + _ARROW)
+    return Rows(baselines, height, lowest, np.minimum(farthest, baselines - _ARROW))
 
 
 def grid_end(end: float) -> int:
-    """mm after time 0 of the first thick line at or after `end`."""
+    """Returns the mm of the first thick line at or after `end`."""
     return 5 * math.ceil(end / 5 - 1e-9)
 
 
 def draw_grid(parent: Element, height: int, end: float) -> None:
-    """Lines every 1 mm, and thicker ones every 5 mm, of which one is time 0. The shade behind is seen through them."""
-    width = round(LEAD_IN) + grid_end(end)
-    grid = element(parent, "g", pointer_events="none", transform=f"translate({-LEAD_IN:g} 0)")
+    """Draws lines every 1 mm, and thicker ones every 5 mm, of which one is time 0. What is behind shows through."""
+    width = LEAD_IN + grid_end(end)
+    grid = element(parent, "g", pointer_events="none", transform=f"translate(-{LEAD_IN} 0)")
     for ink, apart, thickness, opacity in (("grid", 1, 0.1, 0.4), ("grid-thick", 5, 0.2, 0.7)):
         upright = f"v{height}m{apart}-{height}" * (width // apart) + f"v{height}"
         level = f"h{width}m-{width} {apart}" * (height // apart) + f"h{width}"
         element(grid, "path", d=f"M0 0{upright}M0 0{level}", stroke_opacity=opacity, **stroke(ink, thickness))
 
 
-def draw_traces(parent: Element, heights: np.ndarray, rate: float, rows: Rows, tolerance: float) -> None:
-    """The traces (`data-lead` names them), and a pulse of 1 mV over 0.2 s before each."""
-    scale = unit(rate)
-    # The lines' width is given in the traces' own unit.
-    group = element(parent, "g", pointer_events="none", stroke_linejoin="round", **stroke("trace", LINE / scale))
-    for lead, y, path in zip(LEADS, rows.baselines, trace_paths(heights, rate, tolerance), strict=True):
-        element(group, "path", data_lead=lead, transform=f"translate(0 {y})scale({scale:.9g})", d=path)
-    pulses = "".join(f"M-11 {y}h1v-{MM_PER_MV:g}h{MM_PER_S / 5:g}v{MM_PER_MV:g}h1" for y in rows.baselines)
-    element(parent, "path", pointer_events="none", data_part="calibration", d=pulses, **stroke("trace", LINE))
-
-
 def draw_names(parent: Element, end: float, rows: Rows) -> None:
-    """Lead names before their rows, and again every 10 seconds with paper around them."""
+    """Writes lead names before their rows, and again every 10 seconds with paper around them."""
     places = [-18.0, *np.arange(NAMES_EVERY * MM_PER_S, end - 50, NAMES_EVERY * MM_PER_S) + 1]
-    names = element(parent, "g", font_size=3.2, font_weight="bold", **haloed("text"))
+    names = element(parent, "g", font_size=3.2, font_weight="bold", **halo("text"))
     for lead, y in zip(LEADS, rows.baselines, strict=True):
         for x in places:
             element(names, "text", lead, x=x, y=y - 2.5)
 
 
-def draw_seconds(parent: Element, end: float, y: float) -> None:
-    """A time axis: a tick and a number at each second."""
-    whole = range(int(end / MM_PER_S + 1e-9) + 1)
-    element(parent, "path", d="".join(f"M{number(t * MM_PER_S)} {y:g}v1.5" for t in whole), **stroke("text", 0.2))
-    for t in whole:
-        element(parent, "text", str(t) if t else "0 s", x=t * MM_PER_S, y=y + 4.2, font_size=2.6, text_anchor="middle")
+def draw_traces(parent: Element, heights: np.ndarray, rate: float, rows: Rows, tolerance: float) -> None:
+    """Draws the traces (`data-lead` names them), and a pulse of 1 mV over 0.2 s before each."""
+    scale = unit_mm(rate)
+    # The lines' width is given in the traces' own unit.
+    group = element(parent, "g", pointer_events="none", stroke_linejoin="round", **stroke("trace", LINE / scale))
+    paths = trace_paths(np.clip(heights, rows.lowest, rows.highest), rate, tolerance)
+    for lead, y, path in zip(LEADS, rows.baselines, paths, strict=True):
+        element(group, "path", data_lead=lead, transform=f"translate(0 {y})scale({scale:.9g})", d=path)
+    pulses = "".join(f"M-11 {y}h1v-{MM_PER_MV:g}h{MM_PER_S / 5:g}v{MM_PER_MV:g}h1" for y in rows.baselines)
+    element(parent, "path", pointer_events="none", data_part="calibration", d=pulses, **stroke("trace", LINE))
 
 
 def draw_cuts(parent: Element, heights: np.ndarray, rate: float, rows: Rows) -> list[str]:
-    """Arrowheads where traces are cut off, one for all that happens within 0.2 s.
-
-    Args:
-      parent: the element to draw in.
-      heights: [T, 12] mm from the rows' lines, before the cut.
-      rate: Hz.
-      rows: of the leads.
+    """Draws arrowheads where traces, [T, 12] mm, are cut off, one for all that happens within 0.2 s.
 
     Returns:
-      Of each lead and side that is cut off the value furthest out, as text.
+      The value furthest out, as text, for each lead and side that is cut off.
     """
     cut = []
     for lead, y, values, *bounds in zip(LEADS, rows.baselines, heights.T, rows.highest, rows.lowest, strict=True):
@@ -137,6 +116,14 @@ def draw_cuts(parent: Element, heights: np.ndarray, rate: float, rows: Rows) -> 
             cut.append(f"{lead} {farthest:+.1f} mV".replace("-", "\N{MINUS SIGN}"))
             tip = number(y - bound - 2 * sign)
             first = beyond[np.diff(beyond, prepend=-rate) > rate / 5] * (MM_PER_S / rate)
-            marks = "".join(f"M{number(x)} {tip}l-1.2 {2 * sign}h2.4z" for x in first)
-            element(parent, "path", data_cut=lead, pointer_events="none", d=marks, **fill("trace"))
+            arrows = "".join(f"M{number(x)} {tip}l-1.2 {2 * sign}h2.4z" for x in first)
+            element(parent, "path", data_cut=lead, pointer_events="none", d=arrows, **fill("trace"))
     return cut
+
+
+def draw_seconds(parent: Element, end: float, y: float) -> None:
+    """Draws a time axis: a tick and a number at each second."""
+    seconds = range(int(end / MM_PER_S + 1e-9) + 1)
+    element(parent, "path", d="".join(f"M{number(t * MM_PER_S)} {y:g}v1.5" for t in seconds), **stroke("text", 0.2))
+    for t in seconds:
+        element(parent, "text", str(t) if t else "0 s", x=t * MM_PER_S, y=y + 4.2, font_size=2.6, text_anchor="middle")

@@ -3,37 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element, tostring
 
 import numpy as np
 
-from xecgnet_jax.data.leads import RATE
-from xecgnet_jax.plotting.checks import check_classes, check_maps, check_signal
-from xecgnet_jax.plotting.drawing import MARGIN, clean, element, fill, number, write_lines
-from xecgnet_jax.plotting.paper import (
-    draw_cuts,
-    draw_grid,
-    draw_names,
-    draw_seconds,
-    draw_traces,
-    grid_end,
-    rows_of,
-)
-from xecgnet_jax.plotting.strips import (
-    FLAT,
-    STRIP_HEIGHT,
-    STRIP_STEP,
-    Strip,
-    draw_bands,
-    draw_scale,
-    draw_strip,
-    draw_unseen,
-    shades,
-)
-from xecgnet_jax.plotting.trace import MM_PER_MV, MM_PER_S, TOLERANCE
-from xecgnet_jax.plotting.verdicts import Verdict, sentence, verdicts
+from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.plotting.maps import check_maps, draw_shade, draw_strips, draw_unseen, map_strips, write_shade_key
+from xecgnet_jax.plotting.paper import draw_cuts, draw_grid, draw_names, draw_seconds, draw_traces, grid_end, place_rows
+from xecgnet_jax.plotting.svg import MARGIN, clean, element, fill, number, write_lines
+from xecgnet_jax.plotting.trace import FINEST, MM_PER_MV, MM_PER_S, TOLERANCE
+from xecgnet_jax.plotting.verdicts import Verdict, judge_classes, verdict_sentence
 
 if TYPE_CHECKING:  # A picture needs no JAX.
     from xecgnet_jax.evaluation.inference import Maps
@@ -60,10 +40,7 @@ def ecg_picture(
     """Draws a recording at 25 mm/s and 10 mm/mV with its maps.
 
     Twelve rows, one lead each: the maps are over all of the recording's time, so each lead is shown over all of it, not
-    2.5 s each as in the usual 3 × 4 print. Each lead lies with its median on its row's line. The attention map is a
-    shade behind the traces, from the recording's lowest value (none) to its highest; it is a strip beneath, too, from 0
-    to 1. Each class that is predicted or true has its response map as a strip, from 0 to the map's highest value.
-    Maps are not interpolated. A trace beyond 5 mV, or beyond the paper, is cut off and marked.
+    2.5 s each as in the usual 3 × 4 print. What is drawn, and to which scale, is told in docs/pictures.md.
 
     Args:
       signal: [T, 12] mV, leads in the order of `LEADS`.
@@ -80,8 +57,7 @@ def ecg_picture(
 
     Returns:
       An `<svg>` element in mm without ids, scripts or links. It may stand alone in a file (UTF-8) or, as often as one
-      likes, in an HTML page. Colors follow the page's CSS properties --ecg-paper, --ecg-grid, --ecg-grid-thick,
-      --ecg-trace, --ecg-text, --ecg-attention, --ecg-response and --ecg-mark, where it sets them.
+      likes, in an HTML page. Colors follow the page's CSS properties --ecg-INK, of `svg.INKS`, where it sets them.
 
     Raises:
       ValueError: shapes do not fit each other, a number is not finite, edges are not ascending or outside the
@@ -89,109 +65,74 @@ def ecg_picture(
     """
     with np.errstate(over="ignore"):  # What float32 cannot hold is refused below.
         signal = np.asarray(signal, np.float32)
-    thresholds = np.asarray(thresholds, np.float64)
-    probabilities = None if probabilities is None else np.asarray(probabilities)
-    check_signal(signal, rate, tolerance)
-    check_classes(classes, probabilities, thresholds, truth)
+    _check_signal(signal, rate, tolerance)
     if maps is not None:
         check_maps(maps, len(signal), len(classes))
-    thresholds = np.broadcast_to(thresholds, (len(classes),))
-    found = verdicts(classes, probabilities, thresholds, truth)
-    spoken = sentence(found, predictions=probabilities is not None, truth=truth)
-    end = len(signal) / rate * MM_PER_S
-    width = max(NARROWEST, LEFT + grid_end(end) + RIGHT)
+    probabilities = None if probabilities is None else np.asarray(probabilities)
+    verdicts = judge_classes(classes, probabilities, np.asarray(thresholds, np.float64), truth)
+    sentence = verdict_sentence(verdicts, predictions=probabilities is not None, truth=truth)
+    width = max(NARROWEST, LEFT + grid_end(len(signal) / rate * MM_PER_S) + RIGHT)
 
     name = clean(title) or "12-lead ECG"
-    svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", "aria-label": f"{name}. {spoken}"})
+    svg = Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img", "aria-label": f"{name}. {sentence}"})
     element(svg, "title", name)
     element(svg, "rect", width="100%", height="100%", **fill("paper"))
     page = element(svg, "g", font_family="Helvetica,Arial,sans-serif", **fill("text"))
     column = min(width, _TEXT_WIDTH)
     y = write_lines(page, [clean(title)], MARGIN, size=4.0, width=column, font_weight="bold")
-    y = write_lines(page, [spoken], y, size=3.2, width=column)
+    y = write_lines(page, [sentence], y, size=3.2, width=column)
     y = write_lines(page, map(clean, notes), y, size=2.8, width=column) + 2
     body = element(page, "g", transform=f"translate({number(LEFT)} {number(y)})")
-    depth, remarks = _draw_body(body, signal, rate, maps, found, tolerance)
+    depth, remarks = _draw_body(body, signal, rate, maps, verdicts, tolerance)
     y += depth + 2
     if maps is not None and maps.attention is not None:
-        y = _write_scale(page, maps.attention, y)
+        y = write_shade_key(page, np.asarray(maps.attention), y, column)
     remarks += [f"25 mm/s · 10 mm/mV · {rate:g} Hz · {len(signal) / rate:.1f} s · each lead about its median"]
     y = write_lines(page, remarks, y, size=2.6, width=column) + MARGIN
-    svg.attrib |= {
-        "width": f"{number(width)}mm",
-        "height": f"{number(y)}mm",
-        "viewBox": f"0 0 {number(width)} {number(y)}",
-    }
+    svg.set("width", f"{number(width)}mm")
+    svg.set("height", f"{number(y)}mm")
+    svg.set("viewBox", f"0 0 {number(width)} {number(y)}")
     return tostring(svg, encoding="unicode")
 
 
+def _check_signal(signal: np.ndarray, rate: float, tolerance: float) -> None:
+    if signal.ndim != 2 or signal.shape[1] != len(LEADS) or not len(signal):
+        raise ValueError(f"a signal must be [T, {len(LEADS)}] with T > 0, and is {list(signal.shape)}")
+    if not np.isfinite(signal).all():
+        raise ValueError("a signal's samples must be finite numbers: what has no value cannot be drawn")
+    if not (np.isfinite(rate) and rate > 0):
+        raise ValueError(f"the rate must be a positive number of Hz, and is {rate}")
+    if not tolerance >= FINEST:
+        raise ValueError(f"the tolerance must be at least {FINEST} mm, and is {tolerance}")
+
+
 def _draw_body(
-    body: Element, signal: np.ndarray, rate: float, maps: Maps | None, found: Sequence[Verdict], tolerance: float
+    body: Element, signal: np.ndarray, rate: float, maps: Maps | None, verdicts: Sequence[Verdict], tolerance: float
 ) -> tuple[float, list[str]]:
-    """Draws all that has the time axis. Returns its depth in mm, and what is to be remarked beneath."""
-    centerd = signal.astype(np.float64)
-    centerd -= np.median(centerd, axis=0)
-    heights = MM_PER_MV * centerd
-    rows = rows_of(heights, rate)
+    """Draws all that has the time axis. Returns its depth in mm, and the remarks to write beneath."""
+    heights = signal.astype(np.float64)
+    heights = MM_PER_MV * (heights - np.median(heights, axis=0))
+    rows = place_rows(heights, rate)
     end = len(signal) / rate * MM_PER_S
-    edges = np.zeros(0) if maps is None else np.asarray(maps.edges) * (MM_PER_S / rate)
-    unseen = [] if maps is None else [(0.0, float(edges[0])), (float(edges[-1]), end)]
-    unseen = [(left, right) for left, right in unseen if right > left]
-    strips = [] if maps is None else _strips(maps, found)
+    samples = np.array([0, len(signal)] if maps is None else maps.edges)
+    edges = samples * (MM_PER_S / rate)
+    # Compared in samples: rounded to mm, the last edge may lie before the end where both are the same sample.
+    unseen = [(0.0, float(edges[0]))] * bool(samples[0] > 0)
+    unseen += [(float(edges[-1]), end)] * bool(samples[-1] < len(signal))
+    strips = [] if maps is None else map_strips(maps, verdicts)
 
     if maps is not None and maps.attention is not None:
-        draw_bands(body, edges, shades(maps.attention), rows.height, _tips(edges, maps, found))
+        draw_shade(body, maps, edges, verdicts, rows.height)
     draw_grid(body, rows.height, end)
     draw_unseen(body, unseen, 0, rows.height)
     draw_names(body, end, rows)  # Before the traces, which they must not hide.
-    draw_traces(body, np.clip(heights, rows.lowest, rows.highest), rate, rows, tolerance)
+    draw_traces(body, heights, rate, rows, tolerance)
     cut = draw_cuts(body, heights, rate, rows)
     draw_seconds(body, end, rows.height)
-    depth = rows.height + 7.0
-    for ink, strip in strips:
-        draw_strip(body, strip, edges, depth, end, ink)
-        draw_unseen(body, unseen, depth, STRIP_HEIGHT)
-        depth += STRIP_STEP
+    depth = draw_strips(body, strips, edges, unseen, rows.height + 7.0, end)
     scales = {"attention": "attention from 0 to 1", "response": "response maps from 0 to the highest value of each"}
-    shown = [text for ink, text in scales.items() if ink in dict(strips)]
+    shown = [text for ink, text in scales.items() if ink in {strip.ink for strip in strips}]
     remarks = [f"Strips: {', '.join(shown)}."] * bool(strips)
     remarks += ["Hatched: not seen by the network."] * bool(unseen)
     remarks += [f"Cut off where arrowheads are: {', '.join(cut)}."] * bool(cut)
     return depth, remarks
-
-
-def _strips(maps: Maps, found: Sequence[Verdict]) -> list[tuple[str, Strip]]:
-    """(ink, strip): attention, then the response map of each class of `found`."""
-    strips = []
-    if maps.attention is not None:
-        strips.append(("attention", Strip("attention", "", np.asarray(maps.attention), 1.0)))
-    for one in found if maps.responses is not None else ():
-        values = np.asarray(maps.responses)[:, one.column]
-        remark = one.comparison if values.any() else f"{one.comparison} (all 0)".strip()
-        strips.append(("response", Strip(f"{clean(one.name, 9)} {one.word}", remark, values, float(values.max()))))
-    return strips
-
-
-def _tips(edges: np.ndarray, maps: Maps, found: Sequence[Verdict]) -> list[str]:
-    """For each bin, its time and its values."""
-    tips = []
-    for at, (left, right) in enumerate(pairwise((edges / MM_PER_S).tolist())):
-        text = f"{left:.2f}–{right:.2f} s"
-        if maps.attention is not None:
-            text += f", attention {maps.attention[at]:.3f}"
-        if maps.responses is not None:
-            text += "".join(f", {one.name} {maps.responses[at, one.column]:.3g}" for one in found)
-        tips.append(text)
-    return tips
-
-
-def _write_scale(page: Element, attention: np.ndarray, y: float) -> float:
-    """What the shade stands for. Returns the mm below it."""
-    lowest, highest = float(attention.min()), float(attention.max())
-    if highest - lowest < FLAT:
-        text = f"Attention {lowest:.3f} throughout: no shade."
-        return write_lines(page, [text], y, size=2.6, width=NARROWEST)
-    end = draw_scale(page, MARGIN, y)
-    text = f"attention {lowest:.3f} to {highest:.3f}, the lowest to the highest of this recording"
-    element(page, "text", text, x=end + 2, y=y + 2.4, font_size=2.6)
-    return y + 4

@@ -14,7 +14,7 @@ MM_PER_MV = 10.0
 #: mm between a sample and the line in height, at most: 15 µV, half of the line's own width. At four times the size the
 #: corners can be seen; a third of it shows hardly any and takes half as many bytes again.
 TOLERANCE = 0.15
-#: The finest tolerance: what whole `unit`s can do at any rate.
+#: The finest tolerance: what whole units of `unit_mm` can do at any rate.
 FINEST = 0.03
 #: Heights are whole multiples of this many mm, or of the tolerance if that is less.
 STEP = 0.1
@@ -25,68 +25,60 @@ _REACH = 32
 _PIECE = 250
 
 
-def unit(rate: float) -> float:
-    """mm of the unit in which all points are whole numbers: the way of a sample, or a whole part of it."""
-    return MM_PER_S / rate / units_of_a_sample(rate)
+def unit_mm(rate: float) -> float:
+    """Returns the mm of the unit in which all points are whole numbers: a sample's width, or a whole part of it."""
+    return MM_PER_S / rate / math.ceil(RATE / rate)
 
 
-def units_of_a_sample(rate: float) -> int:
-    return math.ceil(RATE / rate)
-
-
-def trace_paths(heights: np.ndarray, rate: float, tolerance: float = TOLERANCE) -> list[str]:
-    """Path data of traces, in whole `unit`s: the first point, and after `l` the way from each to the next.
+def trace_paths(heights: np.ndarray, rate: float, tolerance: float) -> list[str]:
+    """Returns the path data of L traces, in whole units: the first point, and after `l` the steps from point to point.
 
     Args:
       heights: [T, L] mm, upwards.
       rate: Hz.
-      tolerance: mm.
-
-    Returns:
-      L texts. The straight lines between their points pass every sample within `tolerance` in height.
+      tolerance: mm in height from the straight lines between the points to every sample, at most.
     """
-    size = unit(rate)
-    quantum = max(1, round(min(STEP, tolerance) / size))
-    down = -heights.T.astype(np.float64) / size
-    drawn = np.rint(down / quantum).astype(np.int64) * quantum
-    kept = _kept(down, drawn, tolerance / size)
-    across = units_of_a_sample(rate)
+    unit, units_per_sample = unit_mm(rate), math.ceil(RATE / rate)
+    quantum = max(1, round(min(STEP, tolerance) / unit))
+    exact = -heights.T.astype(np.float64) / unit
+    rounded = np.rint(exact / quantum).astype(np.int64) * quantum
+    is_point = _choose_points(exact, rounded, tolerance / unit)
     paths = []
-    for row, points in zip(drawn, kept, strict=True):
-        samples = np.flatnonzero(points)
-        x, y = (np.diff(samples) * across).tolist(), np.diff(row[samples]).tolist()
+    for row, chosen in zip(rounded, is_point, strict=True):
+        samples = np.flatnonzero(chosen)
+        x, y = (np.diff(samples) * units_per_sample).tolist(), np.diff(row[samples]).tolist()
         # A minus sign separates, too.
         steps = " ".join([f"{dx}{dy}" if dy < 0 else f"{dx} {dy}" for dx, dy in zip(x, y, strict=True)])
         paths.append(f"M0 {row[0]}l{steps}" if steps else f"M0 {row[0]}")
     return paths
 
 
-def _kept(exact: np.ndarray, drawn: np.ndarray, tolerance: float) -> np.ndarray:
-    """[L, T] bool: the samples that stay points of the line.
+def _choose_points(exact: np.ndarray, rounded: np.ndarray, tolerance: float) -> np.ndarray:
+    """Returns which samples become points of the line: [L, T] bool for [L, T] heights, exact and as they are drawn.
 
     From each point the line goes as far as it can: to the last sample for which the straight line to it passes all
     between within the tolerance. All leads are cut into pieces that are walked through at once.
     """
     leads, samples = exact.shape
-    flat, ends = exact.ravel(), drawn.ravel().astype(np.float64)
+    flat, ends = exact.ravel(), rounded.ravel().astype(np.float64)
     firsts = np.arange(leads)[:, None] * samples
     starts = np.arange(0, samples - 1, _PIECE)
     at = (firsts + starts).ravel()
     stop = (firsts + np.minimum(starts + _PIECE, samples - 1)).ravel()
-    kept = np.zeros(leads * samples, bool)
-    kept[firsts] = kept[firsts + samples - 1] = True
+    is_point = np.zeros(leads * samples, bool)
+    is_point[firsts] = is_point[firsts + samples - 1] = True
     ahead = np.arange(1, _REACH + 1)
     while len(at):
-        kept[at] = True
+        is_point[at] = True
         beyond = at[:, None] + ahead > stop[:, None]
         there = np.where(beyond, stop[:, None], at[:, None] + ahead)
         here = ends[at][:, None]
-        way = flat[there] - here
-        lowest = np.maximum.accumulate((way - tolerance) / ahead, axis=1)
-        highest = np.minimum.accumulate((way + tolerance) / ahead, axis=1)
+        rise = flat[there] - here
+        lowest = np.maximum.accumulate((rise - tolerance) / ahead, axis=1)
+        highest = np.minimum.accumulate((rise + tolerance) / ahead, axis=1)
         slope = (ends[there] - here) / ahead
         fits = (slope >= lowest) & (slope <= highest) & ~beyond
         at = at + _REACH - np.argmax(fits[:, ::-1], axis=1)
-        left = at < stop
-        at, stop = at[left], stop[left]
-    return kept.reshape(leads, samples)
+        unfinished = at < stop
+        at, stop = at[unfinished], stop[unfinished]
+    return is_point.reshape(leads, samples)

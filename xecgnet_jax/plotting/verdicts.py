@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from xecgnet_jax.evaluation.metrics import apply_thresholds
-from xecgnet_jax.plotting.drawing import clean
+from xecgnet_jax.plotting.svg import clean
 
 NONE = "none of the classes"
 
@@ -21,59 +21,74 @@ class Verdict(NamedTuple):
       name: of the class, cleaned.
       word: "correct", "wrong", "missed"; "predicted" where the truth, "labeled" where the prediction is not known.
       probability: as text, "" where there is none.
-      comparison: of probability and threshold, as text.
+      comparison: of probability and threshold, as text, "" where there is none.
     """
 
     column: int
     name: str
     word: str
-    probability: str
-    comparison: str
+    probability: str = ""
+    comparison: str = ""
 
 
-def verdicts(
-    classes: Sequence[str],
-    probabilities: np.ndarray | None,
-    thresholds: np.ndarray,
-    truth: Collection[str] | None,
+def judge_classes(
+    classes: Sequence[str], probabilities: np.ndarray | None, thresholds: np.ndarray, truth: Collection[str] | None
 ) -> list[Verdict]:
-    """Of the predicted and the true classes, in the order of `classes`."""
-    found = (
-        np.zeros(len(classes), bool)
-        if probabilities is None
-        else apply_thresholds(probabilities, thresholds).astype(bool)
-    )
-    made = []
+    """Returns a verdict on each class that is predicted or true, in the order of `classes`.
+
+    Args:
+      classes: C names.
+      probabilities: [C], or None.
+      thresholds: [C], or [] for all classes.
+      truth: names of the true classes, or None.
+
+    Raises:
+      ValueError: shapes do not fit each other, a number is not finite, or `truth` names what is not in `classes`.
+    """
+    shape = (len(classes),)
+    if probabilities is not None and (probabilities.shape != shape or not np.isfinite(probabilities).all()):
+        raise ValueError(f"probabilities must be {shape[0]} finite numbers, one a class: {probabilities.tolist()}")
+    if thresholds.shape not in ((), shape) or not np.isfinite(thresholds).all():
+        raise ValueError(f"thresholds must be one finite number or {shape[0]}, one a class: {thresholds.tolist()}")
+    if isinstance(truth, str):
+        raise ValueError(f"truth must be a collection of names, and is the text {truth!r}")
+    if unknown := [name for name in truth or () if name not in classes]:
+        raise ValueError(f"truth names {', '.join(map(repr, unknown))}; the classes are {', '.join(classes)}")
+    predicted = np.zeros(shape, bool) if probabilities is None else apply_thresholds(probabilities, thresholds)
+    verdicts = []
     for column, name in enumerate(classes):
-        true = truth is not None and name in truth
-        if not found[column] and not true:
+        is_true = name in (truth or ())
+        if not predicted[column] and not is_true:
             continue
-        probability = comparison = ""
         if probabilities is None:
-            word = "labeled"
-        else:
-            word = ("predicted" if truth is None else "correct" if true else "wrong") if found[column] else "missed"
-            probability = f"{probabilities[column]:.2f}"
-            comparison = _comparison(float(probabilities[column]), float(thresholds[column]))
-        made.append(Verdict(column, clean(name, 40), word, probability, comparison))
-    return made
+            verdicts.append(Verdict(column, clean(name, 40), "labeled"))
+            continue
+        judged = "correct" if is_true else "wrong" if truth is not None else "predicted"
+        word = judged if predicted[column] else "missed"
+        probability, threshold = float(probabilities[column]), float(np.broadcast_to(thresholds, shape)[column])
+        comparison = _compare(probability, threshold)
+        verdicts.append(Verdict(column, clean(name, 40), word, f"{probability:.2f}", comparison))
+    return verdicts
 
 
-def sentence(found: Sequence[Verdict], *, predictions: bool, truth: Collection[str] | None) -> str:
-    """All verdicts in a line: "Predicted: AF 0.93 (correct), PVC 0.61 (wrong). Missed: RBBB 0.12."."""
+def verdict_sentence(verdicts: Sequence[Verdict], *, predictions: bool, truth: Collection[str] | None) -> str:
+    """Returns all verdicts in a line: "Predicted: AF 0.93 (correct), PVC 0.61 (wrong). Missed: RBBB 0.12."."""
     if not predictions:
-        return "" if truth is None else f"Labelled: {', '.join(one.name for one in found) or NONE}."
-    hits = [one for one in found if one.word != "missed"]
-    named = [f"{one.name} {one.probability}" + (f" ({one.word})" if one.word != "predicted" else "") for one in hits]
-    if not named:
-        named = [NONE + (" (correct)" if truth is not None and not found else "")]
-    text = f"Predicted: {', '.join(named)}."
-    missed = [f"{one.name} {one.probability}" for one in found if one.word == "missed"]
-    return text + (f" Missed: {', '.join(missed)}." if missed else "")
+        return "" if truth is None else f"Labeled: {', '.join(verdict.name for verdict in verdicts) or NONE}."
+    predicted, missed = [], []
+    for verdict in verdicts:
+        text = f"{verdict.name} {verdict.probability}"
+        if verdict.word == "missed":
+            missed.append(text)
+        else:
+            predicted.append(text if verdict.word == "predicted" else f"{text} ({verdict.word})")
+    none = f"{NONE} (correct)" if truth is not None and not missed else NONE
+    text = f"Predicted: {', '.join(predicted) or none}."
+    return f"{text} Missed: {', '.join(missed)}." if missed else text
 
 
-def _comparison(probability: float, threshold: float) -> str:
-    """ "0.93 ≥ 0.50", with as many decimals as tell the two apart."""
+def _compare(probability: float, threshold: float) -> str:
+    """Returns "0.93 ≥ 0.50", with as many decimals as tell the two apart."""
     for decimals in range(2, 8):
         left, right = f"{probability:.{decimals}f}", f"{threshold:.{decimals}f}"
         if left != right or probability == threshold:

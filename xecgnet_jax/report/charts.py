@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve
 
-from xecgnet_jax.report.figure_svg import INK, MUTED, RULE, SERIES, SETTINGS, figure_svg, new_figure
+from xecgnet_jax.report.figure_svg import INK, MUTED, RULE, SERIES, figure_svg, new_figure, page_settings
 
 #: Chart → key in metrics.jsonl → what the curve is called.
 TRAINING = {
@@ -28,98 +27,77 @@ TRAINING = {
         "validation_multi_label_subset_accuracy": "… several classes",
     },
 }
+_BROKEN = (0, (3, 3))
+#: Text stands a few pixels from its point, whose height is a share of the axes'.
+_BESIDE: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
 
 
-class Panel(NamedTuple):
-    """One class's precision–recall curve.
-
-    Attributes:
-      name: of the class.
-      svg: the chart.
-    """
-
-    name: str
-    svg: str
-
-
-def precision_recall_panels(
+@page_settings
+def precision_recall_charts(
     labels: np.ndarray, probabilities: np.ndarray, per_class: Mapping[str, Mapping[str, Any]]
-) -> list[Panel]:
-    """A chart for each class that has positives and negatives.
+) -> dict[str, str]:
+    """Draws a precision–recall curve for each class that has positives and negatives.
 
     Steps, because the average precision is the area under the steps; a dot at the threshold; a broken line at the share
-    of recordings that have the class: what guessing gives.
+    of recordings that have the class: what a guess gives.
 
     Args:
       labels: [R, C] bool.
       probabilities: [R, C].
       per_class: of the metrics.
+
+    Returns:
+      Class → SVG.
     """
-    panels = []
-    with matplotlib.rc_context(SETTINGS):  # type: ignore[arg-type]
-        for column, (name, row) in enumerate(per_class.items()):
-            truth = labels[:, column]
-            if not truth.any() or truth.all():
-                continue
-            precision, recall, _ = precision_recall_curve(truth, probabilities[:, column])
-            figure = new_figure(230, 176)
-            axes = figure.add_axes((0.15, 0.185, 0.81, 0.765))
-            _unit_square(axes)
-            axes.set_xlabel("recall", labelpad=-9)
-            axes.set_ylabel("precision", labelpad=-4)
-            axes.axhline(truth.mean(), color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
-            axes.plot(recall, precision, color=SERIES[0], linewidth=1.75, drawstyle="steps-post", clip_on=False)
-            if row["recall"] is not None and row["precision"] is not None:
-                axes.plot(row["recall"], row["precision"], "o", color=INK, markersize=6, clip_on=False)
-            panels.append(Panel(name, figure_svg(figure, f"pr{column}", f"Precision against recall of {name}")))
-    return panels
+    charts = {}
+    for column, (name, row) in enumerate(per_class.items()):
+        truth = labels[:, column]
+        if not truth.any() or truth.all():
+            continue
+        precision, recall, _ = precision_recall_curve(truth, probabilities[:, column])
+        figure = new_figure(230, 176)
+        axes = _add_unit_square(figure, (0.15, 0.185, 0.81, 0.765), "recall", "precision")
+        axes.axhline(truth.mean(), color=MUTED, linewidth=1, linestyle=_BROKEN)
+        axes.plot(recall, precision, color=SERIES[0], linewidth=1.75, drawstyle="steps-post", clip_on=False)
+        if row["recall"] is not None and row["precision"] is not None:
+            axes.plot(row["recall"], row["precision"], "o", color=INK, markersize=6, clip_on=False)
+        charts[name] = figure_svg(figure, f"pr{column}", f"Precision against recall of {name}")
+    return charts
 
 
+@page_settings
 def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
-    """Share of true labels against mean probability, a point for each bin that is not empty.
+    """Draws the share of true labels against the mean probability, a point for each bin that is not empty.
 
     Args:
       bins: `calibration.bins` of the metrics.
     """
-    some = [one for one in bins if one["pairs"]]
-    found, true = [one["probability"] for one in some], [one["true"] for one in some]
-    with matplotlib.rc_context(SETTINGS):  # type: ignore[arg-type]
-        figure = new_figure(400, 320)
-        axes = figure.add_axes((0.08, 0.09, 0.88, 0.82))
-        _unit_square(axes)
-        axes.set_xlabel("predicted probability", labelpad=-9)
-        axes.set_ylabel("share that has the class", labelpad=-4)
-        axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=(0, (3, 3)))
-        axes.plot(found, true, color=SERIES[0], linewidth=1.75, marker="o", markersize=6, clip_on=False)
-        # Of bins that are nearly empty, neighbors' means may be close: counts stand at the middles.
-        for one in some:
-            axes.annotate(
-                _short(one["pairs"]),
-                ((one["from"] + one["to"]) / 2, 1),
-                (0, 6),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="center",
-                color=MUTED,
-                fontsize=10,
-            )
-        return figure_svg(figure, "reliability", "Reliability: share of true labels against predicted probability")
-
-
-def _short(count: int) -> str:
-    return f"{count:,}" if count < 10_000 else f"{count / 1000:,.0f}k"
+    bins = [row for row in bins if row["pairs"]]
+    figure = new_figure(400, 320)
+    labels = "predicted probability", "share that has the class"
+    axes = _add_unit_square(figure, (0.08, 0.09, 0.88, 0.82), *labels)
+    axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_BROKEN)
+    points = [row["probability"] for row in bins], [row["true"] for row in bins]
+    axes.plot(*points, color=SERIES[0], linewidth=1.75, marker="o", markersize=6, clip_on=False)
+    # Means of neighboring bins that are nearly empty may be close: counts stand at the middles of the bins.
+    for row in bins:
+        count, middle = row["pairs"], (row["from"] + row["to"]) / 2
+        text = f"{count:,}" if count < 10_000 else f"{count / 1000:,.0f}k"
+        axes.annotate(text, (middle, 1), (0, 6), **_BESIDE, ha="center", color=MUTED, fontsize=10)
+    return figure_svg(figure, "reliability", "Reliability: share of true labels against predicted probability")
 
 
 def marked_epoch(training: Sequence[Mapping[str, Any]], step: int | None) -> int | None:
-    """The epoch that ended at `step`; without a step, the first with the highest validation micro F1."""
+    """Returns the epoch that ended at `step`; without a step, the first with the highest validation micro F1."""
     if step is not None:
         return next((int(record["epoch"]) for record in training if record["step"] == step), None)
     known = [record for record in training if record.get("validation_micro_f1") is not None]
     return int(max(known, key=lambda record: record["validation_micro_f1"])["epoch"]) if known else None
 
 
+@page_settings
 def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: int | None) -> str | None:
-    """Curves over epochs, each with its name and last value at its end; None where no record has any of them.
+    """Draws curves over epochs, each with its name and last value at its end; None where no record has any of them.
 
     Args:
       training: records of metrics.jsonl.
@@ -134,36 +112,39 @@ def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: in
     if not curves:
         return None
     epochs = np.array([record["epoch"] for record in training])
-    with matplotlib.rc_context(SETTINGS):  # type: ignore[arg-type]
-        figure = new_figure(540, 270)
-        axes = figure.add_axes((0.075, 0.13, 0.66, 0.79))
-        axes.grid(axis="y", color=RULE, linewidth=0.75)
-        axes.tick_params(length=0)
-        axes.spines["left"].set_visible(False)
-        axes.set_axisbelow(True)
-        for ink, values in zip(SERIES, curves.values(), strict=False):
-            axes.plot(epochs, values, color=ink, linewidth=1.75, marker="o" if len(epochs) == 1 else "")
-        axes.set_xlim(epochs[0], max(epochs[-1], epochs[0] + 1))
-        axes.set_ylim(0, 1 if chart == "validation" else None)
-        axes.locator_params(axis="x", integer=True, nbins=8)
-        axes.set_xlabel("epoch", labelpad=1)
-        if marked is not None:
-            axes.axvline(marked, color=INK, linewidth=1, linestyle=(0, (3, 3)))
-            left = marked < epochs.mean()
-            axes.annotate(
-                f"epoch {marked}",
-                (marked, 1),
-                (4 if left else -4, 3),
-                xycoords=("data", "axes fraction"),
-                textcoords="offset points",
-                ha="left" if left else "right",
-            )
-        _name_ends(figure, axes, curves)
-        return figure_svg(figure, chart, f"Training, {chart} over epochs: {', '.join(curves)}")
+    figure = new_figure(540, 270)
+    axes = figure.add_axes((0.075, 0.13, 0.66, 0.79))
+    axes.grid(axis="y", color=RULE, linewidth=0.75)
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_axisbelow(True)
+    for ink, values in zip(SERIES, curves.values(), strict=False):
+        axes.plot(epochs, values, color=ink, linewidth=1.75, marker="o" if len(epochs) == 1 else "")
+    axes.set_xlim(epochs[0], max(epochs[-1], epochs[0] + 1))
+    axes.set_ylim(0, 1 if chart == "validation" else None)
+    axes.locator_params(axis="x", integer=True, nbins=8)
+    axes.set_xlabel("epoch", labelpad=1)
+    if marked is not None:
+        axes.axvline(marked, color=INK, linewidth=1, linestyle=_BROKEN)
+        side, ha = (4, "left") if marked < epochs.mean() else (-4, "right")
+        axes.annotate(f"epoch {marked}", (marked, 1), (side, 3), **_BESIDE, ha=ha)
+    _name_ends(figure, axes, curves)
+    return figure_svg(figure, chart, f"Training, {chart} over epochs: {', '.join(curves)}")
+
+
+def _name_ends(figure: Figure, axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
+    """Writes names and last values beside the ends of the curves."""
+    last = [float(values[np.isfinite(values)][-1]) for values in curves.values()]
+    low, high = axes.get_ylim()
+    height = figure.get_size_inches()[1] * 72 * axes.get_position().height
+    places = spread([(value - low) / (high - low) for value in last], 15 / height)
+    for ink, name, value, place in zip(SERIES, curves, last, places, strict=False):
+        style = _BESIDE | {"xycoords": "axes fraction", "va": "center", "color": ink, "annotation_clip": False}
+        axes.annotate(f"{name} {value:.3f}", (1, place), (7, 0), **style)
 
 
 def spread(places: Sequence[float], apart: float) -> np.ndarray:
-    """The places moved as little as it takes to be `apart` from each other, in the same order.
+    """Moves the places as little as it takes to be `apart` from each other, in the same order.
 
     Isotonic regression of the places less the gaps: neighbors that would overlap form a block about their mean.
     """
@@ -180,26 +161,11 @@ def spread(places: Sequence[float], apart: float) -> np.ndarray:
     return moved
 
 
-def _name_ends(figure: Figure, axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
-    """Names and last values beside the ends of the curves."""
-    last = [float(values[np.isfinite(values)][-1]) for values in curves.values()]
-    low, high = axes.get_ylim()
-    height = figure.get_size_inches()[1] * 72 * axes.get_position().height
-    places = spread([(value - low) / (high - low) for value in last], 15 / height)
-    for ink, name, value, place in zip(SERIES, curves, last, places, strict=False):
-        axes.annotate(
-            f"{name} {value:.3f}",
-            (1, place),
-            (7, 0),
-            xycoords="axes fraction",
-            textcoords="offset points",
-            va="center",
-            color=ink,
-            annotation_clip=False,
-        )
-
-
-def _unit_square(axes: Axes) -> None:
+def _add_unit_square(figure: Figure, place: tuple[float, float, float, float], xlabel: str, ylabel: str) -> Axes:
+    """Returns new axes from 0 to 1 at `place`, left, bottom, width and height as shares of the figure's."""
+    axes = figure.add_axes(place)
+    axes.set_xlabel(xlabel, labelpad=-9)
+    axes.set_ylabel(ylabel, labelpad=-4)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1)
     ticks = (0, 0.25, 0.5, 0.75, 1)
@@ -210,3 +176,4 @@ def _unit_square(axes: Axes) -> None:
     axes.tick_params(length=0)
     for spine in axes.spines.values():
         spine.set_visible(False)
+    return axes

@@ -18,22 +18,22 @@ if TYPE_CHECKING:  # A report needs no JAX.
 
 @dataclass(frozen=True, eq=False)
 class Contents:
-    """One evaluation. R recordings, C classes. All names and texts may hold anything: they are escaped.
+    """One evaluation of R recordings and C classes. All names and texts may hold anything: they are escaped.
 
     Attributes:
       title: of the page.
-      metrics: from `scores.evaluate`; its layout is in docs/evaluation.md.
+      metrics: from `scores.evaluate`, as JSON; its layout is in docs/evaluation.md.
       classes: C names.
       ids: R names.
       labels: [R, C], 0 or 1.
-      probabilities: [R, C] in 0 … 1.
-      thresholds: with these `metrics` were made.
+      probabilities: [R, C] float in 0 … 1.
+      thresholds: those that `metrics` were computed with.
       signal: position → [T, 12] mV at 500 Hz.
       maps: of each recording, or None: then pictures are of the signals only.
       training: the records of metrics.jsonl, maybe none.
       step: of the checkpoint, whose epoch is marked in the training curves; None marks the highest validation micro F1.
       subtitle: a line under the title.
-      about: where the figures come from: what → text.
+      about: where the metrics come from: what → text.
       notes: a short text on each recording ("63 years, F"), or None.
     """
 
@@ -53,25 +53,30 @@ class Contents:
     notes: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
-        shape = (len(self.ids), len(self.classes))
-        for name, array in (("labels", self.labels), ("probabilities", self.probabilities)):
+        recordings, classes = len(self.ids), len(self.classes)
+        arrays = {"labels": self.labels, "probabilities": self.probabilities, "thresholds": self.thresholds.values}
+        for name, array in arrays.items():
+            shape = (classes,) if name == "thresholds" else (recordings, classes)
             if np.shape(array) != shape:
                 raise ValueError(
-                    f"{name} must be {list(shape)}, as there are {shape[0]} ids and {shape[1]} classes, and are "
+                    f"{name} must be {list(shape)}, as there are {recordings} ids and {classes} classes, and are "
                     f"{list(np.shape(array))}"
                 )
-        if np.shape(self.thresholds.values) != shape[1:]:
-            raise ValueError(f"there must be {shape[1]} thresholds, and are {np.shape(self.thresholds.values)}")
-        for name, texts in (("maps", self.maps), ("notes", self.notes)):
-            if texts is not None and len(texts) != shape[0]:
-                raise ValueError(f"there must be {shape[0]} {name}, one a recording, and are {len(texts)}")
+        for name, items in (("maps", self.maps), ("notes", self.notes)):
+            if items is not None and len(items) != recordings:
+                raise ValueError(f"there must be {recordings} {name}, one a recording, and are {len(items)}")
 
     @cached_property
     def truths(self) -> np.ndarray:
-        """[R, C] bool."""
+        """[R, C] bool: which classes are true."""
         return np.asarray(self.labels, bool)
 
     @cached_property
     def predictions(self) -> np.ndarray:
-        """[R, C] bool."""
+        """[R, C] bool: which classes are predicted."""
         return np.asarray(apply_thresholds(self.probabilities, self.thresholds.values), bool)
+
+    @cached_property
+    def wrong(self) -> np.ndarray:
+        """[R] bool: which recordings have a class missed or a class too many."""
+        return (self.truths != self.predictions).any(axis=1)

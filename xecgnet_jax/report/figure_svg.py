@@ -7,7 +7,6 @@ import re
 from xml.etree.ElementTree import Element, fromstring, tostring
 
 import matplotlib
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 #: Color in matplotlib → CSS property of the page. What is drawn in none of them would not change with the theme.
@@ -46,72 +45,49 @@ SETTINGS = {
     "lines.solid_capstyle": "butt",
 }
 
+#: Decorator of the functions that draw and save figures.
+page_settings = matplotlib.rc_context(SETTINGS)  # type: ignore[arg-type]
+
 
 def new_figure(width: float, height: float) -> Figure:
-    """A figure of that many CSS pixels; one point of matplotlib is one pixel."""
-    figure = Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
-    FigureCanvasSVG(figure)
-    return figure
+    """Returns a figure of that many CSS pixels; one point of matplotlib is one pixel."""
+    return Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
 
 
 def figure_svg(figure: Figure, key: str, title: str) -> str:
-    """The figure as inline SVG.
+    """Returns the figure as inline SVG, without namespaces, metadata, and the style sheet that would change the page.
 
     Args:
-      figure: from `new_figure`, drawn with `SETTINGS` and in the colors of `INKS`.
+      figure: from `new_figure`, drawn under `page_settings` and in the colors of `INKS`.
       key: begins the ids: letters, another for each figure of a page.
       title: what a screen reader says of it.
     """
-    file = io.BytesIO()
-    with matplotlib.rc_context(SETTINGS):  # type: ignore[arg-type]
-        figure.savefig(file, format="svg", facecolor="none", metadata={"Date": None})
-    root = _stripped(fromstring(file.getvalue()))
-    text = tostring(root, encoding="unicode")
-    used = set(re.findall(r"(?:url\(|\")#([\w-]+)", text))
-    for node in root.iter():
-        _take_page_style(node)
-        if "d" in node.attrib:
-            node.attrib["d"] = re.sub(r"(\.\d\d)\d+", r"\1", node.attrib["d"]).replace("  ", "").strip()
-        if "id" in node.attrib and node.attrib["id"] not in used:
-            del node.attrib["id"]
-    svg = Element(
-        "svg",
-        {
-            "role": "img",
-            "aria-label": title,
-            "viewBox": root.attrib["viewBox"],
-            "width": root.attrib["width"].removesuffix("pt"),
-            "height": root.attrib["height"].removesuffix("pt"),
-        },
-    )
-    svg.extend(list(root))
-    text = tostring(svg, encoding="unicode")
-    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{key}-", text)
-
-
-def _stripped(root: Element) -> Element:
-    """Without namespaces, metadata and the style sheet, which inside a page would hold for all of it."""
-    for node in root.iter():
+    file = io.StringIO()
+    figure.savefig(file, format="svg", facecolor="none", metadata={"Date": None})
+    used_ids = set(re.findall(r"(?:url\(|\")#([\w-]+)", file.getvalue()))
+    root = fromstring(file.getvalue())
+    for node in list(root.iter()):
+        for child in list(node):
+            if child.tag.rpartition("}")[2] in ("metadata", "style"):
+                node.remove(child)
         node.tag = node.tag.rpartition("}")[2]
+        node.text, node.tail = node.text if (node.text or "").strip() else None, None
         node.attrib = {name.rpartition("}")[2]: value for name, value in node.attrib.items()}
-        node.text = None if node.text is not None and not node.text.strip() else node.text
-        node.tail = None
-    for parent in list(root.iter()):
-        for child in list(parent):
-            if child.tag in ("metadata", "style"):
-                parent.remove(child)
-    return root
+        if "style" in node.attrib:
+            node.set("style", _page_style(node.attrib["style"]))
+        if "d" in node.attrib:
+            node.set("d", re.sub(r"(\.\d\d)\d+", r"\1", node.attrib["d"]).replace("  ", "").strip())
+        if node.get("id") not in used_ids:
+            node.attrib.pop("id", None)
+    size = {side: root.attrib[side].removesuffix("pt") for side in ("width", "height")}
+    svg = Element("svg", {"role": "img", "aria-label": title, "viewBox": root.attrib["viewBox"]} | size)
+    svg.extend(list(root))
+    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{key}-", tostring(svg, encoding="unicode"))
 
 
-def _take_page_style(node: Element) -> None:
-    """Colors by their CSS property, text in the page's font."""
-    style = node.attrib.get("style")
-    if style is None:
-        return
+def _page_style(style: str) -> str:
+    """Returns a style with its colors by their CSS property and without a font, so that the page's is taken."""
     style = re.sub(r"font: (?:[\w]+ )*?([\d.]+)px [^;]*", r"font-size: \1px", style)
     style = re.sub(r"font-family: [^;]*;? ?", "", style)
-    node.attrib["style"] = (
-        re.sub(r"#[0-9a-f]{6}", lambda found: f"var({INKS[found[0]]})" if found[0] in INKS else found[0], style)
-        .replace(": ", ":")
-        .replace("; ", ";")
-    )
+    style = re.sub(r"#[0-9a-f]{6}", lambda color: f"var({INKS[color[0]]})" if color[0] in INKS else color[0], style)
+    return style.replace(": ", ":").replace("; ", ";")

@@ -5,9 +5,9 @@ from __future__ import annotations
 import base64
 import json
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -23,8 +23,8 @@ class Gallery(NamedTuple):
 
     Attributes:
       data: as JSON that may stand inside a <script>.
-      listed: recordings in it.
-      pictured: of these, with a picture.
+      listed: number of recordings in it.
+      pictured: number of these that have a picture.
     """
 
     data: str
@@ -32,8 +32,8 @@ class Gallery(NamedTuple):
     pictured: int
 
 
-def gallery(contents: Contents, size: int, progress: Callable[[int], Any] | None = None) -> Gallery:
-    """All recordings, or as many as fit, with as many pictures as fit.
+def gallery(contents: Contents, size: int, progress: Callable[[int], object] | None = None) -> Gallery:
+    """Returns all recordings, or as many as fit, with as many pictures as fit.
 
     Args:
       contents: of the report.
@@ -45,105 +45,92 @@ def gallery(contents: Contents, size: int, progress: Callable[[int], Any] | None
     # At least half of the space is for pictures.
     ends = np.cumsum([len(rows[position]) + 1 for position in wanted])
     listed = wanted[: int(np.searchsorted(ends, size // 2, side="right"))]
-    head = {"classes": list(contents.classes), "thresholds": _thresholds(contents)}
-    start, middle, end = script_json(head)[:-1] + ',"recordings":[', '],"pictures":{', "}}"
+    thresholds = [round(float(value), 6) for value in contents.thresholds.values]
+    head = script_json({"classes": list(contents.classes), "thresholds": thresholds})
+    start, middle, end = head[:-1] + ',"recordings":[', '],"pictures":{', "}}"
     left = size - len(start) - len(middle) - len(end) - sum(len(rows[position]) + 1 for position in listed)
-    pictures = _pictures(contents, listed, left, progress)
+    pictures = _pack_pictures(contents, listed, left, progress or (lambda recordings: None))
     shown = display_order(contents, listed, pictures)
-    parts = [f'"{at}":"{pictures[position]}"' for at, position in enumerate(shown) if position in pictures]
-    data = start + ",".join(rows[position] for position in shown) + middle + ",".join(parts) + end
+    entries = [f'"{at}":"{pictures[position]}"' for at, position in enumerate(shown) if position in pictures]
+    data = start + ",".join(rows[position] for position in shown) + middle + ",".join(entries) + end
     return Gallery(data, len(listed), len(pictures))
 
 
-def _pictures(
-    contents: Contents, wanted: list[int], size: int, progress: Callable[[int], Any] | None
+def _pack_pictures(
+    contents: Contents, wanted: Sequence[int], size: int, progress: Callable[[int], object]
 ) -> dict[int, str]:
-    """Position → packed picture, of the first of `wanted` that fit into `size` bytes with their keys and commas."""
+    """Returns position → packed picture, of the first of `wanted` that fit into `size` bytes with keys and commas."""
     around = len(f'"{len(wanted)}":"",')
     pictures: dict[int, str] = {}
     tries, waiting = _TRIES, len(contents.ids)
     for position in wanted:
-        picture = _packed_picture(contents, position)
+        picture = _pack_picture(contents, position)
         waiting -= 1
-        if progress is not None:
-            progress(1)
+        progress(1)
         if len(picture) + around <= size:
             pictures[position] = picture
             size -= len(picture) + around
         elif (tries := tries - 1) == 0:
             break
-    if progress is not None:
-        progress(waiting)
+    progress(waiting)
     return pictures
 
 
-def display_order(contents: Contents, listed: Collection[int], pictured: Collection[int]) -> list[int]:
-    """Wrong ones first; of each kind, those with a picture, of these, those with more true classes, then by name."""
-    wrong = (contents.truths != contents.predictions).any(axis=1)
-    labels = contents.truths.sum(axis=1)
-    return sorted(listed, key=lambda at: (not wrong[at], at not in pictured, -labels[at], str(contents.ids[at]), at))
-
-
-def picture_order(truths: np.ndarray, predictions: np.ndarray) -> list[int]:
-    """All recordings, those first whose pictures are wanted most.
-
-    Wrong ones with several true classes; right ones with several; other wrong ones; other right ones. Within each of
-    the four, one from each class in turn. A recording counts for the rarest of its true classes; without one, for the
-    rarest predicted; without any, for a class of its own.
-
-    Args:
-      truths, predictions: [R, C] bool.
-    """
-    wrong, several = (truths != predictions).any(axis=1), truths.sum(axis=1) > 1
-    group = np.where(several, np.where(wrong, 0, 1), np.where(wrong, 2, 3))
-    kind = _rarest_class(truths, predictions)
-    order: list[int] = []
-    for one in range(4):
-        queues = [np.flatnonzero((group == one) & (kind == name)).tolist() for name in np.unique(kind)]
-        order += [at for turn in zip_longest(*queues) for at in turn if at is not None]
-    return order
-
-
-def _rarest_class(truths: np.ndarray, predictions: np.ndarray) -> np.ndarray:
-    """[R] column of the class, C for none."""
-    members = np.where(truths.any(axis=1, keepdims=True), truths, predictions)
-    rarity = np.where(members, truths.sum(axis=0), len(truths) + 1)
-    return np.where(members.any(axis=1), rarity.argmin(axis=1), truths.shape[1])
-
-
-def _row(contents: Contents, position: int) -> list[Any]:
-    """id, true classes, predicted classes, probabilities, and the note if there is one."""
-    true, found = (np.flatnonzero(array[position]).tolist() for array in (contents.truths, contents.predictions))
-    pairs = zip(contents.probabilities[position], contents.thresholds.values, strict=True)
-    row = [str(contents.ids[position]), true, found, [_told_apart(float(p), float(t)) for p, t in pairs]]
-    return row if contents.notes is None else [*row, str(contents.notes[position])]
-
-
-def _told_apart(probability: float, threshold: float) -> float:
-    """With 3 decimals, or 6 where 3 would not tell it from the threshold."""
-    return round(probability, 6 if round(probability, 3) == round(threshold, 3) else 3)
-
-
-def _thresholds(contents: Contents) -> list[float]:
-    return [round(float(value), 6) for value in contents.thresholds.values]
-
-
-def _packed_picture(contents: Contents, position: int) -> str:
-    """The picture's SVG, deflated (zlib) and in base64."""
-    classes = list(contents.classes)
+def _pack_picture(contents: Contents, position: int) -> str:
+    """Returns the picture's SVG, deflated (zlib) and in base64."""
     svg = ecg_picture(
         contents.signal(position),
         maps=None if contents.maps is None else contents.maps[position],
-        classes=classes,
+        classes=contents.classes,
         probabilities=contents.probabilities[position],
         thresholds=contents.thresholds.values,
-        truth=[name for name, true in zip(classes, contents.truths[position], strict=True) if true],
+        truth=[name for name, true in zip(contents.classes, contents.truths[position], strict=True) if true],
         title=str(contents.ids[position]),
     )
     return base64.b64encode(zlib.compress(svg.encode("utf-8", "replace"))).decode("ascii")
 
 
-def script_json(value: Any) -> str:
-    """ASCII JSON in which nothing can end a script or begin a tag."""
+def display_order(contents: Contents, listed: Collection[int], pictured: Collection[int]) -> list[int]:
+    """Sorts wrong ones first; of each kind, those with a picture; of these, those with more true classes; by name."""
+    wrong, labels = contents.wrong, contents.truths.sum(axis=1)
+    return sorted(listed, key=lambda at: (not wrong[at], at not in pictured, -labels[at], str(contents.ids[at]), at))
+
+
+def picture_order(truths: np.ndarray, predictions: np.ndarray) -> list[int]:
+    """Returns all recordings of [R, C] bool, those first whose pictures are wanted most.
+
+    Wrong ones with several true classes; right ones with several; other wrong ones; other right ones. Within each of
+    the four, one from each class in turn. A recording counts for the rarest of its true classes; without one, for the
+    rarest predicted; without any, for a class of its own.
+    """
+    wrong, several = (truths != predictions).any(axis=1), truths.sum(axis=1) > 1
+    groups = np.where(several, np.where(wrong, 0, 1), np.where(wrong, 2, 3))
+    members = np.where(truths.any(axis=1, keepdims=True), truths, predictions)
+    rarity = np.where(members, truths.sum(axis=0), len(truths) + 1)
+    rarest = np.where(members.any(axis=1), rarity.argmin(axis=1), truths.shape[1])
+    order: list[int] = []
+    for group in range(4):
+        queues = [np.flatnonzero((groups == group) & (rarest == column)).tolist() for column in np.unique(rarest)]
+        order += [at for turn in zip_longest(*queues) for at in turn if at is not None]
+    return order
+
+
+def _row(contents: Contents, position: int) -> list[str | list[int] | list[float]]:
+    """Returns id, true classes, predicted classes, probabilities, and the note if there is one.
+
+    Probabilities have 3 decimals, or 6 where 3 would not tell them from their thresholds.
+    """
+    pairs = zip(contents.probabilities[position].tolist(), contents.thresholds.values.tolist(), strict=True)
+    return [
+        str(contents.ids[position]),
+        np.flatnonzero(contents.truths[position]).tolist(),
+        np.flatnonzero(contents.predictions[position]).tolist(),
+        [round(value, 6 if round(value, 3) == round(threshold, 3) else 3) for value, threshold in pairs],
+        *([] if contents.notes is None else [str(contents.notes[position])]),
+    ]
+
+
+def script_json(value: object) -> str:
+    """Returns ASCII JSON in which nothing can end a script or begin a tag."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -5,10 +5,10 @@
   const byId = (id) => document.getElementById(id);
   const data = JSON.parse(byId("data").textContent);
   const { classes, thresholds, pictures } = data;
-  const recordings = data.recordings.map(([name, truth, found, probabilities, note], at) => ({
-    at, name, truth, found, probabilities, note: note || "",
-    missed: truth.filter((one) => !found.includes(one)),
-    extra: found.filter((one) => !truth.includes(one)),
+  const recordings = data.recordings.map(([name, truth, predicted, probabilities, note], at) => ({
+    at, name, truth, predicted, probabilities, note: note || "",
+    missed: truth.filter((column) => !predicted.includes(column)),
+    extra: predicted.filter((column) => !truth.includes(column)),
     pictured: Object.hasOwn(pictures, at),
   }));
   const list = byId("list"), rows = byId("rows"), space = byId("space"), filters = byId("filters"), picture = byId("picture");
@@ -16,14 +16,14 @@
   let current = null;
 
   function element(tag, className, text) {
-    const made = document.createElement(tag);
-    if (className) made.className = className;
-    if (text !== undefined) made.textContent = text;
-    return made;
+    const node = document.createElement(tag);
+    if (className) node.className = className;
+    if (text !== undefined) node.textContent = text;
+    return node;
   }
 
   const count = (value) => value.toLocaleString("en");
-  const names = (members) => members.map((one) => classes[one]).join(" + ") || "none";
+  const names = (columns) => columns.map((column) => classes[column]).join(" + ") || "none";
 
   // Colors: those of the system until the button is pressed.
   const dark = byId("dark"), theme = byId("theme"), system = matchMedia("(prefers-color-scheme: dark)");
@@ -44,10 +44,10 @@
   const GROUPS = { 0: (n) => n === 0, 1: (n) => n === 1, 2: (n) => n > 1 };
 
   function isWanted(recording, wanted) {
-    const { truth, found, missed, extra } = recording;
-    const of = wanted.class === "" ? null : classes.indexOf(wanted.class);
-    const holds = (members) => (of === null ? members.length > 0 : members.includes(of));
-    return (of === null || holds(truth) || holds(found))
+    const { truth, predicted, missed, extra } = recording;
+    const column = wanted.class === "" ? null : classes.indexOf(wanted.class);
+    const holds = (columns) => (column === null ? columns.length > 0 : columns.includes(column));
+    return (column === null || holds(truth) || holds(predicted))
       && (wanted.labels === "" || GROUPS[wanted.labels](truth.length))
       && (wanted.result !== "right" || missed.length + extra.length === 0)
       && (wanted.result !== "wrong" || missed.length + extra.length > 0)
@@ -57,7 +57,7 @@
       && recording.name.toLowerCase().includes(wanted.find.toLowerCase());
   }
 
-  function chosen() {
+  function filterValues() {
     const form = new FormData(filters);
     return {
       class: form.get("class"), result: form.get("result"), labels: form.get("labels"), find: form.get("find"),
@@ -66,9 +66,9 @@
   }
 
   function filter() {
-    const wanted = chosen();
-    shown = recordings.filter((one) => isWanted(one, wanted));
-    const withPicture = shown.filter((one) => one.pictured).length;
+    const wanted = filterValues();
+    shown = recordings.filter((recording) => isWanted(recording, wanted));
+    const withPicture = shown.filter((recording) => recording.pictured).length;
     byId("count").textContent = `${count(shown.length)} of ${count(recordings.length)} recordings`
       + (withPicture === shown.length ? "" : `, ${count(withPicture)} with picture`);
     list.scrollTop = 0;
@@ -82,28 +82,28 @@
 
   function row(recording, at) {
     const wrong = recording.missed.length + recording.extra.length > 0;
-    const made = element("div", "row");
-    made.id = `row-${recording.at}`;
-    made.setAttribute("role", "option");
-    made.setAttribute("aria-selected", String(recording === current));
-    made.setAttribute("aria-posinset", at + 1);
-    made.setAttribute("aria-setsize", shown.length);
+    const node = element("div", "row");
+    node.id = `row-${recording.at}`;
+    node.setAttribute("role", "option");
+    node.setAttribute("aria-selected", String(recording === current));
+    node.setAttribute("aria-posinset", at + 1);
+    node.setAttribute("aria-setsize", shown.length);
     const mark = element("span", wrong ? "mark wrong" : "mark right", wrong ? "✗" : "✓");
     mark.setAttribute("role", "img");
     mark.setAttribute("aria-label", wrong ? "wrong" : "exactly right");
-    made.append(mark, element("span", "", recording.name));
-    for (const members of [recording.truth, recording.found]) {
-      made.append(element("span", members.length ? "" : "none", names(members)));
+    node.append(mark, element("span", "", recording.name));
+    for (const columns of [recording.truth, recording.predicted]) {
+      node.append(element("span", columns.length ? "" : "none", names(columns)));
     }
-    made.title = `${recording.name}: true ${names(recording.truth)}, predicted ${names(recording.found)}`;
-    made.addEventListener("click", () => show(recording));
-    return made;
+    node.title = `${recording.name}: true ${names(recording.truth)}, predicted ${names(recording.predicted)}`;
+    node.addEventListener("click", () => show(recording));
+    return node;
   }
 
   function drawRows() {
     if (!shown.length) {
       space.style.height = "auto";
-      rows.replaceChildren(element("p", "empty", "No recording is like that."));
+      rows.replaceChildren(element("p", "empty", "No recording matches these filters."));
       return;
     }
     if (!rows.querySelector(".row")) rows.replaceChildren(row(shown[0], 0));
@@ -112,7 +112,7 @@
     const first = Math.max(0, Math.min(Math.floor(list.scrollTop / height) - 5, shown.length - 1));
     const last = Math.min(shown.length, first + Math.ceil(list.clientHeight / height) + 12);
     rows.style.top = `${first * height}px`;
-    rows.replaceChildren(...shown.slice(first, last).map((one, at) => row(one, first + at)));
+    rows.replaceChildren(...shown.slice(first, last).map((recording, at) => row(recording, first + at)));
     if (current && byId(`row-${current.at}`)) list.setAttribute("aria-activedescendant", `row-${current.at}`);
     else list.removeAttribute("aria-activedescendant");
   }
@@ -138,39 +138,40 @@
     byId("position").textContent = `${count(at + 1)} of ${count(shown.length)}`;
     byId("name").textContent = recording.name;
     byId("remark").textContent = recording.note;
-    const sets = [["True", recording.truth], ["Predicted", recording.found]].concat(
+    const sets = [["True", recording.truth], ["Predicted", recording.predicted]].concat(
       recording.missed.length ? [["Missed", recording.missed]] : [],
-      recording.extra.length ? [["Too many", recording.extra]] : [],
+      recording.extra.length ? [["Extra", recording.extra]] : [],
     );
-    byId("sets").replaceChildren(...sets.flatMap(([name, members]) => [
-      element("dt", "", name), element("dd", name === "Missed" || name === "Too many" ? "wrong" : "", names(members)),
+    byId("sets").replaceChildren(...sets.flatMap(([name, columns]) => [
+      element("dt", "", name), element("dd", name === "Missed" || name === "Extra" ? "wrong" : "", names(columns)),
     ]));
-    byId("probabilities").tBodies[0].replaceChildren(...classes.map((name, one) => probabilityRow(recording, name, one)));
+    byId("probabilities").tBodies[0].replaceChildren(...classes.map((name, column) => probabilityRow(recording, name, column)));
     showPicture(recording);
   }
 
   // Three decimals, or six where three would not tell a probability from its threshold.
   function inDigits(value, threshold) {
     const alike = value !== threshold && value.toFixed(3) === threshold.toFixed(3);
-    return [value, threshold].map((one) => one.toFixed(alike ? 6 : 3));
+    return [value, threshold].map((number) => number.toFixed(alike ? 6 : 3));
   }
 
-  function probabilityRow(recording, name, one) {
-    const value = recording.probabilities[one], isTrue = recording.truth.includes(one), isFound = recording.found.includes(one);
-    const word = isFound ? (isTrue ? "correct" : "wrong") : isTrue ? "missed" : "";
-    const made = element("tr", isFound || isTrue ? "named" : "");
+  function probabilityRow(recording, name, column) {
+    const value = recording.probabilities[column];
+    const isTrue = recording.truth.includes(column), isPredicted = recording.predicted.includes(column);
+    const word = isPredicted ? (isTrue ? "correct" : "wrong") : isTrue ? "missed" : "";
+    const tableRow = element("tr", isPredicted || isTrue ? "named" : "");
     const head = element("th", "", name);
     head.scope = "row";
     const level = element("div", "level"), bar = element("i"), tick = element("b"), cell = element("td");
     bar.style.width = `${100 * value}%`;
-    tick.style.left = `${100 * thresholds[one]}%`;
+    tick.style.left = `${100 * thresholds[column]}%`;
     level.append(bar, tick);
     cell.append(level);
     cell.setAttribute("aria-hidden", "true");
     const tone = { correct: "right", wrong: "wrong", missed: "wrong" }[word] || "";
-    const [shownValue, shownThreshold] = inDigits(value, thresholds[one]);
-    made.append(head, element("td", "", shownValue), cell, element("td", "", shownThreshold), element("td", tone, word));
-    return made;
+    const [shownValue, shownThreshold] = inDigits(value, thresholds[column]);
+    tableRow.append(head, element("td", "", shownValue), cell, element("td", "", shownThreshold), element("td", tone, word));
+    return tableRow;
   }
 
   async function showPicture(recording) {
@@ -180,7 +181,7 @@
       return;
     }
     if (typeof DecompressionStream === "undefined") {
-      say("This browser is too old to unpack pictures (it has no DecompressionStream). Chrome or Edge 80, Safari 16.4, Firefox 113 and later can.");
+      say("This browser is too old to unpack pictures (it has no DecompressionStream). Chrome or Edge 80, Safari 16.4 and Firefox 113, or later ones, can.");
       return;
     }
     try {
@@ -219,7 +220,7 @@
   // The address keeps what is shown.
   function saveState() {
     const state = new URLSearchParams();
-    for (const [name, value] of Object.entries(chosen())) if (value) state.set(name, value === true ? "1" : value);
+    for (const [name, value] of Object.entries(filterValues())) if (value) state.set(name, value === true ? "1" : value);
     if (byId("fit").checked) state.set("fit", "1");
     if (current && (current !== shown[0] || state.size)) state.set("id", current.name);
     const hash = state.toString();
@@ -243,14 +244,14 @@
     if (filters.elements.pictured) filters.elements.pictured.checked = state.has("pictured");
     byId("fit").checked = state.has("fit");
     picture.classList.toggle("fit", state.has("fit"));
-    current = recordings.find((one) => one.name === state.get("id")) || null;
+    current = recordings.find((recording) => recording.name === state.get("id")) || null;
     filter();
     byId("recordings").scrollIntoView();
   }
 
-  classes.forEach((name, one) => {
-    const [truth, found] = ["truth", "found"].map((set) => recordings.filter((each) => each[set].includes(one)).length);
-    const option = element("option", "", `${name} (${count(truth)} true, ${count(found)} predicted)`);
+  classes.forEach((name, column) => {
+    const having = (set) => count(recordings.filter((recording) => recording[set].includes(column)).length);
+    const option = element("option", "", `${name} (${having("truth")} true, ${having("predicted")} predicted)`);
     option.value = name;
     filters.elements.class.append(option);
   });
