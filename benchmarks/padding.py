@@ -26,7 +26,8 @@ BATCH: int = 4
 def cpsc_like_lengths(recordings: int) -> np.ndarray:
     """Returns lengths like CPSC2018's, [recordings] samples at 500 Hz.
 
-    They are 6 to 144 s, the median 12 s, the mean 16 s, 1 % over 60 s: quantiles of a log-normal of 6 s and σ 1, to which 6 s are added, shuffled.
+    They are 6 to 144 s, the median 12 s, the mean 16 s, 1 % over 60 s: shuffled
+    quantiles of a log-normal of 6 s and σ 1, to which 6 s are added.
     """
     quantiles = [NormalDist().inv_cdf((at + 0.5) / recordings) for at in range(recordings)]
     seconds = np.clip(6 + 6 * np.exp(quantiles), 6, 144)
