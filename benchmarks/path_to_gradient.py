@@ -54,18 +54,18 @@ class Counts(NamedTuple):
     threads: list[str]
 
     @property
-    def opened(self) -> dict[str, Module]:
+    def path(self) -> dict[str, Module]:
         """The modules of which a function ran: those that a reader opens."""
-        return {path: module for path, module in self.modules.items() if module.function_lines}
+        return {name: module for name, module in self.modules.items() if module.function_lines}
 
     def totals(self) -> dict[str, int]:
         """Returns the sums that are worth following from version to version."""
-        opened, everything = self.opened.values(), self.modules.values()
+        path, everything = self.path.values(), self.modules.values()
         return {
-            "modules": len(opened),
-            "function_lines": sum(module.function_lines for module in opened),
-            "functions": sum(len(module.functions) for module in opened),
-            "file_lines": sum(module.file_lines for module in opened),
+            "modules": len(path),
+            "function_lines": sum(module.function_lines for module in path),
+            "functions": sum(len(module.functions) for module in path),
+            "file_lines": sum(module.file_lines for module in path),
             "imported_modules": len(everything),
             "imported_lines": sum(module.lines for module in everything),
             "imported_file_lines": sum(module.file_lines for module in everything),

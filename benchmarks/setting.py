@@ -42,7 +42,7 @@ class Setting:
 
     @property
     def samples(self) -> int:
-        """T of a crop window."""
+        """Returns T of a crop window."""
         return 2 * SAMPLES_PER_BIN if self.quick else 2880
 
     def repetitions(self, many: int) -> int:
@@ -61,7 +61,7 @@ class Setting:
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """Variables of the network, fresh as from `init`, but drawn by NumPy: nothing is compiled for them."""
+        """Returns variables of the network, fresh as from `init`, but drawn by NumPy: nothing is compiled for them."""
         signal = jax.ShapeDtypeStruct((1, SAMPLES_PER_BIN, len(LEADS)), jnp.float32)
         shapes = jax.eval_shape(XECGNet(width=self.width).init, jax.random.key(0), signal)
         rng = np.random.default_rng(2)

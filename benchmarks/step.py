@@ -95,8 +95,8 @@ def _floor_table(setting: Setting, models: dict[str, Timing], rate: float, bandw
         rows,
         (
             f"{format_cell(floor.multiply_adds / 1e9)} · 10⁹ multiply-adds: {format_cell(by_products)} s at the rate "
-            f"of a product of two matrices of {_edge(setting):,} × {_edge(setting):,}. They are those of the layers one "
-            "by one; merged ones need fewer.",
+            f"of a product of two matrices of {_edge(setting):,} × {_edge(setting):,}. They are those of the layers "
+            "one by one; merged ones need fewer.",
             f"{format_cell(floor.bytes / 1e9)} GB of memory at least: {format_cell(by_memory)} s at "
             f"{format_cell(bandwidth / 1e9)} GB/s, measured in the same run.",
         ),
