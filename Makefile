@@ -17,7 +17,7 @@ test: $(VENV)/.installed-dev
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# Prints ratios to plain JAX and PyTorch from one run and keeps the figures. BENCH="step inference" runs some of it.
+# Prints ratios to plain JAX and PyTorch from one run and keeps the results. BENCH="step inference" runs some of it.
 bench: $(VENV)/.installed-bench
 	$(BIN)/python -m benchmarks $(BENCH) --output $(RUNS)/benchmarks.json
 

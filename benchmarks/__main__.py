@@ -25,7 +25,6 @@ BENCHMARKS: dict[str, str] = {
     "huge_pages": "step and epoch again, with huge pages for memory",
     "inference": "the plain network, the collapsed one, and PyTorch",
     "padding": "recordings of unequal lengths in the paper's windows of 72,000 samples",
-    "sweep": "several models trained as one program against one after another",
     "start": "from the command to the end of the first step, and what is imported",
     "packing": "recordings packed per second against a plain loop of wfdb.rdsamp",
     "packing_20000": "the memory that packing 20,000 recordings takes",
@@ -38,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\n".join(f"{name:<16}{about}" for name, about in BENCHMARKS.items()))
         return 0
     try:
-        names = _known(chosen.names)
+        names = _check_names(chosen.names)
         if chosen.markdown:
             markdown.show(chosen.markdown, chosen.into)
         else:
@@ -53,15 +52,15 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all by default, see --list")
     parser.add_argument("--list", action="store_true", help="name the benchmarks and end")
-    parser.add_argument("--quick", action="store_true", help="a smoke test with tiny sizes, whose figures mean nothing")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file, too")
+    parser.add_argument("--quick", action="store_true", help="a smoke test with tiny sizes, whose numbers mean nothing")
+    parser.add_argument("--output", type=Path, help="write the results to this JSON file, too")
     parser.add_argument("--scratch", type=Path, help="folder for corpora and packs, kept; default: a temporary one")
     parser.add_argument("--markdown", type=Path, metavar="JSON", help="print the tables of such a file as Markdown")
     parser.add_argument("--into", type=Path, metavar="PAGE", help="with --markdown: put them into this page instead")
     return parser
 
 
-def _known(names: Sequence[str]) -> list[str]:
+def _check_names(names: Sequence[str]) -> list[str]:
     if unknown := [name for name in names if name not in BENCHMARKS]:
         raise ConfigError(f"no benchmark {', '.join(unknown)}; possible: {', '.join(BENCHMARKS)}")
     return list(names or BENCHMARKS)
@@ -77,12 +76,12 @@ def _measure(names: Sequence[str], quick: bool, scratch: Path | None, output: Pa
     results: dict[str, Any] = {"machine": about, "quick": quick, "benchmarks": {}}
     with _folder(scratch) as folder:
         for name in names:
-            begun = time.monotonic()
+            began = time.monotonic()
             tables = []
             for table in importlib.import_module(f"benchmarks.{name}").run(Setting(quick, folder)):
                 print(f"\n[{name}] {table.text()}", flush=True)
                 tables.append(table.to_json())
-            results["benchmarks"][name] = {"seconds": time.monotonic() - begun, "tables": tables}
+            results["benchmarks"][name] = {"seconds": time.monotonic() - began, "tables": tables}
             if output:
                 write_json(output, results)
 

@@ -9,10 +9,10 @@ from benchmarks.machine import threads, torch_missing
 from benchmarks.ours import Epochs
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
-from benchmarks.timing import interleaved, seconds_of
+from benchmarks.timing import time_call, time_in_turns
+from xecgnet_jax.data.batches import recording_table
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.pack.storage import SAMPLES
-from xecgnet_jax.data.windows import table_of
 
 RESIDENT, STREAMED, PEER = "xecgnet-jax, data on the device", "xecgnet-jax, data streamed", "PyTorch, DataLoader"
 
@@ -21,9 +21,7 @@ def run(setting: Setting) -> Iterator[Table]:
     batches = 2 if setting.quick else 6
     recordings = batches * setting.batch_size
     dataset = setting.dataset(recordings)
-    resident, streamed = (
-        Epochs([setting.config], dataset, setting.scratch, resident=resident) for resident in (True, False)
-    )
+    resident, streamed = (Epochs(setting.config, dataset, resident=resident) for resident in (True, False))
     runs: dict[str, Callable[[], object]] = {RESIDENT: resident, STREAMED: streamed}
     remarks = []
     if missing := torch_missing():
@@ -31,10 +29,10 @@ def run(setting: Setting) -> Iterator[Table]:
     else:
         runs[PEER], chosen = _peer(setting, dataset)
         remarks.append(chosen)
-    compiling = {name: seconds_of(runs[name]) for name in (RESIDENT, STREAMED)}
+    compiling = {name: time_call(runs[name]) for name in (RESIDENT, STREAMED)}
     repetitions = setting.repetitions(5)
     waited = streamed.waited
-    timings = interleaved(runs, repetitions=repetitions, lead=1)
+    timings = time_in_turns(runs, repetitions=repetitions, lead=1)
     share = (streamed.waited - waited) / (2 * (repetitions + 1) * timings[STREAMED].median)
     resident.close()
     streamed.close()
@@ -52,30 +50,30 @@ def run(setting: Setting) -> Iterator[Table]:
 
 
 def _peer(setting: Setting, dataset: Dataset) -> tuple[Callable[[], float], str]:
-    """PyTorch's epoch with as many workers as are fastest, and how fast the others are."""
+    """Returns PyTorch's epoch with as many workers as are fastest, and how fast the others are."""
     import torch
 
     from benchmarks.torch_data import WORKERS, loader, train_epoch
-    from benchmarks.torch_peer import peer_of, training_step
+    from benchmarks.torch_peer import make_peer, training_step
 
     torch.set_num_threads(threads())
-    step = training_step(peer_of(setting.variables, setting.width))
-    crops = crops_of(setting, dataset)
+    step = training_step(make_peer(setting.variables, setting.width))
+    crops = make_crops(setting, dataset)
     epochs: dict[str, Callable[[], float]] = {}
     for workers in WORKERS[:2] if setting.quick else WORKERS:
         batches = loader(crops, setting.batch_size, workers)
         epochs[str(workers)] = lambda batches=batches: train_epoch(step, batches)  # type: ignore[misc]
-    timings = interleaved(epochs, repetitions=2)
+    timings = time_in_turns(epochs, repetitions=2)
     best = min(timings, key=lambda workers: timings[workers].median)
     tried = ", ".join(f"{workers}: {timing.median:.3g} s" for workers, timing in timings.items())
     return epochs[best], f"The DataLoader has {best} worker processes (medians by their number: {tried})."
 
 
-def crops_of(setting: Setting, dataset: Dataset) -> Any:
-    """The training part as PyTorch's dataset."""
+def make_crops(setting: Setting, dataset: Dataset) -> Any:
+    """Returns the training part as PyTorch's dataset."""
     from benchmarks.torch_data import Crops
 
-    table = table_of(dataset)
+    table: Any = recording_table(dataset)  # NumPy arrays
     file = setting.scratch / f"pack-{len(dataset.train)}" / SAMPLES
     begins = dataset.pack.offsets[dataset.train]
-    return Crops(file, begins, table.lengths, table.factor, table.offset, table.labels, setting.samples)
+    return Crops(file, begins, table.lengths, table.scale, table.shift, table.labels, setting.samples)

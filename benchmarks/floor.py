@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -12,7 +13,7 @@ from xecgnet_jax.model.xecgnet import BACKBONE
 
 
 class Floor(NamedTuple):
-    """Of one training step in float32.
+    """The least that one training step in float32 does.
 
     Attributes:
       multiply_adds: of all convolutions and dense layers: the outputs, the gradients of the kernels, and those of the
@@ -25,8 +26,8 @@ class Floor(NamedTuple):
     bytes: int
 
 
-def floor_of(params: Mapping[str, Any], batch: int, samples: int) -> Floor:
-    """The floor of a step of the network with these parameters on [batch, samples, 12]."""
+def step_floor(params: Mapping[str, Any], batch: int, samples: int) -> Floor:
+    """Returns the floor of a step of the network with these parameters on [batch, samples, 12]."""
     levels = [level for level, group in enumerate(BACKBONE) for _ in group]
     forward = first = outputs = parameters = 0
     for path, leaf in jax.tree_util.tree_leaves_with_path(params):
@@ -36,9 +37,9 @@ def floor_of(params: Mapping[str, Any], batch: int, samples: int) -> Floor:
             continue
         positions = batch
         if names[0] == "backbone":
-            positions *= _pooled(samples, levels[int(names[1].removeprefix("conv_"))])
+            positions *= _pool_samples(samples, levels[int(names[1].removeprefix("conv_"))])
         elif leaf.ndim == 3:
-            positions *= _pooled(samples, len(BACKBONE))
+            positions *= _pool_samples(samples, len(BACKBONE))
         forward += positions * leaf.size
         outputs += positions * leaf.shape[-1]
         if names[:2] == ["backbone", "conv_0"]:
@@ -47,22 +48,15 @@ def floor_of(params: Mapping[str, Any], batch: int, samples: int) -> Floor:
     return Floor(3 * forward - first, 4 * (5 * outputs + 8 * parameters))
 
 
-def forward_multiply_adds(params: Mapping[str, Any], batch: int, samples: int) -> int:
-    """Those of inference with the layers as they stand."""
-    step = floor_of(params, batch, samples).multiply_adds
-    first = batch * samples * params["backbone"]["conv_0"]["kernel"].size
-    return (step + first) // 3
-
-
-def matrix_product(size: int, dtype: Any = jnp.float32) -> tuple[Callable[[], object], int]:
-    """(a product of two square matrices in JAX, its multiply-adds)."""
+def matrix_product(size: int, dtype: Any = jnp.float32, precision: str = "highest") -> tuple[Callable[[], object], int]:
+    """Returns (a function that multiplies two square matrices in JAX, its multiply-adds)."""
     one = jnp.full((size, size), 0.5, dtype)
-    product = jax.jit(jnp.matmul)
+    product = jax.jit(partial(jnp.matmul, precision=precision))
     return lambda: product(one, one).block_until_ready(), size**3
 
 
 def memory_pass(numbers: int) -> tuple[Callable[[], object], int]:
-    """(a pass over memory that reads float32s and writes them back in place, its bytes)."""
+    """Returns (a function that reads float32s and writes them back in place, its bytes)."""
     add = jax.jit(lambda x: x + 1, donate_argnums=0)
     array = jnp.ones(numbers)
 
@@ -73,7 +67,7 @@ def memory_pass(numbers: int) -> tuple[Callable[[], object], int]:
     return run, 8 * numbers
 
 
-def _pooled(samples: int, times: int) -> int:
+def _pool_samples(samples: int, times: int) -> int:
     for _ in range(times):
         samples = -(-samples // 3)
     return samples

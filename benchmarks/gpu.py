@@ -11,31 +11,31 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.floor import floor_of, matrix_product
+from benchmarks.floor import matrix_product, step_floor
 from benchmarks.machine import description, threads, torch_missing
-from benchmarks.ours import Epochs, Stepper, batch_of
+from benchmarks.ours import Epochs, MemberEpochs, Stepper, make_batch
 from benchmarks.padding import cpsc_like_lengths
-from benchmarks.random_pack import random_parts
+from benchmarks.random_pack import random_dataset
 from benchmarks.setting import Setting
 from benchmarks.tables import Cell, Table, timing_table
-from benchmarks.timing import Timing, interleaved, seconds_of
+from benchmarks.timing import Timing, time_call, time_in_turns
 from benchmarks.traces import kernel_times
 from xecgnet_jax.config import Config
 from xecgnet_jax.files import write_json
-from xecgnet_jax.model import XECGNet
+from xecgnet_jax.model import XECGNet, apply_merged
 
-#: Name → (type of the model's convolutions, precision of JAX's float32 products, type of the measured product).
-PRECISIONS: dict[str, tuple[Any, str, Any]] = {
-    "float32": ("float32", "highest", jnp.float32),
-    "TF32": ("float32", "tensorfloat32", jnp.float32),
-    "bfloat16": ("bfloat16", "tensorfloat32", jnp.bfloat16),
+#: Name → the model's (dtype, matmul_precision).
+PRECISIONS: dict[str, tuple[Any, Any]] = {
+    "float32": ("float32", "highest"),
+    "TF32": ("float32", "high"),
+    "bfloat16": ("bfloat16", "high"),
 }
 OURS, PEER = "xecgnet-jax", "PyTorch"
 #: Steps between two looks at the clock: a step of a small batch takes as long as waiting for it.
@@ -45,7 +45,7 @@ STEPS: int = 10
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that all of it runs")
-    parser.add_argument("--output", type=Path, help="write the figures to this JSON file, too")
+    parser.add_argument("--output", type=Path, help="write the results to this JSON file, too")
     parser.add_argument("--profile", type=Path, help="keep jax.profiler's trace in this folder")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
@@ -78,13 +78,13 @@ def batch_sizes(setting: Setting) -> tuple[int, ...]:
 
 
 def steps(setting: Setting) -> Iterator[Table]:
-    """The training step in each precision at each batch size, beside PyTorch's."""
+    """Times the training step in each precision at each batch size, beside PyTorch's."""
     for precision in PRECISIONS:
         rate = product_rate(setting, precision)
         rows: list[list[Cell]] = []
         for size in batch_sizes(setting):
             timings = _step_timings(setting, precision, size)
-            floor = floor_of(setting.variables["params"], size, setting.samples).multiply_adds
+            floor = step_floor(setting.variables["params"], size, setting.samples).multiply_adds
             ours, peer = timings.get(OURS), timings.get(PEER)
             row: list[Cell] = [f"{size}", None, None, None, None, None, None]
             if ours:
@@ -104,15 +104,14 @@ def steps(setting: Setting) -> Iterator[Table]:
 
 
 def product_rate(setting: Setting, precision: str) -> float:
-    """Multiply-adds per second of a large matrix product."""
-    _, product, dtype = PRECISIONS[precision]
-    with jax.default_matmul_precision(product):
-        run, size = matrix_product(128 if setting.quick else 8192, dtype)
-        return size / interleaved({"product": run}, repetitions=setting.repetitions(20), warmup=2)["product"].median
+    """Returns the multiply-adds per second of a large matrix product."""
+    dtype, matmul_precision = PRECISIONS[precision]
+    run, size = matrix_product(128 if setting.quick else 8192, dtype, matmul_precision)
+    return size / time_in_turns({"product": run}, repetitions=setting.repetitions(20), warmup=2)["product"].median
 
 
 def _step_timings(setting: Setting, precision: str, size: int) -> dict[str, Timing]:
-    """Seconds of one step by name; who has not enough memory is left out."""
+    """Returns the seconds of one step by name; who has not enough memory is left out."""
     signal, labels = setting.signal(size, setting.samples), setting.labels(size)
     makers: dict[str, Callable[[], Callable[[], object]]] = {
         OURS: lambda: our_steps(setting, precision, signal, labels)
@@ -128,7 +127,7 @@ def _step_timings(setting: Setting, precision: str, size: int) -> dict[str, Timi
             if "out of memory" not in str(error).lower() and "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             runs.pop(name, None)
-    timings = interleaved(runs, repetitions=setting.repetitions(7))
+    timings = time_in_turns(runs, repetitions=setting.repetitions(7))
     return {
         name: Timing(one.median / STEPS, one.lower / STEPS, one.upper / STEPS, one.repetitions)
         for name, one in timings.items()
@@ -136,24 +135,24 @@ def _step_timings(setting: Setting, precision: str, size: int) -> dict[str, Timi
 
 
 def our_steps(setting: Setting, precision: str, signal: np.ndarray, labels: np.ndarray) -> Stepper:
-    """Compiled in a precision."""
-    dtype, product, _ = PRECISIONS[precision]
-    with jax.default_matmul_precision(product):
-        model = XECGNet(width=setting.width, dtype=dtype)
-        return Stepper(model, setting.variables, setting.config, batch_of(signal, labels), STEPS)
+    """Returns our steps in a precision."""
+    dtype, matmul_precision = PRECISIONS[precision]
+    model = XECGNet(width=setting.width, dtype=dtype, matmul_precision=matmul_precision)
+    apply = partial(apply_merged, model)
+    return Stepper(apply, setting.variables, setting.config, make_batch(signal, labels), STEPS)
 
 
 def _peer_steps(setting: Setting, precision: str, signal: np.ndarray, labels: np.ndarray) -> Callable[[], object]:
     import torch
 
-    from benchmarks.torch_peer import peer_of, training_step
+    from benchmarks.torch_peer import make_peer, training_step
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.backends.cudnn.benchmark = True
     torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = precision != "float32"
     inputs = torch.from_numpy(signal.transpose(0, 2, 1).copy()).to(device), torch.from_numpy(labels).to(device)
     dtype = torch.bfloat16 if precision == "bfloat16" else torch.float32
-    step = training_step(peer_of(setting.variables, setting.width, device), precision=dtype)
+    step = training_step(make_peer(setting.variables, setting.width, device), precision=dtype)
 
     def run() -> None:
         for _ in range(STEPS):
@@ -164,17 +163,17 @@ def _peer_steps(setting: Setting, precision: str, signal: np.ndarray, labels: np
 
 
 def epochs(setting: Setting) -> Iterator[Table]:
-    """An epoch of as many recordings as CPSC2018 has, of its lengths."""
+    """Times an epoch of as many recordings as CPSC2018 has, of its lengths."""
     recordings = 8 if setting.quick else 6877
-    dataset = random_parts(cpsc_like_lengths(recordings), seed=0)
+    dataset = random_dataset(cpsc_like_lengths(recordings), seed=0)
     for size in (4,) if setting.quick else (32, 256):
         config = dataclasses.replace(_in_bfloat16(setting.config), batch_size=size)
         runs = {
-            "data on the device": Epochs([config], dataset, setting.scratch, resident=True),
-            "data streamed": Epochs([config], dataset, setting.scratch, resident=False),
+            "data on the device": Epochs(config, dataset, resident=True),
+            "data streamed": Epochs(config, dataset, resident=False),
         }
-        compiling = {name: seconds_of(run) for name, run in runs.items()}
-        timings = interleaved(runs, repetitions=setting.repetitions(3), warmup=0)
+        compiling = {name: time_call(run) for name, run in runs.items()}
+        timings = time_in_turns(runs, repetitions=setting.repetitions(3), warmup=0)
         for run in runs.values():
             run.close()
         yield timing_table(
@@ -189,25 +188,21 @@ def epochs(setting: Setting) -> Iterator[Table]:
 
 
 def sweep(setting: Setting) -> Iterator[Table]:
-    """Members trained as one program, against one of them alone so many times."""
+    """Times members trained as one program, against one of them alone so many times."""
     members, size = (2, 4) if setting.quick else (32, 32)
     batches = 2 if setting.quick else 16
-    dataset = random_parts(cpsc_like_lengths(batches * size), seed=1)
+    dataset = random_dataset(cpsc_like_lengths(batches * size), seed=1)
     config = dataclasses.replace(_in_bfloat16(setting.config), batch_size=size)
-    together = Epochs(
-        [dataclasses.replace(config, seed=seed) for seed in range(members)], dataset, setting.scratch, resident=True
-    )
-    alone = Epochs([config], dataset, setting.scratch, resident=True)
+    together, alone = MemberEpochs(config, range(members), dataset), Epochs(config, dataset, resident=True)
 
     def apart() -> None:
         for _ in range(members):
             alone()
 
-    compiling = {"together": seconds_of(together), "one after another": seconds_of(alone)}
-    timings = interleaved(
+    compiling = {"together": time_call(together), "one after another": time_call(alone)}
+    timings = time_in_turns(
         {"together": together, "one after another": apart}, repetitions=setting.repetitions(3), warmup=0
     )
-    together.close()
     alone.close()
     yield timing_table(
         f"{members} members for {batches} batches of {size}, bfloat16",
@@ -220,7 +215,7 @@ def sweep(setting: Setting) -> Iterator[Table]:
 
 
 def profile(setting: Setting, folder: Path) -> Iterator[Table]:
-    """A trace of some steps, and the kernels that take most of the time."""
+    """Traces some steps, and tells the kernels that take most of the time."""
     size = 4 if setting.quick else 256
     for precision in ("TF32", "bfloat16"):
         run = our_steps(setting, precision, setting.signal(size, setting.samples), setting.labels(size))
@@ -235,7 +230,9 @@ def profile(setting: Setting, folder: Path) -> Iterator[Table]:
 
 
 def _in_bfloat16(config: Config) -> Config:
-    return dataclasses.replace(config, model=dataclasses.replace(config.model, dtype="bfloat16"))
+    dtype, matmul_precision = PRECISIONS["bfloat16"]
+    model = dataclasses.replace(config.model, dtype=dtype, matmul_precision=matmul_precision)
+    return dataclasses.replace(config, model=model)
 
 
 if __name__ == "__main__":

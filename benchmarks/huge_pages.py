@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.markdown import read_results
-from benchmarks.processes import completed
+from benchmarks.processes import run_command
 from benchmarks.setting import Setting
 from benchmarks.tables import Table
 
@@ -17,10 +17,10 @@ TUNABLES = "glibc.malloc.hugetlb=1"
 
 
 def run(setting: Setting) -> Iterator[Table]:
-    figures = setting.scratch / "huge-pages.json"
-    command = [sys.executable, "-m", "benchmarks", "step", "epoch", "--output", str(figures)]
+    results = setting.scratch / "huge-pages.json"
+    command = [sys.executable, "-m", "benchmarks", "step", "epoch", "--output", str(results)]
     command += ["--scratch", str(setting.scratch), *(["--quick"] if setting.quick else [])]
-    completed(command, {**os.environ, "GLIBC_TUNABLES": TUNABLES})
-    for found in read_results(figures)["benchmarks"].values():
+    run_command(command, {**os.environ, "GLIBC_TUNABLES": TUNABLES})
+    for found in read_results(results)["benchmarks"].values():
         for table in map(Table.from_json, found["tables"]):
             yield Table(f"{table.title}, with {TUNABLES}", table.columns, table.rows, table.remarks)

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks.machine import threads, torch_missing
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
-from benchmarks.timing import interleaved, seconds_of
+from benchmarks.timing import time_call, time_in_turns
 from xecgnet_jax.evaluation.inference import make_predict
 from xecgnet_jax.model import XECGNet, collapse
 
@@ -28,7 +28,7 @@ def run(setting: Setting) -> Iterator[Table]:
             COLLAPSED: collapsed_run(setting, signal),
             PLAIN: plain_run(setting, signal),
         }
-        compiling = {name: seconds_of(each) for name, each in runs.items()}
+        compiling = {name: time_call(each) for name, each in runs.items()}
         remarks = []
         if missing := torch_missing():
             remarks.append(missing)
@@ -36,12 +36,12 @@ def run(setting: Setting) -> Iterator[Table]:
             peers = _peers(setting, signal)
             try:
                 if not setting.quick:
-                    compiling[COMPILED] = seconds_of(peers[COMPILED])
+                    compiling[COMPILED] = time_call(peers[COMPILED])
             except RuntimeError as error:  # the base of its errors, such as no C++ compiler
                 del peers[COMPILED]
                 remarks.append(f"torch.compile fails here: {str(error).splitlines()[0]}")
             runs |= peers
-        timings = interleaved(runs, repetitions=setting.repetitions(15 if size > 1 else 50), warmup=2)
+        timings = time_in_turns(runs, repetitions=setting.repetitions(15 if size > 1 else 50), warmup=2)
         yield timing_table(
             f"Inference, {size} × {samples:,} × 12, float32, {threads()} threads",
             timings,
@@ -54,17 +54,17 @@ def run(setting: Setting) -> Iterator[Table]:
 
 
 def plain_run(setting: Setting, signal: np.ndarray) -> Callable[[], object]:
-    """The network as it stands."""
-    return _jitted(XECGNet(width=setting.width).apply, setting.variables, signal)
+    """Returns a run of the network as it stands."""
+    return _make_run(XECGNet(width=setting.width).apply, setting.variables, signal)
 
 
 def collapsed_run(setting: Setting, signal: np.ndarray) -> Callable[[], object]:
-    """The network as evaluation and prediction use it."""
+    """Returns a run of the network as evaluation and prediction use it."""
     model = collapse(XECGNet(width=setting.width), setting.variables)
-    return _jitted(model.apply, model.variables, signal)
+    return _make_run(model.apply, model.variables, signal)
 
 
-def _jitted(apply: Callable[..., Any], variables: dict[str, Any], signal: np.ndarray) -> Callable[[], object]:
+def _make_run(apply: Callable[..., Any], variables: dict[str, Any], signal: np.ndarray) -> Callable[[], object]:
     predict, on_device = make_predict(apply), jnp.asarray(signal)
     return lambda: jax.block_until_ready(predict(variables, on_device, None))
 
@@ -72,16 +72,16 @@ def _jitted(apply: Callable[..., Any], variables: dict[str, Any], signal: np.nda
 def _peers(setting: Setting, signal: np.ndarray) -> dict[str, Callable[[], object]]:
     import torch
 
-    from benchmarks.torch_peer import folded, peer_of, probabilities
+    from benchmarks.torch_peer import fold, make_peer, probabilities
 
     torch.set_num_threads(threads())
     inputs = torch.from_numpy(signal.transpose(0, 2, 1).copy())
-    plain = peer_of(setting.variables, setting.width).eval()
-    models: dict[str, Any] = {PEER: plain, FOLDED: folded(plain)}
+    plain = make_peer(setting.variables, setting.width).eval()
+    models: dict[str, Any] = {PEER: plain, FOLDED: fold(plain)}
     if not setting.quick:
-        models[COMPILED] = torch.compile(folded(plain))
+        models[COMPILED] = torch.compile(fold(plain))
 
-    def of(model: Any) -> Callable[[], object]:
+    def make_run(model: Any) -> Callable[[], object]:
         def predict() -> object:
             with torch.inference_mode():
                 outputs = model(inputs)
@@ -89,4 +89,4 @@ def _peers(setting: Setting, signal: np.ndarray) -> dict[str, Callable[[], objec
 
         return predict
 
-    return {name: of(model) for name, model in models.items()}
+    return {name: make_run(model) for name, model in models.items()}

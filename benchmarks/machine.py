@@ -1,4 +1,4 @@
-"""What the figures were measured on."""
+"""What the benchmarks were measured on."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
 def threads() -> int:
-    """CPUs that this process may use: what JAX takes, and what PyTorch is given."""
+    """Returns the number of CPUs that this process may use: what JAX takes, and what PyTorch is given."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def description() -> dict[str, str]:
-    """Machine, cores, memory and versions."""
+    """Returns machine, cores, memory and versions, by name."""
     packages = ("jax", "jaxlib", "flax", "optax", "numpy", "wfdb", "torch")
     return {
         "processor": _processor(),
@@ -32,7 +32,7 @@ def description() -> dict[str, str]:
 
 
 def torch_missing() -> str | None:
-    """Why there is nothing of PyTorch in a table, or None where it is installed."""
+    """Returns why there is nothing of PyTorch in a table, or None where it is installed."""
     if find_spec("torch") is None:
         return "PyTorch is not installed (pip install -e '.[bench]'), so its rows are missing."
     return None
@@ -58,7 +58,7 @@ def _memory() -> str:
 
 
 def _huge_pages() -> str:
-    """Whether the system gives them always, to those that ask (madvise), or never."""
+    """Returns whether the system gives them always, to those that ask (madvise), or never."""
     found = re.search(r"\[(\w+)\]", " ".join(_lines(HUGE_PAGES)))
     return found[1] if found else "unknown"
 

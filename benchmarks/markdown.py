@@ -1,4 +1,4 @@
-"""Figures of a JSON file → Markdown, on the terminal or in a page, so that no figure is typed by hand."""
+"""Results in a JSON file → Markdown, on the terminal or in a page, so that no number is typed by hand."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def show(results: Path, page: Path | None) -> None:
     """Prints all tables of a file that `--output` wrote, or puts them into a page.
 
     Raises:
-      ConfigError: the file holds no such figures, or the page has no place for any of them.
+      ConfigError: the file holds no such results, or the page has no place for any of them.
     """
-    sections = sections_of(read_results(results))
+    sections = format_sections(read_results(results))
     if page is None:
         print("\n\n".join(sections.values()))
         return
@@ -25,20 +25,20 @@ def show(results: Path, page: Path | None) -> None:
         text = page.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{page}: cannot be read ({error.strerror}); give a page with places for tables") from None
-    write_text(page, filled(text, sections, page))
+    write_text(page, fill(text, sections, page))
 
 
 def read_results(path: Path) -> dict[str, Any]:
-    """What `--output` wrote."""
+    """Returns what `--output` wrote."""
     try:
         results = json.loads(path.read_text(encoding="utf-8"))
         return {"machine": dict(results["machine"]), "benchmarks": dict(results["benchmarks"])}
     except (OSError, ValueError, TypeError, KeyError):
-        raise ConfigError(f"{path} holds no figures; give a file that --output wrote") from None
+        raise ConfigError(f"{path} holds no results; give a file that --output wrote") from None
 
 
-def sections_of(results: dict[str, Any]) -> dict[str, str]:
-    """Name → Markdown: of the machine (one with a GPU has its own place), and of the tables of each benchmark."""
+def format_sections(results: dict[str, Any]) -> dict[str, str]:
+    """Returns name → Markdown: of the machine (one with a GPU has its own place) and of each benchmark's tables."""
     machine = "\n".join(f"- {name}: {value}" for name, value in results["machine"].items())
     tables = {
         name: "\n\n".join(Table.from_json(table).markdown() for table in found["tables"])
@@ -47,8 +47,8 @@ def sections_of(results: dict[str, Any]) -> dict[str, str]:
     return {"gpu_machine" if "gpu" in results["machine"] else "machine": machine, **tables}
 
 
-def filled(text: str, sections: dict[str, str], page: Path) -> str:
-    """`text` with each section between its marks `<!-- NAME -->` and `<!-- /NAME -->`; others stay as they are."""
+def fill(text: str, sections: dict[str, str], page: Path) -> str:
+    """Returns `text` with each section between its marks `<!-- NAME -->` and `<!-- /NAME -->`; others stay."""
     found = False
     for name, section in sections.items():
         before, begin, rest = text.partition(f"<!-- {name} -->")

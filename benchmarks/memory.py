@@ -16,8 +16,8 @@ INTERVAL: float = 0.02
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A command that ended well.
+class MemoryUse:
+    """What a command said that ended well, and the memory it took.
 
     Attributes:
       output: what it printed.
@@ -32,8 +32,8 @@ class Ran:
     highest: int
 
 
-def watched(command: Sequence[str], cwd: Path | None = None) -> Ran:
-    """Runs a command and looks at its memory until it ends.
+def watch_memory(command: Sequence[str], cwd: Path | None = None) -> MemoryUse:
+    """Runs a command and returns what memory it took.
 
     Raises:
       XECGNetError: it failed, with what it said.
@@ -58,11 +58,11 @@ def watched(command: Sequence[str], cwd: Path | None = None) -> Ran:
     looking.join()
     if process.returncode:
         raise XECGNetError(f"{' '.join(command)} failed: {errors.strip().splitlines()[-1] if errors.strip() else '–'}")
-    return Ran(output, together, sum(highest.values()))
+    return MemoryUse(output, together, sum(highest.values()))
 
 
 def _family(number: int) -> Iterator[int]:
-    """A process and all its descendants."""
+    """Yields a process and all its descendants."""
     yield number
     try:
         for task in os.scandir(f"/proc/{number}/task"):
@@ -73,7 +73,7 @@ def _family(number: int) -> Iterator[int]:
 
 
 def _memory(number: int) -> tuple[int, int]:
-    """(resident, highest resident) bytes of a process; zeros where it has ended."""
+    """Returns (resident, highest resident) bytes of a process; zeros where it has ended."""
     try:
         lines = Path(f"/proc/{number}/status").read_text().splitlines()
     except OSError:

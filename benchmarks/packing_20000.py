@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.machine import threads
-from benchmarks.memory import watched
+from benchmarks.memory import watch_memory
 from benchmarks.packing import PACK
 from benchmarks.setting import Setting
 from benchmarks.tables import Cell, Table
@@ -21,10 +21,10 @@ LIMIT: int = 10**9
 
 def run(setting: Setting) -> Iterator[Table]:
     recordings, distinct = (12, 3) if setting.quick else (20_000, 500)
-    corpus = repeated(setting.corpus(distinct), setting.scratch / "many", recordings)
+    corpus = repeat_corpus(setting.corpus(distinct), setting.scratch / "many", recordings)
     pack = setting.scratch / "many-pack"
     workers = max(2, threads())
-    ran = watched([sys.executable, "-c", PACK, str(corpus), str(pack), str(workers)])
+    ran = watch_memory([sys.executable, "-c", PACK, str(corpus), str(pack), str(workers)])
     told = json.loads(ran.output)
     size = sum(file.stat().st_size for file in pack.iterdir())
     shutil.rmtree(pack)
@@ -53,8 +53,8 @@ def run(setting: Setting) -> Iterator[Table]:
     )
 
 
-def repeated(corpus: Path, folder: Path, recordings: int) -> Path:
-    """A corpus of so many WFDB records: those of `corpus` again and again, each with a header of its own."""
+def repeat_corpus(corpus: Path, folder: Path, recordings: int) -> Path:
+    """Makes a corpus of so many WFDB records: those of `corpus` again and again, each with a header of its own."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     originals = sorted(corpus.glob("*.hea"))

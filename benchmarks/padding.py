@@ -11,10 +11,11 @@ import numpy as np
 from benchmarks.machine import threads, torch_missing
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
-from benchmarks.timing import interleaved
-from xecgnet_jax.data.batches import Normalization
+from benchmarks.timing import time_in_turns
+from xecgnet_jax.data.normalization import Normalization
+from xecgnet_jax.data.windows import WindowSpec
 from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
-from xecgnet_jax.model import XECGNet, collapse
+from xecgnet_jax.model import SAMPLES_PER_BIN, XECGNet, collapse
 
 OURS, PLAIN, PEER = "xecgnet-jax", "xecgnet-jax, plain network on full windows", "PyTorch on full windows"
 
@@ -23,9 +24,10 @@ BATCH: int = 4
 
 
 def cpsc_like_lengths(recordings: int) -> np.ndarray:
-    """[recordings] samples at 500 Hz, shuffled, like CPSC2018's: 6 to 144 s, median 12 s, mean 16 s, 1 % over 60 s.
+    """Returns lengths like CPSC2018's, [recordings] samples at 500 Hz.
 
-    Quantiles of a log-normal of 6 s and σ 1, to which 6 s are added.
+    They are 6 to 144 s, the median 12 s, the mean 16 s, 1 % over 60 s: shuffled
+    quantiles of a log-normal of 6 s and σ 1, to which 6 s are added.
     """
     quantiles = [NormalDist().inv_cdf((at + 0.5) / recordings) for at in range(recordings)]
     seconds = np.clip(6 + 6 * np.exp(quantiles), 6, 144)
@@ -36,7 +38,7 @@ def run(setting: Setting) -> Iterator[Table]:
     window = 72_000 if not setting.quick else 4 * 243 * 3
     lengths = np.minimum(cpsc_like_lengths(6 if setting.quick else 32), window)
     signals = [setting.signal(1, length)[0] for length in lengths.tolist()]
-    moments = Normalization(np.zeros(12, np.float32), np.ones(12, np.float32))
+    normalization = Normalization(np.zeros(12, np.float32), np.ones(12, np.float32))
     model = XECGNet(width=setting.width)
     fast = collapse(model, setting.variables)
     predict_fast, predict_plain = make_predict(fast.apply), make_predict(model.apply)
@@ -47,9 +49,8 @@ def run(setting: Setting) -> Iterator[Table]:
             fast.variables,
             lambda at: signals[at],
             lengths,
-            window="pad",
-            length=window,
-            normalization=moments,
+            spec=WindowSpec("pad", window, SAMPLES_PER_BIN),
+            normalization=normalization,
             batch_size=BATCH,
         ).probabilities
 
@@ -64,7 +65,7 @@ def run(setting: Setting) -> Iterator[Table]:
         remarks.append(missing)
     else:
         runs[PEER] = _peer(setting, signals, window)
-    timings = interleaved(runs, repetitions=setting.repetitions(3), warmup=int(PEER in runs))
+    timings = time_in_turns(runs, repetitions=setting.repetitions(3), warmup=int(PEER in runs))
     seconds = lengths / 500
     remarks.append(
         f"Lengths like CPSC2018's: {seconds.min():.0f} to {seconds.max():.0f} s, median {np.median(seconds):.0f} s, "
@@ -81,7 +82,7 @@ def run(setting: Setting) -> Iterator[Table]:
 
 
 def _full(signals: list[np.ndarray], window: int) -> Iterator[np.ndarray]:
-    """Batches [BATCH, window, 12] of the recordings with zeros before them."""
+    """Yields batches [BATCH, window, 12] of the recordings with zeros before them."""
     for first in range(0, len(signals), BATCH):
         batch = np.zeros((BATCH, window, 12), np.float32)
         for row, signal in zip(batch, signals[first : first + BATCH], strict=False):
@@ -92,10 +93,10 @@ def _full(signals: list[np.ndarray], window: int) -> Iterator[np.ndarray]:
 def _peer(setting: Setting, signals: list[np.ndarray], window: int) -> Callable[[], object]:
     import torch
 
-    from benchmarks.torch_peer import folded, peer_of, probabilities
+    from benchmarks.torch_peer import fold, make_peer, probabilities
 
     torch.set_num_threads(threads())
-    model = folded(peer_of(setting.variables, setting.width))
+    model = fold(make_peer(setting.variables, setting.width))
     transposed = [signal.T.copy() for signal in signals]
 
     def predict() -> object:

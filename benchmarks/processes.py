@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from xecgnet_jax.errors import XECGNetError
 
 
-def completed(command: list[str], surroundings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
-    """A command that ended well, with its output.
+def run_command(command: list[str], surroundings: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Returns a command that ended well, with its output.
 
     Raises:
       XECGNetError: it failed; with the last line it wrote.

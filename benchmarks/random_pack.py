@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.pack.audit import Audit
 from xecgnet_jax.data.splits import Split
 
 
-def random_parts(lengths: np.ndarray, seed: int) -> Dataset:
-    """Recordings of these lengths [R] samples, all of them to train on."""
+def random_dataset(lengths: np.ndarray, seed: int) -> Dataset:
+    """Returns recordings of these lengths [R] samples, all of them to train on."""
     rng = np.random.default_rng(seed)
     count, leads = len(lengths), len(LEADS)
     samples = rng.integers(-1000, 1000, (int(lengths.sum()), leads), np.int16)
@@ -39,5 +39,5 @@ def random_parts(lengths: np.ndarray, seed: int) -> Dataset:
         audit=Audit(packed=count),
     )
     everyone, no_one = np.arange(count), np.zeros(0, np.int64)
-    moments = Normalization(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
-    return Dataset(pack, Split(names, (), ()), everyone, no_one, no_one, moments)
+    normalization = Normalization(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
+    return Dataset(pack, Split(names, (), ()), everyone, no_one, no_one, normalization)

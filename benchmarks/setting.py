@@ -15,7 +15,7 @@ import numpy as np
 from xecgnet_jax.config import Config, preset
 from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.leads import LEADS
-from xecgnet_jax.model import BIN, XECGNet
+from xecgnet_jax.model import SAMPLES_PER_BIN, XECGNet
 
 CLASSES: int = 9
 
@@ -25,7 +25,7 @@ class Setting:
     """How large a benchmark is.
 
     Attributes:
-      quick: a smoke test: a narrow network, short signals, few repetitions. Its figures mean nothing.
+      quick: a smoke test: a narrow network, short signals, few repetitions. Its numbers mean nothing.
       scratch: folder for corpora, packs and runs; removed by whoever made it.
     """
 
@@ -42,8 +42,8 @@ class Setting:
 
     @property
     def samples(self) -> int:
-        """T of a crop window."""
-        return 2 * BIN if self.quick else 2880
+        """Returns T of a crop window."""
+        return 2 * SAMPLES_PER_BIN if self.quick else 2880
 
     def repetitions(self, many: int) -> int:
         return 2 if self.quick else many
@@ -61,37 +61,37 @@ class Setting:
 
     @cached_property
     def variables(self) -> dict[str, Any]:
-        """Variables of the network, fresh as from `init`, but drawn by NumPy: nothing is compiled for them."""
-        signal = jax.ShapeDtypeStruct((1, BIN, len(LEADS)), jnp.float32)
+        """Returns variables of the network, fresh as from `init`, but drawn by NumPy: nothing is compiled for them."""
+        signal = jax.ShapeDtypeStruct((1, SAMPLES_PER_BIN, len(LEADS)), jnp.float32)
         shapes = jax.eval_shape(XECGNet(width=self.width).init, jax.random.key(0), signal)
         rng = np.random.default_rng(2)
 
-        def drawn(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
+        def draw(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.Array:
             name = path[-1].key
             if name != "kernel":
                 return jnp.full(leaf.shape, 1.0 if name in ("scale", "var") else 0.0)
             limit = np.sqrt(6 / (np.prod(leaf.shape[:-2]) * sum(leaf.shape[-2:])))  # Glorot's
             return jnp.asarray(rng.uniform(-limit, limit, leaf.shape), jnp.float32)
 
-        return dict(jax.tree_util.tree_map_with_path(drawn, shapes))
+        return dict(jax.tree_util.tree_map_with_path(draw, shapes))
 
     def signal(self, recordings: int, samples: int) -> np.ndarray:
-        """[recordings, samples, 12] float32, white noise."""
+        """Returns white noise, [recordings, samples, 12] float32."""
         rng = np.random.default_rng(0)
         return rng.standard_normal((recordings, samples, len(LEADS)), np.float32)
 
     def labels(self, recordings: int) -> np.ndarray:
-        """[recordings, 9] float32, 0 or 1."""
+        """Returns labels, [recordings, 9] float32, 0 or 1."""
         return (np.random.default_rng(1).random((recordings, CLASSES)) < 0.15).astype(np.float32)
 
     def corpus(self, recordings: int) -> Path:
-        """A simulated corpus, made once."""
+        """Returns the folder of a simulated corpus, which is made once."""
         from xecgnet_jax.data.simulation.corpus import simulate_corpus
 
         return simulate_corpus(self.scratch / f"simulated-{recordings}", recordings, seed=7, progress=False)
 
     def dataset(self, train: int) -> Dataset:
-        """A pack of simulated recordings, of which `train` are to train on and two each to validate and test."""
+        """Returns a pack of simulated recordings: `train` to train on, and two each to validate and test."""
         from xecgnet_jax.data.pack import pack_of
 
         pack = pack_of(self.corpus(train + 4), self.scratch / f"pack-{train}", progress=False, workers=1)

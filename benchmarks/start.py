@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.machine import threads
-from benchmarks.processes import completed
+from benchmarks.processes import run_command
 from benchmarks.setting import Setting
 from benchmarks.tables import Cell, Table
-from benchmarks.timing import Timing, timing_of
+from benchmarks.timing import Timing, summarize
 
 #: Modules that commands import, by what they are for.
 IMPORTED = {
@@ -45,7 +45,7 @@ def _first_step(setting: Setting) -> Table:
         shutil.rmtree(cache / "compiled", ignore_errors=True)
         for state in seconds:
             seconds[state].append(_first_step_seconds(setting, corpus, split, cache))
-    timings = {state: timing_of(taken) for state, taken in seconds.items()}
+    timings = {state: summarize(taken) for state, taken in seconds.items()}
     return Table(
         f"From `train.py` to the end of its first step, {threads()} threads",
         ("compilation cache", "median s", "quartiles s", "speed, empty = 1"),
@@ -62,7 +62,7 @@ def _row(name: str, timing: Timing, baseline: Timing) -> list[Cell]:
 
 
 def _first_step_seconds(setting: Setting, corpus: Path, split: Path, cache: Path) -> float:
-    """Trains one epoch of one step.
+    """Trains one epoch of one step, and returns the seconds until the step ended.
 
     Its line in metrics.jsonl is written after the validation, whose seconds it tells: the step ended so long before.
     """
@@ -74,11 +74,11 @@ def _first_step_seconds(setting: Setting, corpus: Path, split: Path, cache: Path
     command += ["--batch-size", str(config.batch_size), "--epochs", "1", "--split", "file", "--split-file", str(split)]
     command += ["--data", str(corpus), "--cache", str(cache), "--workdir", str(workdir), "--no-progress"]
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")}
-    begun = time.time()
-    completed(command, surroundings)
+    began = time.time()
+    run_command(command, surroundings)
     metrics = workdir / "metrics.jsonl"
     record = json.loads(metrics.read_text(encoding="utf-8").splitlines()[0])
-    return metrics.stat().st_mtime - float(record["validation_seconds"]) - begun
+    return metrics.stat().st_mtime - float(record["validation_seconds"]) - began
 
 
 def _imports(setting: Setting) -> Table:
@@ -98,8 +98,8 @@ def _imports(setting: Setting) -> Table:
 
 
 def _import_seconds(module: str) -> dict[str, float]:
-    """Package → seconds that its own modules took to import, in a fresh interpreter."""
-    errors = completed([sys.executable, "-X", "importtime", "-c", f"import {module}"], dict(os.environ)).stderr
+    """Returns package → seconds that its own modules took to import, in a fresh interpreter."""
+    errors = run_command([sys.executable, "-X", "importtime", "-c", f"import {module}"], dict(os.environ)).stderr
     before, taken = True, defaultdict[str, float](float)
     for line in errors.splitlines():
         if not line.startswith("import time:") or "self [us]" in line:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 
-from benchmarks.floor import floor_of, matrix_product, memory_pass
+from benchmarks.floor import matrix_product, memory_pass, step_floor
 from benchmarks.machine import threads, torch_missing
-from benchmarks.ours import Stepper, batch_of
+from benchmarks.ours import Stepper, make_batch
 from benchmarks.setting import Setting
-from benchmarks.tables import Table, shown, timing_table
-from benchmarks.timing import Timing, interleaved, seconds_of
-from xecgnet_jax.model import XECGNet
+from benchmarks.tables import Table, format_cell, timing_table
+from benchmarks.timing import Timing, time_call, time_in_turns
+from xecgnet_jax.model import XECGNet, apply_merged
 
 OURS, UNMERGED = "xecgnet-jax", "xecgnet-jax, layer by layer"
 PEER, COMPILED = "PyTorch", "PyTorch, torch.compile"
@@ -24,9 +25,9 @@ def run(setting: Setting) -> Iterator[Table]:
     signal, labels = setting.signal(size, samples), setting.labels(size)
     compiling: dict[str, float] = {}
     runs: dict[str, Callable[[], object]] = {}
-    batch = batch_of(signal, labels)
-    for name, merge in ((OURS, True), (UNMERGED, False)):
-        stepper = Stepper(XECGNet(width=setting.width, merge=merge), setting.variables, setting.config, batch)
+    batch, model = make_batch(signal, labels), XECGNet(width=setting.width)
+    for name, apply in ((OURS, partial(apply_merged, model)), (UNMERGED, model.apply)):
+        stepper = Stepper(apply, setting.variables, setting.config, batch)
         runs[name], compiling[name] = stepper, stepper.compiling
     remarks = []
     if missing := torch_missing():
@@ -38,14 +39,14 @@ def run(setting: Setting) -> Iterator[Table]:
             remarks.append("--quick leaves out torch.compile, which takes a minute.")
         else:
             try:
-                compiling[COMPILED] = seconds_of(compiled)
+                compiling[COMPILED] = time_call(compiled)
                 runs[COMPILED] = compiled
             except RuntimeError as error:  # the base of its errors, such as no C++ compiler
                 remarks.append(f"torch.compile fails here: {str(error).splitlines()[0]}")
     numbers = 2**16 if setting.quick else 2**26
     runs[PRODUCT], product_size = matrix_product(_edge(setting))
     runs[PASS], pass_size = memory_pass(numbers)
-    timings = interleaved(runs, repetitions=setting.repetitions(15), lead=1)
+    timings = time_in_turns(runs, repetitions=setting.repetitions(15), lead=1)
 
     models = {name: timing for name, timing in timings.items() if name not in (PRODUCT, PASS)}
     yield timing_table(
@@ -63,25 +64,25 @@ def run(setting: Setting) -> Iterator[Table]:
 def _peers(
     setting: Setting, signal: np.ndarray, labels: np.ndarray
 ) -> tuple[Callable[[], object], Callable[[], object]]:
-    """PyTorch's step, and the same with torch.compile."""
+    """Returns PyTorch's step, and the same with torch.compile."""
     import torch
 
-    from benchmarks.torch_peer import peer_of, training_step
+    from benchmarks.torch_peer import make_peer, training_step
 
     torch.set_num_threads(threads())
     inputs = torch.from_numpy(signal.transpose(0, 2, 1).copy()), torch.from_numpy(labels)
-    eager = training_step(peer_of(setting.variables, setting.width))
-    compiled = training_step(torch.compile(peer_of(setting.variables, setting.width)))
+    eager = training_step(make_peer(setting.variables, setting.width))
+    compiled = training_step(torch.compile(make_peer(setting.variables, setting.width)))
     return lambda: eager(*inputs), lambda: compiled(*inputs)
 
 
 def _edge(setting: Setting) -> int:
-    """Rows of the matrices."""
+    """Returns the number of rows of the matrices."""
     return 256 if setting.quick else 2048
 
 
 def _floor_table(setting: Setting, models: dict[str, Timing], rate: float, bandwidth: float) -> Table:
-    floor = floor_of(setting.variables["params"], setting.batch_size, setting.samples)
+    floor = step_floor(setting.variables["params"], setting.batch_size, setting.samples)
     by_products, by_memory = floor.multiply_adds / rate, floor.bytes / bandwidth
     rows = [
         (name, floor.multiply_adds / timing.median / 1e9, by_products / timing.median)
@@ -93,10 +94,10 @@ def _floor_table(setting: Setting, models: dict[str, Timing], rate: float, bandw
         ("", "10⁹ multiply-adds/s", "of the matrix product's rate"),
         rows,
         (
-            f"{shown(floor.multiply_adds / 1e9)} · 10⁹ multiply-adds: {shown(by_products)} s at the rate of a product "
-            f"of two matrices of {_edge(setting):,} × {_edge(setting):,}. They are those of the "
-            "layers one by one; merged ones need fewer.",
-            f"{shown(floor.bytes / 1e9)} GB of memory at least: {shown(by_memory)} s at {shown(bandwidth / 1e9)} GB/s, "
-            "measured in the same run.",
+            f"{format_cell(floor.multiply_adds / 1e9)} · 10⁹ multiply-adds: {format_cell(by_products)} s at the rate "
+            f"of a product of two matrices of {_edge(setting):,} × {_edge(setting):,}. They are those of the layers "
+            "one by one; merged ones need fewer.",
+            f"{format_cell(floor.bytes / 1e9)} GB of memory at least: {format_cell(by_memory)} s at "
+            f"{format_cell(bandwidth / 1e9)} GB/s, measured in the same run.",
         ),
     )

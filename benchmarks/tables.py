@@ -1,4 +1,4 @@
-"""What benchmarks give: tables of figures, as text, Markdown and JSON."""
+"""What benchmarks give: tables, as text, Markdown and JSON."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Cell = str | float | int | None
 
 @dataclass(frozen=True)
 class Table:
-    """Figures of one measurement.
+    """The results of one measurement.
 
     Attributes:
       title: what was measured.
       columns: names with units; the first is that of the rows' names.
-      rows: one cell for each column; None where there is no such figure.
+      rows: one cell for each column; None where there is no such number.
       remarks: sentences that belong below it.
     """
 
@@ -35,8 +35,8 @@ class Table:
         return cls(**values)
 
     def text(self) -> str:
-        """For a terminal: aligned columns."""
-        cells = [list(self.columns), *([shown(cell) for cell in row] for row in self.rows)]
+        """Returns the table for a terminal, with aligned columns."""
+        cells = [list(self.columns), *([format_cell(cell) for cell in row] for row in self.rows)]
         widths = [max(len(row[at]) for row in cells) for at in range(len(self.columns))]
         lines = [
             "  ".join(cell.ljust(width) if at == 0 else cell.rjust(width) for at, (cell, width) in enumerate(pairs))
@@ -46,7 +46,7 @@ class Table:
 
     def markdown(self) -> str:
         rule = ["---", *["---:"] * (len(self.columns) - 1)]
-        cells = [list(self.columns), rule, *([shown(cell) for cell in row] for row in self.rows)]
+        cells = [list(self.columns), rule, *([format_cell(cell) for cell in row] for row in self.rows)]
         lines = [f"| {' | '.join(row)} |" for row in cells]
         remarks = [f"\n{' '.join(self.remarks)}"] if self.remarks else []
         return "\n".join([f"**{self.title}**\n", *lines, *remarks])
@@ -62,7 +62,7 @@ def timing_table(
     compiling: Mapping[str, float] | None = None,
     remarks: Sequence[str] = (),
 ) -> Table:
-    """Timings beside each other.
+    """Returns a table of timings beside each other.
 
     Args:
       title: what was timed.
@@ -76,7 +76,7 @@ def timing_table(
     columns = ["", "median s", "quartiles s", f"{unit}/s", f"speed, {baseline} = 1"]
     rows: list[list[Cell]] = []
     for name, timing in timings.items():
-        quartiles = f"{shown(timing.lower)}–{shown(timing.upper)}"
+        quartiles = f"{format_cell(timing.lower)}–{format_cell(timing.upper)}"
         rate, speed = amount / timing.median, timings[baseline].median / timing.median
         rows.append([name, timing.median, quartiles, rate, speed])
     if compiling:
@@ -88,8 +88,8 @@ def timing_table(
     return Table(title, columns, rows, (turns, *remarks))
 
 
-def shown(cell: Cell) -> str:
-    """Three significant digits without exponents; – for no figure."""
+def format_cell(cell: Cell) -> str:
+    """Returns a cell's text: three significant digits without exponents; – for no number."""
     if cell is None:
         return "–"
     if isinstance(cell, str):

@@ -1,4 +1,4 @@
-"""Interleaved timings: A, B, A, B …, so that whatever slows the machine for a while slows all alike."""
+"""Timings in turns: A, B, A, B …, so that whatever slows the machine for a while slows all alike."""
 
 from __future__ import annotations
 
@@ -28,15 +28,16 @@ class Timing:
     repetitions: int
 
 
-def timing_of(seconds: list[float]) -> Timing:
+def summarize(seconds: list[float]) -> Timing:
+    """Returns the median and quartiles of seconds."""
     lower, median, upper = np.percentile(seconds, (25, 50, 75)).tolist()
     return Timing(median, lower, upper, len(seconds))
 
 
-def interleaved(
+def time_in_turns(
     runs: Mapping[str, Callable[[], object]], *, repetitions: int, warmup: int = 1, lead: int = 0, pause: float = PAUSE
 ) -> dict[str, Timing]:
-    """Times functions in turns.
+    """Times functions in turns, and returns name → timing.
 
     Args:
       runs: name → what is timed. It must return after its work is done: results of JAX by `block_until_ready`.
@@ -52,14 +53,14 @@ def interleaved(
             time.sleep(pause)
             for _ in range(lead):
                 run()
-            taken = seconds_of(run)
+            taken = time_call(run)
             if turn >= warmup:
                 seconds[name].append(taken)
-    return {name: timing_of(taken) for name, taken in seconds.items()}
+    return {name: summarize(taken) for name, taken in seconds.items()}
 
 
-def seconds_of(run: Callable[[], object]) -> float:
-    """Seconds of one call."""
-    begun = time.perf_counter()
+def time_call(run: Callable[[], object]) -> float:
+    """Returns the seconds of one call."""
+    began = time.perf_counter()
     run()
-    return time.perf_counter() - begun
+    return time.perf_counter() - began

@@ -23,7 +23,7 @@ class Crops(Dataset):
     Args:
       samples: file of the pack's counts, [N, 12] int16; mapped where it is used, so that workers share its pages.
       begins, lengths: [R] of the training recordings.
-      factor, offset: [R, 12] float32; normalized lead = count · factor + offset.
+      scale, shift: [R, 12] float32; normalized lead = count · scale + shift.
       labels: [R, C] float32.
       window: T; shorter recordings have zeros before them.
     """
@@ -33,14 +33,14 @@ class Crops(Dataset):
         samples: Path,
         begins: np.ndarray,
         lengths: np.ndarray,
-        factor: np.ndarray,
-        offset: np.ndarray,
+        scale: np.ndarray,
+        shift: np.ndarray,
         labels: np.ndarray,
         window: int,
     ) -> None:
         self._file, self._window = samples, window
         self._begins, self._lengths = begins.tolist(), lengths.tolist()
-        self._factor, self._offset = factor[:, :, None], offset[:, :, None]
+        self._scale, self._shift = scale[:, :, None], shift[:, :, None]
         self._labels = torch.from_numpy(labels)
         self._mapped: np.ndarray | None = None
 
@@ -56,26 +56,29 @@ class Crops(Dataset):
         counts = self._mapped[begin : begin + min(self._window, self._lengths[at])]
         signal = np.zeros((12, self._window), np.float32)
         inside = signal[:, self._window - len(counts) :]
-        np.multiply(counts.T, self._factor[at], out=inside)
-        inside += self._offset[at]
+        np.multiply(counts.T, self._scale[at], out=inside)
+        inside += self._shift[at]
         return torch.from_numpy(signal), self._labels[at]
 
 
 def loader(crops: Crops, batch_size: int, workers: int) -> DataLoader:
-    """Shuffled batches. Workers are spawned (a forked one would inherit JAX's threads, without their locks' owners)."""
+    """Returns shuffled batches.
+
+    Workers are spawned: a forked one would inherit JAX's threads, without their locks' owners.
+    """
     return DataLoader(
         crops,
         batch_size,
         shuffle=True,
         num_workers=workers,
         persistent_workers=workers > 0,
-        prefetch_factor=4 if workers else None,
+        prefetch_scale=4 if workers else None,
         multiprocessing_context="spawn" if workers else None,
     )
 
 
 def train_epoch(step: Callable[[Tensor, Tensor], Tensor], batches: DataLoader) -> float:
-    """One pass over the data; the mean loss, which is read once at the end."""
+    """Makes one pass over the data, and returns the mean loss, which is read once at the end."""
     total = torch.zeros(())
     for signal, labels in batches:
         total += step(signal, labels)

@@ -29,24 +29,24 @@ class PeerOutputs(NamedTuple):
 
 
 def norm(features: int) -> nn.BatchNorm1d:
-    """PyTorch's momentum is the weight of the new statistics, Keras's that of the old ones."""
+    """Returns a normalization: PyTorch's momentum is the weight of the new statistics, Keras's that of the old ones."""
     return nn.BatchNorm1d(features, eps=EPSILON, momentum=1 - MOMENTUM)
 
 
 def max_pool3(x: Tensor) -> Tensor:
-    """[B, F, T] → [B, F, ⌈T/3⌉] with "same" padding, all of it inside the one operation."""
+    """Pools [B, F, T] → [B, F, ⌈T/3⌉] with "same" padding, all of it inside the one operation."""
     missing = -x.shape[2] % 3
     return F.max_pool1d(x, 3, 3, padding=int(missing == 2), ceil_mode=missing == 1)
 
 
 class Backbone(nn.Module):
-    """[B, 12, T] → [B, 128 · width, S]."""
+    """Thirteen convolutions and five poolings: [B, 12, T] → [B, 128 · width, S]."""
 
     def __init__(self, width: float) -> None:
         super().__init__()
         self.convs, self.norms = nn.ModuleList(), nn.ModuleList()
         before = 12
-        for features in (scaled(features, width) for group in BACKBONE for features in group):
+        for features in (scale_features(features, width) for group in BACKBONE for features in group):
             self.convs.append(nn.Conv1d(before, features, 3, padding=1))
             self.norms.append(norm(features))
             before = features
@@ -84,7 +84,7 @@ class Peer(nn.Module):
 
     def __init__(self, classes: int = 9, width: float = 1.0) -> None:
         super().__init__()
-        features, wide = scaled(BACKBONE[-1][-1], width), scaled(256, width)
+        features, wide = scale_features(BACKBONE[-1][-1], width), scale_features(256, width)
         self.backbone = Backbone(width)
         self.attention_branch = nn.ModuleDict(
             {
@@ -98,13 +98,13 @@ class Peer(nn.Module):
         self.perception_branch = nn.ModuleDict(
             {
                 "bottleneck": Bottleneck(features, wide),
-                "dense_0": nn.Linear(wide, scaled(512, width)),
-                "dense_1": nn.Linear(scaled(512, width), classes),
+                "dense_0": nn.Linear(wide, scale_features(512, width)),
+                "dense_1": nn.Linear(scale_features(512, width), classes),
             }
         )
 
     def forward(self, signal: Tensor) -> PeerOutputs:
-        """[B, 12, T] normalized leads → outputs."""
+        """Applies the network to normalized leads [B, 12, T]."""
         features = self.backbone(signal)
         attend, perceive = self.attention_branch, self.perception_branch
         responses = F.relu(attend["responses"](attend["norm"](attend["bottleneck"](features))))
@@ -114,13 +114,13 @@ class Peer(nn.Module):
         return PeerOutputs(responses.mean(dim=2), logits, attention[:, 0], responses)
 
 
-def scaled(features: int, width: float) -> int:
-    """As in the model: `features · width`, a multiple of 4."""
+def scale_features(features: int, width: float) -> int:
+    """Returns `features · width`, a multiple of 4, as in the model."""
     return max(4, 4 * round(features * width / 4))
 
 
 def objective(outputs: PeerOutputs, labels: Tensor, gamma: float = 0.01) -> Tensor:
-    """The authors': binary cross-entropy of both heads, and γ times the distance of the maps for each of them."""
+    """Returns the authors' loss: binary cross-entropy of both heads, and for each γ times the distance of the maps."""
     reference = torch.einsum("bcs,bc->bs", outputs.responses, labels) / labels.shape[1]
     alignment = torch.linalg.vector_norm(reference - outputs.attention, dim=1).mean()
     attention_loss = F.binary_cross_entropy_with_logits(outputs.attention_logits, labels)
@@ -132,8 +132,8 @@ def probabilities(outputs: PeerOutputs) -> Tensor:
     return (torch.sigmoid(outputs.attention_logits) + torch.sigmoid(outputs.perception_logits)) / 2
 
 
-def peer_of(variables: Mapping[str, Any], width: float = 1.0, device: str = "cpu") -> Peer:
-    """The network with the weights and statistics of `XECGNet(width=width)`."""
+def make_peer(variables: Mapping[str, Any], width: float = 1.0, device: str = "cpu") -> Peer:
+    """Returns the network with the weights and statistics of `XECGNet(width=width)`."""
     classes = variables["params"]["perception_branch"]["dense_1"]["bias"].shape[0]
     peer = Peer(classes, width)
     state = {name: torch.from_numpy(np.array(value)) for name, value in _state(variables)}
@@ -143,7 +143,7 @@ def peer_of(variables: Mapping[str, Any], width: float = 1.0, device: str = "cpu
 
 
 def _state(variables: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
-    """(PyTorch's name, array in PyTorch's layout) of each of our variables."""
+    """Yields (PyTorch's name, array in PyTorch's layout) of each of our variables."""
     names = {"kernel": "weight", "scale": "weight", "bias": "bias", "mean": "running_mean", "var": "running_var"}
     for collection in ("params", "batch_stats"):
         for path, value in _leaves(variables[collection]):
@@ -155,12 +155,12 @@ def _state(variables: Mapping[str, Any]) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def gradients(peer: Peer) -> dict[str, np.ndarray]:
-    """Gradients under PyTorch's names."""
+    """Returns the gradients under PyTorch's names."""
     return {name: value.grad.numpy(force=True) for name, value in peer.named_parameters() if value.grad is not None}
 
 
 def torch_names(tree: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """A tree like our parameters, under PyTorch's names and in its layout."""
+    """Returns a tree like our parameters, under PyTorch's names and in its layout."""
     return dict(_state({"params": tree, "batch_stats": {}}))
 
 
@@ -175,7 +175,7 @@ def _leaves(tree: Mapping[str, Any], path: tuple[str, ...] = ()) -> Iterator[tup
 def training_step(
     peer: Any, *, learning_rate: float = 1e-5, gamma: float = 0.01, precision: torch.dtype = torch.float32
 ) -> Callable[[Tensor, Tensor], Tensor]:
-    """(signal [B, 12, T], labels [B, C]) → loss, after one step of Adam (ε 1e-7 as Keras has it).
+    """Returns (signal [B, 12, T], labels [B, C]) → loss, which makes one step of Adam (ε 1e-7 as Keras has it).
 
     Args:
       peer: a `Peer`, or what `torch.compile` makes of one.
@@ -197,20 +197,20 @@ def training_step(
     return step
 
 
-def folded(peer: Peer) -> Peer:
-    """A copy for inference with each convolution and the normalization behind it in one, where they stand so."""
+def fold(peer: Peer) -> Peer:
+    """Returns a copy for inference: a convolution with a normalization behind it is one, wherever they stand so."""
     peer = copy.deepcopy(peer).eval()
     backbone = peer.backbone
     for at, (conv, batch_norm) in enumerate(zip(backbone.convs, backbone.norms, strict=True)):
-        backbone.convs[at] = _folded(conv, batch_norm)
+        backbone.convs[at] = _fold_pair(conv, batch_norm)
         backbone.norms[at] = nn.Identity()
     for branch in (peer.attention_branch, peer.perception_branch):
         bottleneck = branch["bottleneck"]
         for conv_name, norm_name in (("shortcut", "shortcut_norm"), *((f"conv_{i}", f"norm_{i}") for i in range(3))):
-            setattr(bottleneck, conv_name, _folded(getattr(bottleneck, conv_name), getattr(bottleneck, norm_name)))
+            setattr(bottleneck, conv_name, _fold_pair(getattr(bottleneck, conv_name), getattr(bottleneck, norm_name)))
             setattr(bottleneck, norm_name, nn.Identity())
     return peer
 
 
-def _folded(conv: Any, batch_norm: Any) -> nn.Module:
+def _fold_pair(conv: Any, batch_norm: Any) -> nn.Module:
     return fuse_conv_bn_eval(conv, batch_norm)

@@ -12,7 +12,7 @@ from xecgnet_jax.errors import XECGNetError
 
 
 def kernel_times(folder: Path) -> dict[str, float]:
-    """Kernel → seconds of all its runs, from a folder that `jax.profiler.trace` wrote.
+    """Returns kernel → seconds of all its runs, from a folder that `jax.profiler.trace` wrote.
 
     Raises:
       XECGNetError: there is no trace in it.
@@ -22,11 +22,11 @@ def kernel_times(folder: Path) -> dict[str, float]:
         raise XECGNetError(f"{folder}: holds no trace; jax.profiler writes plugins/profile/…/*.trace.json.gz")
     with gzip.open(files[-1], "rt", encoding="utf-8") as file:
         events = json.load(file)["traceEvents"]
-    return times_of(events)
+    return sum_times(events)
 
 
-def times_of(events: list[dict[str, Any]]) -> dict[str, float]:
-    """Name → seconds of what ran on a GPU's streams (where there is none: on the host's threads).
+def sum_times(events: list[dict[str, Any]]) -> dict[str, float]:
+    """Returns name → seconds of what ran on a GPU's streams (where there is none: on the host's threads).
 
     Args:
       events: in Chrome's trace format; durations are microseconds.

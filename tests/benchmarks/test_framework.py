@@ -1,4 +1,4 @@
-"""Timings, tables, files of figures and the command."""
+"""Timings, tables, files of results and the command."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 
 from benchmarks import markdown
 from benchmarks.__main__ import BENCHMARKS, main
-from benchmarks.floor import floor_of
-from benchmarks.memory import watched
-from benchmarks.tables import Table, shown, timing_table
-from benchmarks.timing import Timing, interleaved, timing_of
-from benchmarks.traces import times_of
+from benchmarks.floor import step_floor
+from benchmarks.memory import watch_memory
+from benchmarks.tables import Table, format_cell, timing_table
+from benchmarks.timing import Timing, summarize, time_in_turns
+from benchmarks.traces import sum_times
 from xecgnet_jax.errors import ConfigError, XECGNetError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_runs_take_turns_and_the_first_turns_do_not_count():
     calls = []
-    timings = interleaved(
+    timings = time_in_turns(
         {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repetitions=3, warmup=2, pause=0
     )
     assert "".join(calls) == "ab" * 5
@@ -33,7 +33,7 @@ def test_runs_take_turns_and_the_first_turns_do_not_count():
 
 def test_calls_directly_before_each_timing_do_not_count():
     calls = []
-    timings = interleaved(
+    timings = time_in_turns(
         {"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, repetitions=2, warmup=1, lead=2, pause=0
     )
     assert "".join(calls) == "aaabbb" * 3
@@ -41,7 +41,7 @@ def test_calls_directly_before_each_timing_do_not_count():
 
 
 def test_quartiles():
-    timing = timing_of([5.0, 1.0, 2.0, 4.0, 3.0])
+    timing = summarize([5.0, 1.0, 2.0, 4.0, 3.0])
     assert (timing.lower, timing.median, timing.upper, timing.repetitions) == (2.0, 3.0, 4.0, 5)
 
 
@@ -72,23 +72,23 @@ def test_a_timing_table_compares_with_its_baseline():
         (0.00001234, "0.000012"),
     ],
 )
-def test_figures_are_shown_with_three_digits(cell, text):
-    assert shown(cell) == text
+def test_numbers_are_shown_with_three_digits(cell, text):
+    assert format_cell(cell) == text
 
 
 def test_a_page_gets_the_tables_it_has_places_for(tmp_path):
     table = Table("Speed", ("", "s"), [["ours", 0.5]])
     results = {"machine": {"threads": "2"}, "benchmarks": {"step": {"tables": [table.to_json()]}}}
-    (tmp_path / "figures.json").write_text(json.dumps(results))
+    (tmp_path / "results.json").write_text(json.dumps(results))
     page = tmp_path / "page.md"
     page.write_text("# Title\n<!-- step -->\nold\n<!-- /step -->\ntext\n<!-- other -->\nkept\n<!-- /other -->\n")
-    assert main(["--markdown", str(tmp_path / "figures.json"), "--into", str(page)]) == 0
+    assert main(["--markdown", str(tmp_path / "results.json"), "--into", str(page)]) == 0
     text = page.read_text()
     assert "| ours | 0.5 |" in text and "old" not in text
     assert text.startswith("# Title\n") and text.endswith("\ntext\n<!-- other -->\nkept\n<!-- /other -->\n")
     page.write_text("nothing")
     with pytest.raises(ConfigError, match=r"no place for machine, step"):
-        markdown.show(tmp_path / "figures.json", page)
+        markdown.show(tmp_path / "results.json", page)
 
 
 def test_wrong_names_and_files_are_one_line(tmp_path, capsys):
@@ -96,7 +96,7 @@ def test_wrong_names_and_files_are_one_line(tmp_path, capsys):
     assert "no benchmark nosuch; possible: step" in capsys.readouterr().err
     (tmp_path / "x.json").write_text("[]")
     assert main(["--markdown", str(tmp_path / "x.json")]) == 2
-    assert "holds no figures" in capsys.readouterr().err
+    assert "holds no results" in capsys.readouterr().err
 
 
 def test_the_list_names_modules_that_run(capsys):
@@ -115,11 +115,11 @@ def test_memory_of_a_command_and_its_children():
     parent = (
         f"import subprocess, sys; x = bytearray(50 << 20); subprocess.run([sys.executable, '-c', {child!r}]); print(7)"
     )
-    ran = watched([sys.executable, "-c", parent])
+    ran = watch_memory([sys.executable, "-c", parent])
     assert ran.output == "7\n"
     assert 110 << 20 < ran.together <= ran.highest < 300 << 20
     with pytest.raises(XECGNetError, match="failed: wrong"):
-        watched([sys.executable, "-c", "raise SystemExit('wrong')"])
+        watch_memory([sys.executable, "-c", "raise SystemExit('wrong')"])
 
 
 def test_the_floor_counts_by_hand():
@@ -134,7 +134,7 @@ def test_the_floor_counts_by_hand():
     first, second, branch, dense = 2 * 30 * 144, 2 * 10 * 96, 2 * 1 * 40, 2 * 45
     outputs = 2 * 30 * 4 + 2 * 10 * 8 + 2 * 5 + 2 * 9
     parameters = 144 + 96 + 40 + 45 + 9
-    floor = floor_of(params, 2, 30)
+    floor = step_floor(params, 2, 30)
     assert floor.multiply_adds == 2 * first + 3 * (second + branch + dense)
     assert floor.bytes == 4 * (5 * outputs + 8 * parameters)
 
@@ -156,7 +156,7 @@ def test_kernels_of_a_trace():
         {"ph": "X", "pid": 1, "tid": 6, "name": "fusion", "dur": 9e6},
         {"ph": "X", "pid": 2, "tid": 7, "name": "wait", "dur": 9e6},
     ]
-    assert times_of(events) == {"gemm": pytest.approx(3.0)}
+    assert sum_times(events) == {"gemm": pytest.approx(3.0)}
 
 
 def test_without_a_gpu_the_gpu_script_says_so():

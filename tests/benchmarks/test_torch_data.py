@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from benchmarks.random_pack import random_parts
-from xecgnet_jax.data.windows import table_of
+from benchmarks.random_pack import random_dataset
+from xecgnet_jax.data.batches import recording_table
 
 pytest.importorskip("torch", reason="PyTorch is not installed")
 
@@ -15,13 +15,13 @@ from benchmarks.torch_data import Crops, loader, train_epoch
 
 @pytest.fixture(scope="module")
 def dataset():
-    return random_parts(np.array([300, 500, 900, 500]), seed=4)
+    return random_dataset(np.array([300, 500, 900, 500]), seed=4)
 
 
 def crops(dataset, folder, window: int) -> Crops:
     np.save(folder / "samples.npy", dataset.pack.samples)
-    table, begins = table_of(dataset), dataset.pack.offsets[dataset.train]
-    return Crops(folder / "samples.npy", begins, table.lengths, table.factor, table.offset, table.labels, window)
+    table, begins = recording_table(dataset), dataset.pack.offsets[dataset.train]
+    return Crops(folder / "samples.npy", begins, table.lengths, table.scale, table.shift, table.labels, window)
 
 
 def normalized(dataset, row: int) -> np.ndarray:

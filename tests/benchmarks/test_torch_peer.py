@@ -24,14 +24,14 @@ def variables():
     shapes = jax.eval_shape(XECGNet(width=WIDTH).init, jax.random.key(0), signal)
     rng = np.random.default_rng(5)
 
-    def drawn(path, leaf):
+    def draw(path, leaf):
         name = path[-1].key
         if name in ("scale", "var"):
             return jnp.asarray(rng.uniform(0.5, 1.5, leaf.shape), jnp.float32)
         spread = np.prod(leaf.shape[:-1]) ** -0.5 if name == "kernel" else 0.2
         return jnp.asarray(spread * rng.normal(size=leaf.shape), jnp.float32)
 
-    return jax.tree_util.tree_map_with_path(drawn, dict(shapes))
+    return jax.tree_util.tree_map_with_path(draw, dict(shapes))
 
 
 def batch(samples: int) -> tuple[np.ndarray, np.ndarray]:
@@ -61,7 +61,7 @@ def test_inference_is_the_same(variables, samples):
     peer = torch_peer.peer_of(variables, WIDTH).eval()
     with torch.inference_mode():
         theirs = peer(as_torch(signal))
-        merged = torch_peer.folded(peer)(as_torch(signal))
+        merged = torch_peer.fold(peer)(as_torch(signal))
     assert_same_outputs(ours, theirs, 1e-4)
     assert_same_outputs(ours, merged, 1e-4)
     np.testing.assert_allclose(torch_peer.probabilities(theirs), probabilities(ours), atol=1e-5)
