@@ -28,8 +28,6 @@ ALLOWED = {
     "export": GROUND | {"data", "model", "evaluation", "training", "runs", "export"},
 }
 ALLOWED["cli"] = {*ALLOWED, "cli"}
-#: Module → what it may import besides: how long an attention bin is.
-EXCEPTIONS = {f"{PACKAGE}.data.batches": {f"{PACKAGE}.model.BIN"}, f"{PACKAGE}.data.windows": {f"{PACKAGE}.model.BIN"}}
 #: Library → the only modules that may import it.
 CONFINED = {
     "flax": f"{PACKAGE}.model.",
@@ -37,7 +35,7 @@ CONFINED = {
     "wfdb": f"{PACKAGE}.data.",
 }
 #: Modules of data/ that make batches: the others read files, in worker processes that must start quickly.
-WITH_JAX = {f"{PACKAGE}.data.{name}" for name in ("batches", "windows", "dataset")}
+WITH_JAX = {f"{PACKAGE}.data.{name}" for name in ("augmentation", "batches", "windows")}
 
 
 def name_of(path: Path) -> str:
@@ -62,7 +60,7 @@ def imports_of(module: str) -> set[str]:
 def own_imports(module: str) -> set[str]:
     """What a module imports of the package, but for the version, which is nobody's."""
     own = {name for name in imports_of(module) if name.split(".")[0] == PACKAGE}
-    return own - {f"{PACKAGE}.__version__"} - EXCEPTIONS.get(module, set())
+    return own - {f"{PACKAGE}.__version__"}
 
 
 def room(name: str) -> str:

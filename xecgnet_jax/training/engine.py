@@ -66,26 +66,47 @@ class Engine:
         self.per_epoch = steps_per_epoch(len(dataset.train), config.batch_size)
         self.total = self.per_epoch * config.epochs
         self.spec = window_spec(config)
-        self.samples, masked = training_samples(self.spec, np.asarray(table.lengths))
+        self.samples, self._masked = training_samples(self.spec, np.asarray(table.lengths))
         self.model = build_model(config.model, len(dataset.pack.classes))
         optimizer = build_optimizer(config.optimizer, config.epochs, self.per_epoch)
         weights = class_weights(config.objective, dataset.pack.labels[dataset.train])
-        step = partial(
+        self._train_step = partial(
             train_step,
             apply=partial(apply_merged, self.model),
             optimizer=optimizer,
             config=config,
             pos_weight=None if weights is None else jnp.asarray(weights),
         )
-        self.member_step = partial(step_of_plan, step, self.per_epoch, self.samples, masked)
         self._init = jax.jit(partial(init_state, self.model, optimizer, config.optimizer), out_shardings=self._whole)
         self._rate = jax.jit(learning_rate(config.optimizer, config.epochs, self.per_epoch))
+        in_one_run = partial(self.member_step, share=self.share)
         self.step: Callable[..., tuple[TrainState, RunningMetrics]] = jax.jit(
-            partial(self.member_step, share=self.share), donate_argnums=0, out_shardings=self._whole
+            in_one_run, donate_argnums=0, out_shardings=self._whole
         )
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
         infer = partial(apply_collapsed, self.model)
         self.predict = make_predict(lambda variables, signal, **rest: infer(variables, self.share(signal), **rest))
+
+    def member_step(
+        self,
+        state: TrainState,
+        metrics: RunningMetrics,
+        inputs: Inputs,
+        seed: jax.Array,
+        gamma: jax.Array,
+        share: Callable[[Any], Any] = lambda tree: tree,
+    ) -> tuple[TrainState, RunningMetrics]:
+        """Makes the batch that the state's step number plans, and the step on it; to be jitted.
+
+        `step` is this, compiled, with the batch shared among the devices: (state, metrics, inputs, seed, gamma) →
+        (state, metrics). It gives the buffers of the state before away.
+        """
+        plan = Plan(*(value[state.step % self.per_epoch] for value in inputs.plans))
+        source = inputs.source
+        counts = cut_counts(source, plan, self.samples) if isinstance(source, ResidentSamples) else source
+        batch = share(to_batch(share(counts), plan, inputs.table, masked=self._masked))
+        after, found = self._train_step(state, batch, seed, gamma=gamma)
+        return after, accumulate(metrics, state.step, found)
 
     def init(self, seed: int) -> TrainState:
         """Returns the state before step 0."""
@@ -121,41 +142,6 @@ class Engine:
         """Returns a state's arrays in buffers of their own on the first device: `step` gives the state's away."""
         first: TrainState = self._copy(jax.tree.map(lambda leaf: leaf.addressable_data(0), state))
         return first
-
-
-def step_of_plan(
-    step: Callable[..., Any],
-    per_epoch: int,
-    samples: int,
-    masked: bool,
-    state: TrainState,
-    running: RunningMetrics,
-    inputs: Inputs,
-    seed: jax.Array,
-    gamma: jax.Array,
-    *,
-    share: Callable[[Any], Any] = lambda tree: tree,
-) -> tuple[TrainState, RunningMetrics]:
-    """Makes the batch that the state's step number plans, and the step on it.
-
-    Args:
-      step: `train_step` with all but (state, batch, seed, gamma).
-      per_epoch: steps of an epoch.
-      samples: T.
-      masked: some window has bins that are not real.
-      state: before the step.
-      running: metrics before the step.
-      inputs: of the step.
-      seed: of the run.
-      gamma: of the run.
-      share: shares a batch among devices.
-    """
-    plan = Plan(*(value[state.step % per_epoch] for value in inputs.plans))
-    source = inputs.source
-    counts = cut_counts(source, plan, samples) if isinstance(source, ResidentSamples) else source
-    batch = share(to_batch(share(counts), plan, inputs.table, masked=masked))
-    after, metrics = step(state, batch, seed, gamma=gamma)
-    return after, accumulate(running, state.step, metrics)
 
 
 def choose_devices(number: int) -> list[jax.Device]:

@@ -6,10 +6,10 @@ The batches are the same. A feed knows nothing of states: it gives the inputs of
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ DataOn = Literal["auto", "device", "host"]
 SHARE = 0.4
 #: Likewise of a computer's memory, where it is the device: other programs and the network share it.
 SHARE_OF_COMPUTER = 0.25
-#: Batches that lie ready at most.
+#: Batches that are made ahead of the step that takes them.
 AHEAD = 3
 _CGROUP = Path("/sys/fs/cgroup/memory.max")
 
@@ -36,7 +36,7 @@ class Feed:
     """The inputs of a run's steps, from recordings that live on the devices.
 
     Attributes:
-      waited: seconds that a step waited for its batch.
+      waited: seconds that steps waited for their batches.
     """
 
     waited = 0.0
@@ -48,9 +48,9 @@ class Feed:
     def rest_of_epoch(self, seed: int, step: int) -> Iterator[Inputs]:
         """Yields the inputs of the steps from `step` to the end of its epoch."""
         engine = self._engine
-        plans = plan_epoch(engine, seed, step // engine.per_epoch)
+        inputs = Inputs(plan_epoch(engine, seed, step // engine.per_epoch), engine.table, self._source)
         for _ in range(step % engine.per_epoch, engine.per_epoch):
-            yield Inputs(plans, engine.table, self._source)
+            yield inputs
 
     def close(self) -> None:
         """Lets the recordings go."""
@@ -61,47 +61,37 @@ class StreamedFeed:
     """The inputs of a run's steps, from batches that a thread gathers from the memory map.
 
     Attributes:
-      waited: seconds that a step waited for its batch.
+      waited: seconds that steps waited for their batches.
     """
 
     def __init__(self, engine: Engine, dataset: Dataset) -> None:
         self.waited = 0.0
         self._engine, self._samples = engine, dataset.pack.samples
         self._begins = dataset.pack.offsets[dataset.train]
-        self._batches: Ahead | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="batches")
 
     def rest_of_epoch(self, seed: int, step: int) -> Iterator[Inputs]:
         """Yields the inputs of the steps from `step` to the end of its epoch."""
-        if self._batches is None:
-            self._batches = Ahead(self._gather_for(seed), step)
-        for _ in range(step % self._engine.per_epoch, self._engine.per_epoch):
-            since = time.monotonic()
-            plans, counts = self._batches.take()
-            self.waited += time.monotonic() - since
-            yield Inputs(plans, self._engine.table, counts)
+        engine = self._engine
+        epoch, first = divmod(step, engine.per_epoch)
+        plans = plan_epoch(engine, seed, epoch)
+        on_host = Plan(*jax.device_get(tuple(plans)))
+        ahead: deque[Future[jax.Array]] = deque()
+        for within in range(first, engine.per_epoch + AHEAD):
+            if within < engine.per_epoch:
+                ahead.append(self._thread.submit(self._gather, Plan(*(value[within] for value in on_host))))
+            if within >= first + AHEAD:
+                since = time.monotonic()
+                counts = ahead.popleft().result()
+                self.waited += time.monotonic() - since
+                yield Inputs(plans, engine.table, counts)
 
     def close(self) -> None:
         """Ends the thread."""
-        if self._batches is not None:
-            self._batches.close()
-            self._batches = None
+        self._thread.shutdown(cancel_futures=True)
 
-    def _gather_for(self, seed: int) -> Callable[[int], tuple[Plan, jax.Array]]:
-        """Returns step → (the plans of its epoch, its counts [B, T, 12]), on the devices."""
-        engine = self._engine
-        latest: tuple[int, Plan, Plan] | None = None
-
-        def gather(step: int) -> tuple[Plan, jax.Array]:
-            nonlocal latest
-            epoch, within = divmod(step, engine.per_epoch)
-            if latest is None or latest[0] != epoch:
-                plans = plan_epoch(engine, seed, epoch)
-                latest = epoch, plans, Plan(*jax.device_get(tuple(plans)))
-            _, plans, on_host = latest
-            plan = Plan(*(value[within] for value in on_host))
-            return plans, engine.place_counts(gather_counts(self._samples, self._begins, plan, engine.samples))
-
-        return gather
+    def _gather(self, plan: Plan) -> jax.Array:
+        return self._engine.place_counts(gather_counts(self._samples, self._begins, plan, self._engine.samples))
 
 
 def make_feed(engine: Engine, dataset: Dataset, data_on: DataOn) -> Feed | StreamedFeed:
@@ -110,17 +100,11 @@ def make_feed(engine: Engine, dataset: Dataset, data_on: DataOn) -> Feed | Strea
     return Feed(engine, dataset) if resident else StreamedFeed(engine, dataset)
 
 
-def plan_epoch(engine: Engine, seed: int, epoch: int) -> Plan:
-    """Returns the plans of an epoch, arrays [P, B, …] on the devices."""
-    plans: Plan = epoch_plan(
-        np.uint32(seed),
-        np.uint32(epoch),
-        engine.table.lengths,
-        batch_size=engine.config.batch_size,
-        spec=engine.spec,
-        samples=engine.samples,
-    )
-    return engine.place(plans)
+def plan_epoch(engine: Engine, seed: int | jax.Array, epoch: int) -> Plan:
+    """Returns the plans of an epoch, arrays [P, B, …] on the devices; the seed may be traced."""
+    settings: Any = {"batch_size": engine.config.batch_size, "spec": engine.spec, "samples": engine.samples}
+    given = np.uint32(seed) if isinstance(seed, int) else seed
+    return engine.place(epoch_plan(given, np.uint32(epoch), engine.table.lengths, **settings))
 
 
 def lay_out(dataset: Dataset, margin: int) -> ResidentSamples:
@@ -150,48 +134,3 @@ def _memory() -> int:
     physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
     return min(physical, int(limit)) if limit.isdigit() else physical
-
-
-class Ahead:
-    """What `make` gives for `first`, `first` + 1, …, made ahead of time by a thread of its own."""
-
-    def __init__(self, make: Callable[[int], Any], first: int, ahead: int = AHEAD) -> None:
-        self._make, self._ahead = make, ahead
-        self._made: deque[Any] = deque()
-        self._error: BaseException | None = None
-        self._stopped = False
-        self._changed = threading.Condition()
-        self._thread = threading.Thread(target=self._work, args=(first,), name="batches", daemon=True)
-        self._thread.start()
-
-    def take(self) -> Any:
-        """Returns the next one; raises what `make` raised."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._made or self._error is not None)
-            if not self._made and self._error is not None:
-                raise self._error
-            self._changed.notify()
-            return self._made.popleft()
-
-    def close(self) -> None:
-        """Ends the thread and waits for its end."""
-        with self._changed:
-            self._stopped = True
-            self._changed.notify()
-        self._thread.join()
-
-    def _work(self, number: int) -> None:
-        try:
-            while True:
-                made = self._make(number)
-                number += 1
-                with self._changed:
-                    self._changed.wait_for(lambda: self._stopped or len(self._made) < self._ahead)
-                    if self._stopped:
-                        return
-                    self._made.append(made)
-                    self._changed.notify()
-        except BaseException as error:
-            with self._changed:
-                self._error = error
-                self._changed.notify()

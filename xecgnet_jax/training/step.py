@@ -11,9 +11,9 @@ import numpy as np
 import optax
 
 from xecgnet_jax.config import Config, ObjectiveConfig
+from xecgnet_jax.data.augmentation import augment
 from xecgnet_jax.data.batches import Batch
 from xecgnet_jax.errors import DivergedError
-from xecgnet_jax.training.augmentation import augment
 from xecgnet_jax.training.objective import objective
 from xecgnet_jax.training.state import TrainState, Variables
 

@@ -22,11 +22,10 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
-from xecgnet_jax.data.windows import Plan, epoch_plan
 from xecgnet_jax.errors import ConfigError, DivergedError, StoppedError
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.engine import Engine, Inputs, choose_devices
-from xecgnet_jax.training.feed import DataOn, fits, lay_out
+from xecgnet_jax.training.feed import DataOn, fits, lay_out, plan_epoch
 from xecgnet_jax.training.progress import ProgressBar, Record
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
@@ -89,24 +88,17 @@ def sweep(
     resident = data_on == "device" or (data_on == "auto" and fits(dataset, engine.samples, chosen[0]))
     best: dict[Path, Record] = {}
     diverged: list[str] = []
-    if chosen[0].platform != "cpu" and resident if together is None else together:
+    if together or (together is None and resident and chosen[0].platform != "cpu"):
         alone = Engine(first, dataset, chosen[:1])
         size = at_once or len(members)
         for start in range(0, len(members), size):
             some = dict(list(members.items())[start : start + size])
-            best |= _train_together(some, dataset, alone, chosen, diverged, progress=progress, save_every=save_every)
+            best |= _train_together(some, dataset, alone, chosen, diverged, progress, save_every)
     else:
+        options: Any = {"progress": progress, "save_every": save_every, "data_on": data_on, "engine": engine}
         for workdir, config in members.items():
             try:
-                best[workdir] = loop.fit(
-                    config,
-                    dataset,
-                    workdir,
-                    progress=progress,
-                    save_every=save_every,
-                    data_on=data_on,
-                    engine=engine,
-                )
+                best[workdir] = loop.fit(config, dataset, workdir, **options)
             except DivergedError as error:
                 diverged.append(f"{workdir}: {error}")
     if diverged:
@@ -123,22 +115,18 @@ class _Member:
 
 
 class _Group:
-    """The states of members [M] that advance in one program; the last member stands in where the devices want more.
-
-    A vmapped convolution whose member axis is sharded by `jit` and `NamedSharding` is computed wrong by XLA (jax 0.10.2
-    and 0.12.0): devices have their share by `shard_map`.
-    """
+    """The states of members [M] that advance in one program; the last member stands in where the devices want more."""
 
     def __init__(self, members: Sequence[_Member], engine: Engine, program: Callable[..., Any], mesh: Any) -> None:
         self.members = list(members)
-        slots = [*members, *[members[-1]] * (-len(members) % mesh.size)]
+        self._slots = [*members, *[members[-1]] * (-len(members) % mesh.size)]
         self._engine, self._program = engine, program
         self._place = NamedSharding(mesh, PartitionSpec("member"))
-        self._seeds = self._put(np.array([one.config.seed for one in slots], np.uint32))
-        self._gammas = self._put(np.array([one.config.objective.gamma for one in slots], np.float32))
-        self._slots, self._plans = slots, (-1, None)
-        stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one.state for one in slots])
-        self.states: TrainState = self._put(stacked)
+        self._seeds = self._put(np.array([one.config.seed for one in self._slots], np.uint32))
+        self._gammas = self._put(np.array([one.config.objective.gamma for one in self._slots], np.float32))
+        self._plans: tuple[int, Any] = (-1, None)
+        states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one.state for one in self._slots])
+        self._states: TrainState = self._put(states)
         self._metrics: RunningMetrics
         self.set_metrics({one: zero_metrics(one.run.sums) for one in members})
         for one in members:
@@ -146,33 +134,32 @@ class _Group:
 
     def step(self, active: Sequence[_Member]) -> None:
         """Makes a step of the active members, which are all at the same one."""
-        epoch = active[0].step // self._engine.per_epoch
+        engine, epoch = self._engine, active[0].step // self._engine.per_epoch
         if self._plans[0] != epoch:
-            self._plans = epoch, self._put(_plan_epochs(self._engine, self._seeds, epoch))
-        moving = np.array([one in active for one in self._slots])
-        given = (self._plans[1], self._seeds, self._gammas, self._put(moving))
-        self.states, self._metrics = self._program(self.states, self._metrics, *given)
+            plans = jax.vmap(lambda seed: plan_epoch(engine, seed, epoch))(self._seeds)
+            self._plans = epoch, self._put(plans)
+        moving = self._put(np.array([one in active for one in self._slots]))
+        self._states, self._metrics = self._program(
+            self._states, self._metrics, self._plans[1], self._seeds, self._gammas, moving
+        )
         for one in active:
             one.step += 1
 
     def metrics(self) -> dict[_Member, RunningMetrics]:
-        """Returns the metrics of each member, as NumPy scalars."""
+        """Returns the metrics of each member, as NumPy scalars; waits for the steps under way."""
         found = jax.device_get(self._metrics)
         return {one: jax.tree.map(lambda leaf, i=i: leaf[i], found) for i, one in enumerate(self.members)}
 
     def set_metrics(self, metrics: dict[_Member, RunningMetrics]) -> None:
         """Gives each member these metrics."""
-        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[metrics[one] for one in self._slots])
-        self._metrics = self._put(stacked)
-
-    def wait(self) -> None:
-        """Waits for the steps under way."""
-        jax.block_until_ready(self._metrics)
+        self._metrics = self._put(
+            jax.tree.map(lambda *leaves: np.stack(leaves), *[metrics[one] for one in self._slots])
+        )
 
     def state(self, member: _Member) -> TrainState:
         """Returns the state of a member in buffers of its own, on the first device."""
-        state: TrainState = jax.device_put(_take(self.states, self.members.index(member)), self._engine.devices[0])
-        return state
+        state: TrainState = _take(self._states, self.members.index(member))
+        return jax.device_put(state, self._engine.devices[0])
 
     def _put(self, tree: Any) -> Any:
         return jax.device_put(tree, self._place)
@@ -184,18 +171,12 @@ def _take(states: TrainState, member: jax.Array | int) -> TrainState:
     return taken
 
 
-def _plan_epochs(engine: Engine, seeds: jax.Array, epoch: int) -> Plan:
-    """Returns the plans of an epoch for several seeds [M]: arrays [M, P, B, …]."""
-    one = partial(epoch_plan, batch_size=engine.config.batch_size, spec=engine.spec, samples=engine.samples)
-    plans: Plan = jax.vmap(one, in_axes=(0, None, None))(seeds, np.uint32(epoch), jax.device_get(engine.table.lengths))
-    return plans
-
-
 def make_member_program(engine: Engine, dataset: Dataset, mesh: Any) -> Callable[..., Any]:
     """Returns the compiled step of members, vmapped on each device.
 
     (states, metrics, plans, seeds, gammas, moving) → (states, metrics), all with leading axes M; those that are not
-    moving are left as they are. The states are given away.
+    moving are left as they are. The states are given away. Devices have their share by `shard_map`: a vmapped
+    convolution whose member axis is sharded by `jit` and `NamedSharding` is computed wrong by XLA (jax 0.10.2, 0.12.0).
     """
 
     def each(state: TrainState, metrics: RunningMetrics, *rest: Any) -> Any:
@@ -223,7 +204,6 @@ def _train_together(
     engine: Engine,
     devices: Sequence[jax.Device],
     diverged: list[str],
-    *,
     progress: bool,
     save_every: int,
 ) -> dict[Path, Record]:
@@ -236,28 +216,22 @@ def _train_together(
         ]
         stop = enter(stop_requests())
         running = [one for one in runs if one.state is not None]
-        if running:
-            mesh = jax.make_mesh(
-                (min(len(devices), len(running)),), ("member",), (AxisType.Auto,), devices=devices[: len(running)]
-            )
-            program = make_member_program(engine, dataset, mesh)
-            first = min(one.step for one in running)
-            name = f"{len(running)} runs"
-            bar = enter(closing(ProgressBar(name, first, engine.per_epoch, engine.total, None, progress)))
+        first = min((one.step for one in running), default=0)
+        bar = enter(closing(ProgressBar(f"{len(runs)} runs", first, engine.per_epoch, engine.total, None, progress)))
+        used = devices[: max(1, len(running))]
+        mesh = jax.make_mesh((len(used),), ("member",), (AxisType.Auto,), devices=used)
+        program = make_member_program(engine, dataset, mesh)
         while running:
             group = _Group(running, engine, program, mesh)
             epoch_began = looked = time.monotonic()
             # A smaller program must be compiled first: it pays when half of the members are done.
             while 2 * len(running) > len(group.members):
-                step = min(one.step for one in running)
-                active = [one for one in running if one.step == step]
+                active = [one for one in running if one.step == min(other.step for other in running)]
                 group.step(active)
-                step += 1
+                step = active[0].step
                 ended = step % engine.per_epoch == 0
                 saves = not ended and (stop.requested or (save_every > 0 and step % save_every == 0))
-                if not (ended or saves or time.monotonic() - looked >= loop.LOOK_UP_SECONDS):
-                    if step % loop.LAG == 0:
-                        group.wait()
+                if not (ended or saves or step % loop.LAG == 0 or time.monotonic() - looked >= loop.LOOK_UP_SECONDS):
                     continue
                 found, looked = group.metrics(), time.monotonic()
                 for one in list(active):
@@ -274,16 +248,14 @@ def _train_together(
                         one.directory.save(group.state(one), one.run.within_epoch(found[one].sums))
                     if ended:
                         clocks = {"seconds": looked - epoch_began, "waited_seconds": 0.0}
-                        kept, metrics = group.state(one), found[one]
                         one.run, record = loop.end_epoch(
-                            engine, dataset, one.directory, one.config, one.run, kept, metrics, clocks
+                            engine, dataset, one.directory, one.config, one.run, group.state(one), found[one], clocks
                         )
                         bar.show_epoch(record, one.directory.name)
                         found[one] = zero_metrics({})
                 if ended:
-                    running = [one for one in running if not one.run.finished]
                     group.set_metrics(found)
-                    epoch_began = time.monotonic()
+                    running, epoch_began = [one for one in running if not one.run.finished], time.monotonic()
                 if stop.requested and running and (saves or ended):
                     raise StoppedError(loop.STOPPED.format(step, engine.total))
             found = group.metrics()

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from xecgnet_jax.data.augmentation import augment
 from xecgnet_jax.data.batches import Batch
-from xecgnet_jax.training.augmentation import augment
 
 augmented = jax.jit(augment, static_argnames="strength")
 
