@@ -78,5 +78,5 @@ class Contents:
 
     @cached_property
     def wrong(self) -> np.ndarray:
-        """[R] bool: which recordings have a class missed or a class too many."""
+        """[R] bool: which recordings have a class missed or an extra one."""
         return (self.truths != self.predictions).any(axis=1)
