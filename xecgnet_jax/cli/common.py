@@ -14,6 +14,8 @@ import tyro
 from xecgnet_jax.errors import ConfigError, StoppedError, XECGNetError
 from xecgnet_jax.files import default_cache
 
+#: Recordings of the simulated corpus, unless another number is asked for.
+SIMULATED = 1200
 #: Exit status of a run that was asked to stop, by Ctrl-C or SIGTERM.
 STOPPED = 130
 
@@ -27,12 +29,17 @@ class CorpusArguments:
     """Where packs and simulated recordings are kept between runs."""
     on_bad_recording: Literal["fail", "skip"] = "fail"
     """Stop at a recording that cannot be read, or leave it out and say so."""
-    simulate: int = 1200
-    """How many recordings are simulated where no corpus is given."""
+    simulate: int | None = None
+    """How many recordings are simulated where no corpus is given; by default 1200, with --preset quick only."""
     simulate_seed: int = 2018
     """Seed of the simulated recordings."""
     workers: int | None = None
     """Processes that read recordings; by default one per CPU."""
+
+
+def simulated(corpus: CorpusArguments) -> int:
+    """Returns how many recordings are simulated where no corpus is given."""
+    return SIMULATED if corpus.simulate is None else corpus.simulate
 
 
 def pack(corpus: CorpusArguments, progress: bool) -> Any:
@@ -46,8 +53,9 @@ def pack(corpus: CorpusArguments, progress: bool) -> Any:
     if folder is None:
         from xecgnet_jax.data.simulation.corpus import simulate_corpus
 
-        folder = corpus.cache / f"simulated-{corpus.simulate}-{corpus.simulate_seed}"
-        simulate_corpus(folder, corpus.simulate, corpus.simulate_seed, progress=progress, workers=corpus.workers)
+        number = simulated(corpus)
+        folder = corpus.cache / f"simulated-{number}-{corpus.simulate_seed}"
+        simulate_corpus(folder, number, corpus.simulate_seed, progress=progress, workers=corpus.workers)
     destination = pack_folder(folder, corpus.cache)
     before = _changed(destination)
     pack = pack_of(
@@ -73,9 +81,17 @@ def _changed(pack: Path) -> int | None:
     return manifest.stat().st_mtime_ns if manifest.exists() else None
 
 
+def describe(dataset: Any) -> str:
+    """Returns how many recordings a dataset's parts have."""
+    return (
+        f"{len(dataset.train)} recordings to train on, {len(dataset.validation)} to validate, "
+        f"{len(dataset.test)} to test"
+    )
+
+
 def check_arguments(corpus: CorpusArguments, numbers: dict[str, tuple[int, int]], workdir: Path) -> None:
     """Refuses numbers below their least, and a working directory or cache inside the corpus."""
-    numbers = numbers | {"simulate": (corpus.simulate, 1), "simulate_seed": (corpus.simulate_seed, 0)}
+    numbers = numbers | {"simulate": (simulated(corpus), 1), "simulate_seed": (corpus.simulate_seed, 0)}
     if corpus.workers is not None:
         numbers["workers"] = (corpus.workers, 1)
     for name, (value, least) in numbers.items():

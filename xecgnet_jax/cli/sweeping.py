@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from xecgnet_jax.cli.common import CorpusArguments, check_arguments, keep_compiled, pack, parse
-from xecgnet_jax.cli.words import evaluate_command, take_preset
+from xecgnet_jax.cli.common import CorpusArguments, check_arguments, describe, keep_compiled, pack, parse
+from xecgnet_jax.cli.words import choose_preset, evaluate_command, take_preset
 from xecgnet_jax.config import PRESETS, Config, preset
 from xecgnet_jax.errors import ConfigError
 
@@ -30,12 +30,15 @@ class SweepArguments:
     data_on: Literal["auto", "device", "host"] = "auto"
     """Where the training recordings are meanwhile: in the device's memory, or gathered from the host's disk batch by
     batch; auto: on the device where they fit. The batches are the same."""
+    devices: int = 0
+    """How many of this computer's devices (GPUs) are used; 0: all."""
     progress: bool = True
     """Show a progress bar (a line per epoch where the output is no terminal)."""
 
 
 def run_sweep(words: list[str]) -> None:
-    name, rest = take_preset(words)
+    chosen, rest = take_preset(words)
+    name = choose_preset(chosen, rest)
     for one, several in (("--seed", "--seeds"), ("--gamma", "--gammas")):
         if any(word == one or word.startswith(one + "=") for word in rest):
             raise ConfigError(f"{one} is of one run; a sweep takes {several}")
@@ -54,7 +57,11 @@ def run_sweep(words: list[str]) -> None:
         default=SweepArguments(config=without),
     )
     folder = arguments.workdir or Path("runs") / f"{name}-sweep"
-    numbers = {"save_every": (arguments.save_every, 0), "at_once": (arguments.at_once, 0)}
+    numbers = {
+        "save_every": (arguments.save_every, 0),
+        "devices": (arguments.devices, 0),
+        "at_once": (arguments.at_once, 0),
+    }
     check_arguments(arguments.corpus, numbers, folder)
     from xecgnet_jax.training.sweep import make_members, sweep
 
@@ -65,10 +72,7 @@ def run_sweep(words: list[str]) -> None:
 
     corpus = pack(arguments.corpus, arguments.progress)
     dataset = make_dataset(corpus, arguments.config.data)
-    print(
-        f"{len(members)} runs: {len(dataset.train)} recordings to train on, {len(dataset.validation)} to validate, "
-        f"{len(dataset.test)} to test ({corpus.kind})"
-    )
+    print(f"{len(members)} runs: {describe(dataset)} ({corpus.kind})")
     best = sweep(
         members,
         dataset,
@@ -76,6 +80,7 @@ def run_sweep(words: list[str]) -> None:
         progress=arguments.progress,
         save_every=arguments.save_every,
         data_on=arguments.data_on,
+        devices=arguments.devices,
     )
     for workdir, record in best.items():
         print(f"{workdir}  best epoch {record['epoch']}: validation micro F1 {record['validation_micro_f1']:.3f}")

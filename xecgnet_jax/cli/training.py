@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from xecgnet_jax.cli.common import CorpusArguments, check_arguments, keep_compiled, pack, parse
-from xecgnet_jax.cli.words import evaluate_command, option, take_preset
+from xecgnet_jax.cli.common import CorpusArguments, check_arguments, describe, keep_compiled, pack, parse
+from xecgnet_jax.cli.words import choose_preset, evaluate_command, option, take_preset
 from xecgnet_jax.config import PRESETS, Config, preset
 from xecgnet_jax.errors import ConfigError
 
@@ -25,6 +25,10 @@ class TrainArguments:
     data_on: Literal["auto", "device", "host"] = "auto"
     """Where the training recordings are meanwhile: in the device's memory, or gathered from the host's disk batch by
     batch; auto: on the device where they fit. The batches are the same."""
+    profile: Path | None = None
+    """Folder for a profile of five steps, for TensorBoard or Perfetto."""
+    devices: int = 0
+    """How many of this computer's devices (GPUs) are used; 0: all."""
     progress: bool = True
     """Show a progress bar (a line per epoch where the output is no terminal)."""
 
@@ -34,10 +38,12 @@ def run(words: list[str]) -> None:
         from xecgnet_jax.cli.sweeping import run_sweep
 
         return run_sweep(words[1:])
-    name, rest = take_preset(words)
+    chosen, rest = take_preset(words)
     workdir = option(rest, "--workdir")
+    resumes = "--resume" in rest
+    name = "quick" if resumes and chosen is None else choose_preset(chosen, rest)
     base = preset(name)
-    if "--resume" in rest:
+    if resumes:
         from xecgnet_jax.training.workdir import read_config
 
         if workdir is None:
@@ -52,7 +58,9 @@ def run(words: list[str]) -> None:
         default=TrainArguments(config=base),
     )
     folder = arguments.workdir or Path("runs") / name
-    check_arguments(arguments.corpus, {"save_every": (arguments.save_every, 0)}, folder)
+    check_arguments(
+        arguments.corpus, {"save_every": (arguments.save_every, 0), "devices": (arguments.devices, 0)}, folder
+    )
     from xecgnet_jax.training.workdir import check_config
 
     check_config(folder, arguments.config)
@@ -62,10 +70,7 @@ def run(words: list[str]) -> None:
 
     corpus = pack(arguments.corpus, arguments.progress)
     dataset = make_dataset(corpus, arguments.config.data)
-    print(
-        f"{len(dataset.train)} recordings to train on, {len(dataset.validation)} to validate, {len(dataset.test)} to test"
-        f" ({corpus.kind})"
-    )
+    print(f"{describe(dataset)} ({corpus.kind})")
     best = fit(
         arguments.config,
         dataset,
@@ -73,6 +78,8 @@ def run(words: list[str]) -> None:
         progress=arguments.progress,
         save_every=arguments.save_every,
         data_on=arguments.data_on,
+        devices=arguments.devices,
+        profile=arguments.profile,
     )
     print(
         f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"
