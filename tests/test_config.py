@@ -45,7 +45,7 @@ def test_an_unknown_preset_is_refused_with_the_possible_ones():
 def test_the_paper_presets_are_the_authors_settings():
     for name, window, samples in (("paper-pad", "pad", 72_000), ("paper-crop", "crop", 2_880)):
         config = preset(name)
-        assert (config.data.window, window_length(config.data)) == (window, samples)
+        assert (config.data.window, window_length(config)) == (window, samples)
         assert config.model == ModelConfig(width=1.0, attention_head="gap", activation="none", attention=True)
         objective = config.objective
         assert (objective.gamma, objective.reference, objective.norm) == (0.01, "all_classes", "l2")
@@ -60,8 +60,8 @@ def test_the_paper_presets_are_the_authors_settings():
 
 
 def test_window_lengths():
-    assert window_length(DataConfig(window="whole")) == 62 * 243 == 15_066
-    assert window_length(DataConfig(window="crop", length=500)) == 500
+    assert window_length(Config(data=DataConfig(window="whole"))) == 62 * 243 == 15_066
+    assert window_length(Config(data=DataConfig(window="crop", length=500))) == 500
 
 
 def replaced(path, value):
@@ -182,13 +182,39 @@ def paths(values, before=""):
 PATHS = list(paths(to_dict(Config())))
 
 
-def test_a_run_older_than_a_setting_did_what_its_default_does():
+def test_a_run_older_than_a_setting_did_what_it_does():
     values = to_dict(Config())
-    del values["model"]["dtype"]
+    del values["model"]["dtype"], values["model"]["matmul_precision"]
     assert from_dict(values).model.dtype == "float32"
+    assert from_dict(values).model.matmul_precision == "default"
 
 
-@pytest.mark.parametrize("path", sorted({*PATHS} - {"model.dtype"}))
+def test_names_of_older_versions_are_read():
+    """A config.json as version 0.1.0 wrote it, whole; both names of one setting are refused."""
+    values = to_dict(preset("fast"))
+    values["optimiser"] = values.pop("optimizer")
+    renamed = {
+        "model": {"dtype": "compute"},
+        "objective": {
+            "asl_gamma_negative": "focus_negative",
+            "asl_gamma_positive": "focus_positive",
+            "asl_clip": "margin",
+            "pos_weight_power": "positive_power",
+            "pos_weight_limit": "positive_limit",
+        },
+        "data": {"normalize_on": "standardise_on", "unlabeled": "unlabelled"},
+        "optimiser": {"optimizer": "optimiser", "ema_decay": "average"},
+    }
+    for part, names in renamed.items():
+        for new, old in names.items():
+            values[part][old] = values[part].pop(new)
+    assert from_dict(values) == preset("fast")
+    values["data"]["unlabeled"] = "keep"
+    with pytest.raises(ConfigError, match=r"unknown setting data\.unlabelled"):
+        from_dict(values)
+
+
+@pytest.mark.parametrize("path", sorted({*PATHS} - {"model.dtype", "model.matmul_precision"}))
 def test_a_missing_setting_is_named(path):
     values = to_dict(Config())
     node = values

@@ -10,19 +10,21 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import orbax.checkpoint as ocp
 import pytest
 
 from tests import learnable_corpus
-from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
+from xecgnet_jax.config import OLD_NAMES, Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
 from xecgnet_jax.data.batches import make_batch
 from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.pack import pack_of
-from xecgnet_jax.errors import CheckpointError, DivergedError
+from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
 from xecgnet_jax.evaluation.thresholds import best_f1, best_subset
 from xecgnet_jax.runs.evaluate import evaluate_run
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import from_json
+from xecgnet_jax.training.engine import Engine
 from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.workdir import RunDirectory, read_config, read_metrics
@@ -77,12 +79,11 @@ def finished(dataset, tmp_path_factory) -> Path:
 def arrays(workdir: Path) -> dict[str, np.ndarray]:
     """Every array of every checkpoint."""
     found = {}
-    checkpoints = Checkpoints(workdir, read_only=True)
-    for step in sorted({checkpoints.latest(), checkpoints.best()}):
-        items = checkpoints.everything(step)
-        for path, leaf in jax.tree_util.tree_leaves_with_path(items):
-            found[f"{step}{jax.tree_util.keystr(path)}"] = np.asarray(leaf)
-    checkpoints.close()
+    with ocp.StandardCheckpointer() as reader:
+        for folder in sorted((workdir / "checkpoints").resolve().glob("[0-9]*/[mt]*/")):
+            if folder.name in ("model", "train"):
+                for path, leaf in jax.tree_util.tree_leaves_with_path(reader.restore(folder)):
+                    found[f"{folder.parent.name}/{folder.name}{jax.tree_util.keystr(path)}"] = np.asarray(leaf)
     return found
 
 
@@ -342,3 +343,83 @@ def test_a_finished_run_without_its_curves_still_knows_its_best_epoch(dataset, f
     shutil.copytree(finished, workdir)
     (workdir / "metrics.jsonl").unlink()
     assert fit(CONFIG, dataset, workdir, progress=False)["step"] == load_run(finished).step
+
+
+def old_names(value):
+    """JSON values with the names of older versions."""
+    back = {new: old for old, new in OLD_NAMES.items()}
+    if isinstance(value, dict):
+        return {back.get(name, name): old_names(item) for name, item in value.items()}
+    return [old_names(item) for item in value] if isinstance(value, list) else value
+
+
+def write_old_run(workdir: Path, finished: Path, step: int) -> None:
+    """A run as an older version left it, with a checkpoint of `finished`."""
+    workdir.mkdir()
+    for name in ("config.json", "data.json", "split.csv"):
+        values = (finished / name).read_text()
+        (workdir / name).write_text(json.dumps(old_names(json.loads(values))) if name == "config.json" else values)
+    source = finished / "checkpoints" / str(step)
+    with ocp.StandardCheckpointer() as reader:
+        model, train = (reader.restore((source / name).resolve()) for name in ("model", "train"))
+    checkpoints = Checkpoints(finished, read_only=True)
+    description = checkpoints.description(step)
+    checkpoints.close()
+    description = old_names(description.to_json())
+    del description["config"]["model"]["matmul_precision"]
+    assert "optimiser" in description["config"] and "deviation" in description["standardisation"]
+    train["optimiser"] = train.pop("optimizer")
+    with ocp.CheckpointManager((workdir / "checkpoints").resolve()) as manager:
+        items = {"model": ocp.args.StandardSave(model), "train": ocp.args.StandardSave(train)}
+        items["description"] = ocp.args.JsonSave(description)
+        manager.save(step, args=ocp.args.Composite(**items), metrics={"micro_f1": 0.25, "step": step})
+
+
+def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, finished, tmp_path):
+    """Its config.json and checkpoints have other names; products were as the platform makes them."""
+    step = sorted(int(path.name) for path in (finished / "checkpoints").iterdir())[-1]
+    write_old_run(tmp_path / "run", finished, step)
+    run = load_run(tmp_path / "run" / "checkpoints" / str(step))
+    older = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, matmul_precision="default"))
+    assert run.config == older
+    jax.tree.map(np.testing.assert_array_equal, run.variables, load_run(finished / "checkpoints" / str(step)).variables)
+    np.testing.assert_array_equal(run.normalization.std, dataset.normalization.std)
+    assert read_config(tmp_path / "run") == CONFIG
+    shapes = Engine(CONFIG, dataset, jax.local_devices()).state_shapes
+    states = []
+    for workdir in (tmp_path / "run", finished):
+        checkpoints = Checkpoints(workdir, read_only=True)
+        states.append(checkpoints.state(step, shapes))
+        checkpoints.close()
+    jax.tree.map(np.testing.assert_array_equal, *states)
+    assert fit(CONFIG, dataset, tmp_path / "run", progress=False)["step"] == load_run(finished).step
+
+
+def test_the_callback_is_called_once_an_epoch_across_resumes(dataset, finished, tmp_path):
+    """After the checkpoint lies on the disk; what it raises ends the run, and the epoch is not told again."""
+    told = []
+
+    def tell(record):
+        steps = [int(path.name) for path in (tmp_path / "run" / "checkpoints").iterdir() if path.name.isdigit()]
+        assert record["step"] in steps
+        told.append(record["epoch"])
+        if record["epoch"] in (2, 3):
+            raise RuntimeError("the tracker is gone")
+
+    for _ in range(2):
+        with pytest.raises(RuntimeError, match="the tracker is gone"):
+            fit(CONFIG, dataset, tmp_path / "run", progress=False, on_epoch=tell)
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, on_epoch=tell)
+    assert told == [1, 2, 3, 4]
+    assert_same_bits(finished, tmp_path / "run")
+
+
+def test_a_profile_of_a_few_steps_is_written(dataset, tmp_path):
+    fit(dataclasses.replace(CONFIG, epochs=2), dataset, tmp_path / "run", progress=False, profile=tmp_path / "profile")
+    assert list((tmp_path / "profile").rglob("*.xplane.pb"))
+
+
+def test_more_devices_than_there_are_are_refused(dataset, tmp_path):
+    with pytest.raises(ConfigError, match=r"devices is 99; possible: 0 \(all\) to 1"):
+        fit(CONFIG, dataset, tmp_path / "run", progress=False, devices=99)
+    assert not (tmp_path / "run").exists()

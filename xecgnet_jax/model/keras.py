@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import reduce
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.model.xecgnet import XECGNet
 
 #: Keras's names of a normalization's variables → (collection, ours).
 _NORM = {
@@ -18,75 +21,45 @@ _NORM = {
 }
 
 
-def _conv_name(index: int) -> str:
-    return f"conv1d_{index}" if index else "conv1d"
-
-
-def _norm_name(index: int) -> str:
-    return f"batch_normalization_{index}" if index else "batch_normalization"
-
-
-def _layers() -> tuple[dict[str, tuple[str, ...]], dict[str, tuple[str, ...]]]:
-    """(convolutions and dense layers, normalizations): Keras layer name → path in our variables."""
-    weighted: dict[str, tuple[str, ...]] = {}
-    norms: dict[str, tuple[str, ...]] = {}
-    for index in range(13):
-        weighted[_conv_name(index)] = ("backbone", f"conv_{index}")
-        norms[_norm_name(index)] = ("backbone", f"norm_{index}")
-    for branch, first in (("attention_branch", 13), ("perception_branch", 17)):
-        weighted[_conv_name(first)] = (branch, "bottleneck", "shortcut")
-        norms[_norm_name(first)] = (branch, "bottleneck", "shortcut_norm")
-        for index in range(3):
-            weighted[_conv_name(first + 1 + index)] = (branch, "bottleneck", f"conv_{index}")
-            norms[_norm_name(first + 1 + index)] = (branch, "bottleneck", f"norm_{index}")
-    norms["attention_branch_bn_1"] = ("attention_branch", "norm")
-    weighted["attention_branch_conv_1"] = ("attention_branch", "responses")
-    weighted["attention_branch_att_conv_1"] = ("attention_branch", "attention")
-    norms["attention_branch_att_bn_1"] = ("attention_branch", "attention_norm")
-    weighted["perception_branch_dense_1"] = ("perception_branch", "dense_0")
-    weighted["perception_branch_dense_2"] = ("perception_branch", "dense_1")
-    return weighted, norms
-
-
-_BIASED = {_conv_name(index) for index in range(13)} | {
-    "perception_branch_dense_1",
-    "perception_branch_dense_2",
-}
-
-
 def keras_paths() -> dict[str, tuple[str, ...]]:
-    """Keras variable name (`conv1d_7/kernel:0`) → path in our variables, collection first."""
-    weighted, norms = _layers()
+    """Returns Keras variable name (`conv1d_7/kernel:0`) → path in our variables, collection first."""
+    pairs: list[tuple[tuple[str, ...], str, str]] = [(("backbone",), f"conv_{i}", f"norm_{i}") for i in range(13)]
+    for branch in ("attention_branch", "perception_branch"):
+        names = [("shortcut", "shortcut_norm"), *((f"conv_{i}", f"norm_{i}") for i in range(3))]
+        pairs += [((branch, "bottleneck"), *both) for both in names]
+    # Keras numbers its layers, but for the first: conv1d, conv1d_1, …
+    numbers = ["", *(f"_{i}" for i in range(1, len(pairs)))]
+    convs = {f"conv1d{n}": (*path, conv) for n, (path, conv, _) in zip(numbers, pairs, strict=True)}
+    norms = {f"batch_normalization{n}": (*path, norm) for n, (path, _, norm) in zip(numbers, pairs, strict=True)}
+    convs |= {f"attention_branch_{keras}conv_1": ("attention_branch", ours) for keras, ours in _MAPS}
+    norms |= {f"attention_branch_{keras}bn_1": ("attention_branch", ours) for keras, ours in _MAP_NORMS}
+    convs |= {f"perception_branch_dense_{i + 1}": ("perception_branch", f"dense_{i}") for i in range(2)}
     paths = {}
-    for layer, path in weighted.items():
+    for layer, path in convs.items():
         paths[f"{layer}/kernel:0"] = ("params", *path, "kernel")
-        if layer in _BIASED:
+        if path[0] == "backbone" or "dense" in layer:
             paths[f"{layer}/bias:0"] = ("params", *path, "bias")
     for layer, path in norms.items():
-        for keras, (collection, ours) in _NORM.items():
-            paths[f"{layer}/{keras}:0"] = (collection, *path, ours)
+        paths |= {f"{layer}/{keras}:0": (kind, *path, ours) for keras, (kind, ours) in _NORM.items()}
     return paths
 
 
+#: Middle of Keras's names of the attention branch's layers behind the bottleneck → ours.
+_MAPS = (("", "responses"), ("att_", "attention"))
+_MAP_NORMS = (("", "norm"), ("att_", "attention_norm"))
+
+
 def keras_shapes() -> dict[str, tuple[int, ...]]:
-    """Keras variable name → shape, of the authors' final network."""
-    import jax
-
-    from xecgnet_jax.model.xecgnet import XECGNet
-
-    signal = jax.ShapeDtypeStruct((1, 1, 12), jnp.float32)
-    variables = jax.eval_shape(XECGNet().init, jax.random.key(0), signal)
-    shapes = {}
-    for name, path in keras_paths().items():
-        leaf = variables
-        for key in path:
-            leaf = leaf[key]
-        shapes[name] = leaf.shape
-    return shapes
+    """Returns Keras variable name → shape, of the authors' final network."""
+    shapes = jax.eval_shape(XECGNet().init, jax.random.key(0), jax.ShapeDtypeStruct((1, 1, 12), jnp.float32))
+    return {
+        name: reduce(lambda tree, key: tree[key], path, shapes).shape
+        for name, path in keras_paths().items()
+    }
 
 
 def from_keras(weights: Mapping[str, np.ndarray]) -> dict:
-    """Variables of `XECGNet()` from the authors' weights.
+    """Returns the variables of `XECGNet()` from the authors' weights.
 
     Args:
       weights: Keras variable name → array, such as {"conv1d/kernel:0": [3, 12, 64], …}; all 132 of them.

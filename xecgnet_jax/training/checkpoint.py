@@ -112,11 +112,6 @@ class Checkpoints:
             return TrainState(train["step"], model, train[name], None)
         return TrainState(train["step"], train["variables"], train[name], model)
 
-    def everything(self, step: int) -> dict[str, Any]:
-        """Returns all arrays of a step as they lie on disk, for comparing runs."""
-        args = ocp.args.Composite(model=ocp.args.StandardRestore(), train=ocp.args.StandardRestore())
-        return dict(self._restore(step, args))
-
     def wait(self) -> None:
         """Waits for saves under way."""
         self._manager.wait_until_finished()

@@ -15,14 +15,14 @@ Norm = Literal["l2", "l2_squared", "l1"]
 
 
 def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """−log P(label) for each class, from logits: [B, C] → [B, C]."""
+    """Returns −log P(label) for each class, from logits: [B, C] → [B, C]."""
     return jax.nn.softplus(logits) - labels * logits
 
 
 def asymmetric_loss(
     logits: jax.Array, labels: jax.Array, *, asl_gamma_negative: float, asl_gamma_positive: float, asl_clip: float
 ) -> jax.Array:
-    """Asymmetric loss of Ridnik et al. (ICCV 2021), [B, C]: easy negatives count less.
+    """Returns the asymmetric loss of Ridnik et al. (ICCV 2021), [B, C]: easy negatives count less.
 
     L₊ = (1 − p)^γ₊ log p, L₋ = p_m^γ₋ log(1 − p_m), p_m = max(p − asl_clip, 0), negated.
     With both focus exponents and the asl_clip 0 it is binary cross-entropy.
@@ -41,7 +41,7 @@ def asymmetric_loss(
 
 
 def reference_map(responses: jax.Array, labels: jax.Array, divide_by: Reference = "all_classes") -> jax.Array:
-    """Average response map of the true classes: [B, S, C], [B, C] → [B, S].
+    """Returns the average response map of the true classes: [B, S, C], [B, C] → [B, S].
 
     Args:
       responses: [B, S, C].
@@ -49,14 +49,14 @@ def reference_map(responses: jax.Array, labels: jax.Array, divide_by: Reference 
       divide_by: "all_classes", as the authors' code (C = 9 however many are true); "true_classes", as
         their text. Without any true class the map is zero in both.
     """
-    total = jnp.einsum("bsc,bc->bs", responses, labels)
+    total = jnp.einsum("bsc,bc->bs", responses, labels, precision="highest")
     if divide_by == "all_classes":
         return total / responses.shape[-1]
     return total / jnp.maximum(jnp.sum(labels, axis=-1, keepdims=True), 1.0)
 
 
 def distance(difference: jax.Array, norm: Norm = "l2") -> jax.Array:
-    """Norm over time of each recording's difference: [B, S] → [B]. Its gradient at 0 is 0."""
+    """Returns the norm over time of each recording's difference: [B, S] → [B]. Its gradient at 0 is 0."""
     if norm == "l1":
         # Not jnp.abs, whose gradient at 0 is 1 in JAX.
         return jnp.sum(difference * jnp.sign(difference), axis=-1)
@@ -75,7 +75,7 @@ def alignment(
     norm: Norm = "l2",
     reference_gradient: bool = True,
 ) -> jax.Array:
-    """‖reference map − attention map‖ of each recording: [B]. Zero for the plain network."""
+    """Returns ‖reference map − attention map‖ of each recording: [B]. Zero for the plain network."""
     if outputs.attention is None or outputs.responses is None:
         return jnp.zeros(labels.shape[0])
     target = reference_map(outputs.responses, labels, reference)

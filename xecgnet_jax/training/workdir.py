@@ -68,7 +68,9 @@ class RunDirectory:
             write_json(self.path / CONFIG, to_dict(self._config))
             write_json(self.path / DATA, description)
             write_split(self.path / SPLIT, self._dataset.split)
-            write_json(self.path / "environment.json", _environment(self._versions))
+            environment = {"versions": self._versions, "platform": platform.platform(), "machine": platform.machine()}
+            environment["devices"] = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
+            write_json(self.path / "environment.json", environment)
             self._checkpoints = Checkpoints(self.path)
         except BaseException:
             self._lock.release()
@@ -98,7 +100,9 @@ class RunDirectory:
                     file=sys.stderr,
                 )
         if not progress.finished:
-            state = engine.init(self._config.seed) if step is None else self._restore_state(step, engine)
+            shapes = engine.state_shapes
+            state = engine.init(self._config.seed) if step is None else self._checkpoints.state(step, shapes)
+            state = engine.place(state)
         records = [record for record in read_metrics(self.path) if record["step"] <= (step or 0)]
         write_text(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in records))
         self.latest_f1 = records[-1]["validation_micro_f1"] if records else None
@@ -134,20 +138,10 @@ class RunDirectory:
         """Waits until the checkpoints lie on the disk."""
         self._checkpoints.wait()
 
-    def _restore_state(self, step: int, engine: Engine) -> TrainState:
-        return engine.place(self._checkpoints.state(step, engine.state_shapes))
-
     def _describe(self, progress: Progress, thresholds: dict[str, Thresholds] | None) -> dict[str, Any]:
         dataset = self._dataset
-        return Description(
-            config=self._config,
-            classes=dataset.pack.classes,
-            normalization=dataset.normalization,
-            data=dataset.description(),
-            versions=self._versions,
-            progress=progress,
-            thresholds=thresholds,
-        ).to_json()
+        about = (self._config, dataset.pack.classes, dataset.normalization, dataset.description(), self._versions)
+        return Description(*about, progress, thresholds).to_json()
 
 
 def versions() -> dict[str, str]:
@@ -161,22 +155,9 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _environment(found: dict[str, str]) -> dict[str, Any]:
-    """Returns versions, platform and devices of this start of the run."""
-    devices = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
-    return {
-        "versions": found,
-        "platform": platform.platform(),
-        "machine": platform.machine(),
-        "devices": devices,
-    }
-
-
 def check_config(workdir: Path, config: Config) -> None:
     """Raises CheckpointError where the folder holds a run of another config."""
-    if not (workdir / CONFIG).exists():
-        return
-    if changed := differences(read_config(workdir), config):
+    if (workdir / CONFIG).exists() and (changed := differences(read_config(workdir), config)):
         raise CheckpointError(
             f"{workdir} holds a run of another config ({'; '.join(changed)}); choose another --workdir, or give the "
             "settings it was begun with"
@@ -185,9 +166,7 @@ def check_config(workdir: Path, config: Config) -> None:
 
 def check_data(workdir: Path, description: dict[str, Any]) -> None:
     """Raises CheckpointError where the folder holds a run on other data than `Dataset.description` tells."""
-    if not (workdir / DATA).exists():
-        return
-    held = _read_json(workdir / DATA)
+    held = _read_json(workdir / DATA) if (workdir / DATA).exists() else description
     if changed := [name for name in description if held.get(name) != description[name]]:
         raise CheckpointError(
             f"{workdir} holds a run on other data ({', '.join(changed)} differ); give the corpus (--data) and split it "
