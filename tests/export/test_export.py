@@ -17,15 +17,16 @@ import pytest
 from tests.model.numpy_network import random_variables
 from xecgnet_jax import XECGNet, cli
 from xecgnet_jax.config import Config, ModelConfig
-from xecgnet_jax.data.batches import Normalization
 from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.export.archive import about, jax_archive, largest_difference
 from xecgnet_jax.export.onnx import onnx_file
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.training.checkpoint import Checkpoints
-from xecgnet_jax.training.description import Description, Progress
+from xecgnet_jax.training.description import Description
+from xecgnet_jax.training.progress import Progress
 from xecgnet_jax.training.state import TrainState
 
 ROOT = Path(__file__).resolve().parents[2]

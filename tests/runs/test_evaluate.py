@@ -16,7 +16,7 @@ from xecgnet_jax import cli
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.evaluation.metrics import apply_thresholds
-from xecgnet_jax.runs.compare import _sides
+from xecgnet_jax.runs.compare import _group_runs
 from xecgnet_jax.runs.load import load_run
 
 
@@ -75,7 +75,7 @@ def test_the_csv_gives_the_probabilities_back_bit_for_bit(corpus, words, runs, c
     run, pack = load_run(runs["a0"]), pack_of(corpus, corpus.parent / "again", workers=1, progress=False)
     rows = pack.select(read_split(runs["a0"] / "split.csv").test)
     found = [[np.float32(line[f"probability {name}"]) for name in run.classes] for line in predictions(runs["a0"])]
-    np.testing.assert_array_equal(np.array(found), run.predict(pack, rows))
+    np.testing.assert_array_equal(np.array(found), run.predict_rows(pack, rows).probabilities)
 
 
 def test_thresholds_of_the_checkpoint_are_used_and_named(words, runs, capsys):
@@ -164,9 +164,9 @@ def test_recordings_of_the_training_part_are_told(words, runs, capsys):
 def test_runs_trained_on_other_data_are_not_seeds_of_one_side(runs):
     run = load_run(runs["a1"])
     elsewhere = replace(run, data=run.data | {"fingerprint": "0"})
-    assert _sides([load_run(runs["a0"]), run]) == [[0], [1]]
-    assert _sides([load_run(runs["a0"]), run, load_run(runs["b0"])]) == [[0, 1], [2]]
-    assert _sides([load_run(runs["a0"]), elsewhere, load_run(runs["b0"])]) == [[0], [1], [2]]
+    assert _group_runs([load_run(runs["a0"]), run]) == [[0], [1]]
+    assert _group_runs([load_run(runs["a0"]), run, load_run(runs["b0"])]) == [[0, 1], [2]]
+    assert _group_runs([load_run(runs["a0"]), elsewhere, load_run(runs["b0"])]) == [[0], [1], [2]]
 
 
 def test_the_report_shows_the_recordings_of_the_part(words, runs, capsys):
@@ -193,7 +193,7 @@ def test_seeds_of_one_config_are_one_side(words, runs, capsys, tmp_path):
             )
 
 
-def test_two_runs_of_one_config_are_two_sides(words, runs, capsys):
+def test_two_runs_of_one_config_are_two_group_runs(words, runs, capsys):
     out = printed(capsys, cli.evaluate, "compare", runs["a0"], runs["a1"], *words, "--thresholds", "best-subset")
     assert "a0" in out and "a1" in out and "McNemar" in out
     assert "thresholds best-subset of each run's validation part" in out

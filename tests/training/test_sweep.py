@@ -14,7 +14,7 @@ from xecgnet_jax.config import Config, ModelConfig
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
-from xecgnet_jax.runs.evaluate import evaluate_run
+from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.crew import Crew
@@ -103,7 +103,7 @@ def test_a_member_is_a_run_like_any(swept, dataset):
     """What its best checkpoint predicts is what training said; its thresholds are there."""
     run = load_run(swept / "b")
     best = max(read_metrics(swept / "b"), key=lambda record: record["validation_micro_f1"])
-    evaluate_run(swept / "b", dataset.pack, corpus_name="small", part="validation", report=False, progress=False)
+    evaluate(swept / "b", dataset.pack, name="small", part="validation", progress=False)
     metrics = json.loads((swept / "b" / "evaluation" / "small-validation" / "metrics.json").read_text())
     assert metrics["micro"]["f1"] == pytest.approx(best["validation_micro_f1"], abs=0.02)
     assert run.step == best["step"]

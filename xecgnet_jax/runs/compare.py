@@ -1,4 +1,4 @@
-"""Runs against runs on the same recordings: `eval.py compare`."""
+"""Runs against runs on the same recordings: `xecgnet_jax.compare`, `xecgnet-eval compare`."""
 
 from __future__ import annotations
 
@@ -11,140 +11,143 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.config import Config, differences
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.evaluation.comparison import Side, check_same_recordings, compare
+from xecgnet_jax.evaluation import comparison
 from xecgnet_jax.evaluation.intervals import RESAMPLES
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import ThresholdName
 from xecgnet_jax.runs.load import Run, load_run
-from xecgnet_jax.runs.predictions import Part, Scored, score
+from xecgnet_jax.runs.parts import Part
+from xecgnet_jax.runs.predictions import PartPredictions, predict_part
 
-#: A side is named by at most this many settings; by its runs where more differ.
+#: A group is named by at most this many settings; by its runs where more differ.
 _NAMED_SETTINGS = 3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare_runs` found.
+    """What `compare` returns.
 
     Attributes:
       title: what was compared on what.
-      results: of the first side with each other one, as `comparison.compare` gives them, plus `thresholds` and
-        `made_from`.
+      results: of the first group with each other one, as `comparison.compare` gives them, plus `thresholds` and
+        `made_from`; JSON values.
     """
 
     title: str
     results: list[dict[str, Any]]
 
 
-def compare_runs(
-    paths: Sequence[Path],
-    pack: Pack,
+def compare(
+    runs: Sequence[Run | str | Path],
+    corpus: Dataset | Pack,
     *,
-    corpus_name: str,
     part: Part = "auto",
     thresholds: ThresholdName = "0.5",
     resamples: int = RESAMPLES,
+    name: str | None = None,
     batch_size: int = 32,
     progress: bool = True,
 ) -> Comparison:
-    """Compares runs on one part of a corpus. Runs whose configs differ in the seed alone are one side.
+    """Compares runs on one part of a corpus. Runs whose configs differ in the seed alone are one group.
 
-    The first run's side is compared with each other one. Two runs of one config are compared with each other.
+    The first run's group is compared with each other one. Two runs of one config are compared with each other.
 
     Args:
-      paths: working directories or checkpoints, two or more.
-      pack: the corpus.
-      corpus_name: names the folder in which each run's predictions are kept.
-      part: as for `scored.score`.
+      runs: runs, working directories or checkpoints, two or more.
+      corpus: the recordings.
+      part: which of them, see `predict_part`.
       thresholds: each run's own of that name.
       resamples: of the bootstrap.
+      name: of the corpus, in the folder of each run's predictions; None: that of the corpus's folder.
       batch_size: windows in a step.
       progress: show a progress bar.
 
     Raises:
       CheckpointError: fewer than two runs, one run twice, runs that cannot be compared, or other recordings.
     """
-    if len(paths) < 2:
+    if len(runs) < 2:
         raise CheckpointError("comparing needs two runs or more")
-    runs: list[Run] = []
-    for path in paths:
-        run = load_run(path)
-        if any(run.workdir.resolve() == one.workdir.resolve() and run.step == one.step for one in runs):
+    loaded: list[Run] = []
+    for given in runs:
+        run = given if isinstance(given, Run) else load_run(given)
+        if any(run.workdir.resolve() == other.workdir.resolve() and run.step == other.step for other in loaded):
+            path = run.workdir if isinstance(given, Run) else given
             raise CheckpointError(f"{path}: given twice; a run cannot be compared with itself")
         run.thresholds(thresholds)  # what cannot be compared is said before anything is predicted
-        runs.append(run)
-    members_of = _sides(runs)
-    scored: list[Scored] = []
-    for run in runs:
-        one = score(run, pack, corpus_name=corpus_name, part=part, batch_size=batch_size, progress=progress)
-        if scored:
-            _check_comparable(scored[0], one)
-        scored.append(one)
-    sides = [[scored[position] for position in members] for members in members_of]
-    run_names = _run_names(scored)
-    names = _names(sides, run_names)
-    made = [_side(name, side, run_names, thresholds) for name, side in zip(names, sides, strict=True)]
+        loaded.append(run)
+    groups_of_runs = _group_runs(loaded)
+    predictions: list[PartPredictions] = []
+    for run in loaded:
+        one = predict_part(run, corpus, name=name, part=part, batch_size=batch_size, progress=progress)
+        if predictions:
+            _check_comparable(predictions[0], one)
+        predictions.append(one)
+    groups = [[predictions[position] for position in group] for group in groups_of_runs]
+    run_names = _name_runs(predictions)
+    group_names = _name_groups(groups, run_names)
+    arrays = [_to_side(*each, run_names, thresholds) for each in zip(group_names, groups, strict=True)]
     results = []
-    for side, members in zip(made[1:], sides[1:], strict=True):
-        result = compare(made[0], side, patients=scored[0].patients, resamples=resamples)
-        result["notes"] += _notes([sides[0], members], run_names)
+    for candidate, group in zip(arrays[1:], groups[1:], strict=True):
+        result = comparison.compare(arrays[0], candidate, patients=predictions[0].patients, resamples=resamples)
+        both = [*groups[0], *group]
+        result["notes"] += _notes(both, run_names)
         result["thresholds"] = {
             "name": thresholds,
-            "values": {
-                run_names[one]: one.run.thresholds(thresholds).by_class(one.run.classes)
-                for one in (*sides[0], *members)
-            },
+            "values": {run_names[one]: one.run.thresholds(thresholds).by_class(one.run.classes) for one in both},
         }
-        result["made_from"] = {
-            run_names[one]: {"workdir": str(one.run.workdir)} | one.made_from for one in (*sides[0], *members)
-        }
+        result["made_from"] = {run_names[one]: {"workdir": str(one.run.workdir)} | one.made_from for one in both}
         results.append(result)
+    first = predictions[0]
     used = "threshold 0.5" if thresholds == "0.5" else f"thresholds {thresholds} of each run's validation part"
-    return Comparison(f"{corpus_name}, {scored[0].part} part: {len(scored[0].rows)} recordings, {used}", results)
+    return Comparison(f"{first.corpus}, {first.part} part: {len(first.rows)} recordings, {used}", results)
 
 
-def _check_comparable(one: Scored, other: Scored) -> None:
+def _check_comparable(one: PartPredictions, other: PartPredictions) -> None:
     try:
-        check_same_recordings(one.ids, one.labels, other.ids, other.labels)
+        comparison.check_same_recordings(one.ids, one.labels, other.ids, other.labels)
     except CheckpointError as error:
         raise CheckpointError(f"{one.run.workdir} and {other.run.workdir} cannot be compared: {error}") from None
 
 
-def _sides(runs: list[Run]) -> list[list[int]]:
-    """Positions of the runs of one config but for the seed, trained on the same data, in the order of their first."""
-    sides: dict[tuple[Config, str], list[int]] = {}
+def _group_runs(runs: list[Run]) -> list[list[int]]:
+    """Returns the positions of the runs of each group: one config but for the seed, trained on the same data."""
+    groups: dict[tuple[Config, str], list[int]] = {}
     for position, run in enumerate(runs):
-        sides.setdefault((replace(run.config, seed=0), json.dumps(run.data, sort_keys=True)), []).append(position)
-    if len(sides) == 1 and len(runs) == 2:
+        groups.setdefault((replace(run.config, seed=0), _data_of(run)), []).append(position)
+    if len(groups) == 1 and len(runs) == 2:
         return [[0], [1]]
-    if len(sides) == 1:
+    if len(groups) == 1:
         raise CheckpointError(
             f"the {len(runs)} runs differ in nothing but the seed, so they are one side; give a run of another "
             "config to compare them with, or two runs only"
         )
-    for side in sides.values():
-        seeds = [runs[position].config.seed for position in side]
+    for group in groups.values():
+        seeds = [runs[position].config.seed for position in group]
         if doubled := sorted({seed for seed in seeds if seeds.count(seed) > 1}):
-            twice = [str(runs[position].workdir) for position in side if runs[position].config.seed == doubled[0]]
+            twice = [str(runs[position].workdir) for position in group if runs[position].config.seed == doubled[0]]
             raise CheckpointError(
                 f"{' and '.join(twice)} have one config and one seed, {doubled[0]}: they are not independent "
                 "runs; leave one out"
             )
-    return list(sides.values())
+    return list(groups.values())
 
 
-def _notes(sides: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]:
-    """What the comparison itself cannot know of the runs."""
-    scored = [one for side in sides for one in side]
+def _data_of(run: Run) -> str:
+    return json.dumps(run.data, sort_keys=True)
+
+
+def _notes(predictions: list[PartPredictions], run_names: dict[PartPredictions, str]) -> list[str]:
+    """Returns what the comparison itself cannot know of the runs."""
     notes = [
         f"{run_names[one]} was trained on {one.trained_on} of these recordings, by their names: its figures are not "
         "those of new ones."
-        for one in scored
+        for one in predictions
         if one.trained_on
     ]
-    if len({one.run.workdir.resolve() for one in scored}) < len(scored):
+    if len({one.run.workdir.resolve() for one in predictions}) < len(predictions):
         notes.append(
             "Some are checkpoints of one training: to choose between them by these figures is to choose on these "
             "recordings."
@@ -152,49 +155,50 @@ def _notes(sides: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]
     return notes
 
 
-def _run_names(scored: list[Scored]) -> dict[Scored, str]:
-    """The name of each working directory, or what more it takes to tell them apart."""
+def _name_runs(predictions: list[PartPredictions]) -> dict[PartPredictions, str]:
+    """Returns the name of each working directory, or what more it takes to tell them apart."""
+    runs = [one.run for one in predictions]
     for names in (
-        [one.run.workdir.resolve().name for one in scored],
-        [f"{one.run.workdir.resolve().name}@{one.run.step}" for one in scored],
-        [str(one.run.workdir) for one in scored],
+        [run.workdir.resolve().name for run in runs],
+        [f"{run.workdir.resolve().name}@{run.step}" for run in runs],
+        [str(run.workdir) for run in runs],
     ):
         if len(set(names)) == len(names):
-            return dict(zip(scored, names, strict=True))
-    return {one: f"{one.run.workdir}@{one.run.step}" for one in scored}
+            break
+    else:
+        names = [f"{run.workdir}@{run.step}" for run in runs]
+    return dict(zip(predictions, names, strict=True))
 
 
-def _names(sides: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]:
-    """What sets each side apart from the first: its settings, or its runs."""
-    first = sides[0][0].run.config
-    settings: dict[str, None] = {}
-    for side in sides[1:]:
-        for line in differences(first, replace(side[0].run.config, seed=first.seed)):
-            settings[line.partition(":")[0]] = None
-    data = {json.dumps(side[0].run.data, sort_keys=True) for side in sides}
-    if not 0 < len(settings) <= _NAMED_SETTINGS or len(data) > 1:
-        return [", ".join(run_names[one] for one in side) for side in sides]
-    return [", ".join(_setting(side[0].run.config, name) for name in settings) for side in sides]
+def _name_groups(groups: list[list[PartPredictions]], run_names: dict[PartPredictions, str]) -> list[str]:
+    """Returns what sets each group apart from the first: its settings, or its runs."""
+    runs = [group[0].run for group in groups]
+    first = runs[0].config
+    changes = [line for run in runs[1:] for line in differences(first, replace(run.config, seed=first.seed))]
+    settings = dict.fromkeys(line.partition(":")[0] for line in changes)
+    if not 0 < len(settings) <= _NAMED_SETTINGS or len(set(map(_data_of, runs))) > 1:
+        return [", ".join(run_names[one] for one in group) for group in groups]
+    return [", ".join(_format_setting(run.config, name) for name in settings) for run in runs]
 
 
-def _setting(config: Config, dotted: str) -> str:
-    """objective.gamma → "gamma 0.01"."""
+def _format_setting(config: Config, dotted: str) -> str:
+    """Returns the last name and the value of a setting: objective.gamma → "gamma 0.01"."""
     value: Any = config
     for name in dotted.split("."):
         value = getattr(value, name)
-    return (
-        f"{dotted.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{dotted.rpartition('.')[2]} {value}"
-    )
+    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
-def _side(name: str, side: list[Scored], run_names: dict[Scored, str], thresholds: ThresholdName) -> Side:
-    return Side(
+def _to_side(
+    name: str, group: list[PartPredictions], run_names: dict[PartPredictions, str], thresholds: ThresholdName
+) -> comparison.Side:
+    return comparison.Side(
         name=name,
-        runs=tuple(run_names[one] for one in side),
-        seeds=tuple(one.run.config.seed for one in side),
-        labels=side[0].labels,
-        probabilities=np.stack([one.probabilities for one in side]),
+        runs=tuple(run_names[one] for one in group),
+        seeds=tuple(one.run.config.seed for one in group),
+        labels=group[0].labels,
+        probabilities=np.stack([one.probabilities for one in group]),
         predictions=np.stack(
-            [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in side]
+            [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in group]
         ),
     )

@@ -13,45 +13,47 @@ from typing import Any
 
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.runs.load import Run
-from xecgnet_jax.runs.predict import Predicted, Refused
+from xecgnet_jax.runs.predict import FilePrediction, Refusal
 
 #: Columns behind the probabilities.
 REST = ("predicted", "thresholds", "warnings", "error", "step", "picture")
 
 #: Recordings on screen where a file has them all.
-SHOWN: int = 50
+ROWS_SHOWN: int = 50
 
 
-def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Refused]) -> str:
-    """A row for each recording. Lists are separated by `;`, and by `; ` between warnings."""
+def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction | Refusal]) -> str:
+    """Returns a row for each recording. Lists are separated by `;`, and by `; ` between warnings."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     names = [f"probability {name}" for name in run.classes]
     rows.writerow(["path", "id", "seconds", "rate", *names, *REST])
     for one in outcomes:
-        if isinstance(one, Refused):
+        if isinstance(one, Refusal):
             empty = [""] * (3 + len(names))
-            rows.writerow([shown(one.path), _name(one), *empty, thresholds.name, "", plain(one.reason), run.step, ""])
+            rows.writerow(
+                [path_text(one.path), _name(one), *empty, thresholds.name, "", printable(one.reason), run.step, ""]
+            )
             continue
         figures = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
         warnings = "; ".join(f"{found.kind}: {found.text}" for found in one.warnings)
-        rest = [";".join(one.labels), thresholds.name, plain(warnings), "", run.step, one.picture or ""]
-        rows.writerow([shown(one.path), _name(one), *figures, *rest])
+        rest = [";".join(one.labels), thresholds.name, printable(warnings), "", run.step, one.picture or ""]
+        rows.writerow([path_text(one.path), _name(one), *figures, *rest])
     return text.getvalue()
 
 
-def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted | Refused]) -> str:
-    """An object for each recording on a line of its own; what is undefined is null."""
+def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction | Refusal]) -> str:
+    """Returns an object for each recording, on a line of its own; what is undefined is null."""
     lines = []
     threshold = {"name": thresholds.name, "values": thresholds.by_class(run.classes)}
     for one in outcomes:
-        values = _read_values(run, one) if isinstance(one, Predicted) else _refused_values(one)
-        values = {"path": shown(one.path), "id": _name(one), **values, "thresholds": threshold, "step": run.step}
+        values = _prediction_values(run, one) if isinstance(one, FilePrediction) else _refusal_values(one)
+        values = {"path": path_text(one.path), "id": _name(one), **values, "thresholds": threshold, "step": run.step}
         lines.append(json.dumps(values, ensure_ascii=False, allow_nan=False))
     return "\n".join(lines) + "\n"
 
 
-def _read_values(run: Run, one: Predicted) -> dict[str, Any]:
+def _prediction_values(run: Run, one: FilePrediction) -> dict[str, Any]:
     return {
         "seconds": round(one.seconds, 3),
         "rate": one.rate,
@@ -65,20 +67,22 @@ def _read_values(run: Run, one: Predicted) -> dict[str, Any]:
     }
 
 
-def _refused_values(one: Refused) -> dict[str, Any]:
+def _refusal_values(one: Refusal) -> dict[str, Any]:
     nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
-    return {**nothing, "warnings": [], "error": plain(one.reason), "picture": None}
+    return {**nothing, "warnings": [], "error": printable(one.reason), "picture": None}
 
 
-def screen_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted], *, most: int | None = None) -> str:
-    """A line for each recording, of which `most` are shown: id, predicted classes, kinds of warnings.
+def screen_text(
+    run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction], *, most: int | None = None
+) -> str:
+    """Returns a line for each recording, of which `most` are shown: id, predicted classes, kinds of warnings.
 
     Recordings of one id are told apart by their paths.
     """
     ids = Counter(one.id for one in outcomes)
     rows = [("recording", "predicted", "warnings")]
     for one in outcomes[:most]:
-        name = shown(one.path) if ids[one.id] > 1 else _name(one)
+        name = path_text(one.path) if ids[one.id] > 1 else _name(one)
         kinds = sorted({found.kind for found in one.warnings})
         rows.append((name, _labels(run, thresholds, one), ", ".join(kinds) or "–"))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
@@ -88,23 +92,23 @@ def screen_text(run: Run, thresholds: Thresholds, outcomes: Sequence[Predicted],
     return "\n".join(lines)
 
 
-def shown(path: Path) -> str:
-    """A path as text that every encoding has: names that are no UTF-8 lose what is not, line breaks become spaces."""
-    return plain(os.fsdecode(path))
+def path_text(path: Path) -> str:
+    """Returns a path as text that every encoding has: what is not UTF-8 is lost, line breaks become spaces."""
+    return printable(os.fsdecode(path))
 
 
-def plain(text: str) -> str:
-    """Text without what cannot be printed or encoded."""
+def printable(text: str) -> str:
+    """Returns text without what cannot be printed or encoded."""
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(character if character.isprintable() else " " for character in readable)
 
 
-def _name(one: Predicted | Refused) -> str:
-    return plain(one.path.stem)
+def _name(one: FilePrediction | Refusal) -> str:
+    return printable(one.path.stem)
 
 
-def _labels(run: Run, thresholds: Thresholds, one: Predicted) -> str:
-    """Predicted classes and their probabilities, or the one nearest to its threshold where there is none."""
+def _labels(run: Run, thresholds: Thresholds, one: FilePrediction) -> str:
+    """Returns the predicted classes and their probabilities; where there is none, the one nearest to its threshold."""
     values = dict(zip(run.classes, one.probabilities.tolist(), strict=True))
     if one.labels:
         return ", ".join(f"{name} {values[name]:.2f}" for name in one.labels)
