@@ -72,17 +72,22 @@ def _evaluate(words: list[str]) -> None:
         "RUN RUN [RUN …].",
     )
     from xecgnet_jax.evaluation.table import format_label_sets, format_table
-    from xecgnet_jax.runs.evaluate import evaluate_run
+    from xecgnet_jax.runs.evaluate import evaluate_predictions
+    from xecgnet_jax.runs.load import load_run
+    from xecgnet_jax.runs.predictions import predict_part
     from xecgnet_jax.runs.predictions_csv import PREDICTIONS
 
-    corpus, options = _corpus_and_options(arguments.scoring, [arguments.run])
-    evaluation = evaluate_run(arguments.run, corpus, maps=arguments.report, **options)
-    predictions, metrics = evaluation.predictions, evaluation.metrics
+    scoring = arguments.scoring
+    corpus, options = _corpus_and_options(scoring, [arguments.run])
+    run = load_run(arguments.run)
+    thresholds = run.thresholds(scoring.thresholds)
+    predictions = predict_part(run, corpus, maps=arguments.report, **options)
+    evaluation = evaluate_predictions(predictions, thresholds, scoring.resamples)
+    metrics = evaluation.metrics
     written = [evaluation.metrics_file.name, PREDICTIONS]
     if arguments.report:
         from xecgnet_jax.report.write import write_report  # Jinja and matplotlib: only where a report is made
 
-        scoring = arguments.scoring
         written.append(write_report(evaluation, batch_size=scoring.batch_size, progress=scoring.progress).name)
     if predictions.trained_on:
         print(f"{predictions.trained_on} of these recordings have names of the run's training part.\n")
@@ -106,7 +111,8 @@ def _compare(words: list[str]) -> None:
     if arguments.output is not None and arguments.output.is_dir():
         raise ConfigError(f"output {arguments.output} is a folder; name a file in it")
     corpus, options = _corpus_and_options(arguments.scoring, arguments.runs)
-    comparison = compare(arguments.runs, corpus, **options)
+    scoring = arguments.scoring
+    comparison = compare(arguments.runs, corpus, thresholds=scoring.thresholds, resamples=scoring.resamples, **options)
     print("\n\n".join(format_comparison(result, comparison.title) for result in comparison.results))
     if arguments.output is not None:
         write_json(arguments.output, {"title": comparison.title, "results": comparison.results})
@@ -114,11 +120,11 @@ def _compare(words: list[str]) -> None:
 
 
 def _corpus_and_options(scoring: ScoringArguments, runs: Sequence[Path]) -> tuple[Pack, dict[str, Any]]:
-    """Returns the pack, and what `evaluate_run` and `compare` take besides."""
+    """Returns the pack, and what `predict_part` and `compare` take besides."""
     numbers = {"batch_size": (scoring.batch_size, 1), "resamples": (scoring.resamples, _LEAST_RESAMPLES)}
     for path in runs:
         check_arguments(scoring.corpus, numbers, path)
     keep_compiled(scoring.corpus.cache)
-    options = {name: getattr(scoring, name) for name in ("part", "thresholds", "resamples", "batch_size", "progress")}
+    options = {name: getattr(scoring, name) for name in ("part", "batch_size", "progress")}
     options["name"] = scoring.corpus.data.resolve().name if scoring.corpus.data else "simulated"
     return pack(scoring.corpus, scoring.progress), options

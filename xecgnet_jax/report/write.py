@@ -20,7 +20,7 @@ def write_report(evaluation: Evaluation, *, batch_size: int = 32, progress: bool
     """Writes report.html, unless it is there already, and returns where it is.
 
     Args:
-      evaluation: from `evaluate_run`, which removes a report of other metrics.
+      evaluation: from `evaluate_predictions`, which removes a report of other metrics.
       batch_size: windows in a step, where the maps are made now.
       progress: show a progress bar.
     """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -39,12 +39,12 @@ class Evaluation:
     @property
     def metrics_file(self) -> Path:
         """Where the metrics are kept; thresholds other than 0.5 are in the name."""
-        return self.predictions.folder / f"metrics{_suffix(self.thresholds)}.json"
+        return self._file("metrics", ".json")
 
     @property
     def report_file(self) -> Path:
         """Where the report of these metrics is, once `report.write.write_report` has written it."""
-        return self.predictions.folder / f"report{_suffix(self.thresholds)}.html"
+        return self._file("report", ".html")
 
     @property
     def title(self) -> str:
@@ -52,6 +52,11 @@ class Evaluation:
         run, part = self.predictions.run, self.predictions.part
         number = len(self.predictions.rows)
         return f"{self.predictions.corpus}, {part} part: {number} recordings, checkpoint {run.step} of {run.workdir}"
+
+    def _file(self, stem: str, suffix: str) -> Path:
+        return self.predictions.folder / (
+            stem + ("" if self.thresholds.name == "0.5" else f"-{self.thresholds.name}") + suffix
+        )
 
 
 def evaluate(
@@ -65,35 +70,10 @@ def evaluate(
     batch_size: int = 32,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Scores a run on a part of a corpus, and returns its metrics as JSON values; see `evaluate_run`."""
-    return evaluate_run(
-        run,
-        corpus,
-        part=part,
-        thresholds=thresholds,
-        resamples=resamples,
-        name=name,
-        batch_size=batch_size,
-        progress=progress,
-    ).metrics
+    """Scores a run on a part of a corpus, and returns its metrics as JSON values; the layout is in docs/evaluation.md.
 
-
-def evaluate_run(
-    run: Run | str | Path,
-    corpus: Dataset | Pack,
-    *,
-    part: Part = "auto",
-    thresholds: ThresholdName = "0.5",
-    resamples: int = RESAMPLES,
-    name: str | None = None,
-    maps: bool = False,
-    batch_size: int = 32,
-    progress: bool = True,
-) -> Evaluation:
-    """Scores a run on a part of a corpus.
-
-    Writes metrics.json (with the thresholds in the name, where they are not 0.5) and predictions.csv to
-    WORKDIR/evaluation/CORPUS-PART. What is there already, made from the same, is read, not made again.
+    Writes metrics.json and predictions.csv to WORKDIR/evaluation/CORPUS-PART. What is there already, made from the
+    same, is read, not made again.
 
     Args:
       run: the run, its working directory or checkpoint.
@@ -102,7 +82,6 @@ def evaluate_run(
       thresholds: from which probabilities on a class is predicted.
       resamples: of the bootstrap.
       name: of the corpus, in the folder of the results; None: that of the corpus's folder.
-      maps: make the maps in the same pass, where the predictions are made now.
       batch_size: windows in a step.
       progress: show a progress bar.
 
@@ -111,32 +90,36 @@ def evaluate_run(
     """
     run = run if isinstance(run, Run) else load_run(run)
     chosen = run.thresholds(thresholds)
-    predictions = predict_part(run, corpus, name=name, part=part, maps=maps, batch_size=batch_size, progress=progress)
+    predictions = predict_part(run, corpus, name=name, part=part, batch_size=batch_size, progress=progress)
+    return evaluate_predictions(predictions, chosen, resamples).metrics
+
+
+def evaluate_predictions(
+    predictions: PartPredictions, thresholds: Thresholds, resamples: int = RESAMPLES
+) -> Evaluation:
+    """Returns the scores of predictions, and writes their metrics beside them, unless they are there already."""
+    run = predictions.run
     training = read_metrics(run.workdir)
     basis = {
-        "thresholds": {"name": chosen.name, "values": chosen.by_class(run.classes)},
+        "thresholds": {"name": thresholds.name, "values": thresholds.by_class(run.classes)},
         "made_from": predictions.made_from,
         "trained_on": predictions.trained_on,
         "epochs": len(training),
     }
-    evaluation = Evaluation(predictions, chosen, {}, training)
+    evaluation = Evaluation(predictions, thresholds, {}, training)
     metrics = _read_metrics(evaluation.metrics_file, basis, resamples)
     if metrics is None:
         metrics = basis | scores.evaluate(
             predictions.labels,
             predictions.probabilities,
-            apply_thresholds(predictions.probabilities, chosen.values),
+            apply_thresholds(predictions.probabilities, thresholds.values),
             run.classes,
             patients=predictions.patients,
             resamples=resamples,
         )
         evaluation.report_file.unlink(missing_ok=True)  # it shows these metrics
         write_json(evaluation.metrics_file, metrics)
-    return Evaluation(predictions, chosen, metrics, training)
-
-
-def _suffix(thresholds: Thresholds) -> str:
-    return "" if thresholds.name == "0.5" else f"-{thresholds.name}"
+    return replace(evaluation, metrics=metrics)
 
 
 def _read_metrics(file: Path, basis: dict[str, Any], resamples: int) -> dict[str, Any] | None:
