@@ -79,7 +79,7 @@ def test_a_member_ends_as_it_would_alone(dataset, swept, alone, name):
         assert mine["learning_rate"] == theirs["learning_rate"]
         assert mine["validation_micro_f1"] == pytest.approx(theirs["validation_micro_f1"], abs=0.03)
     runs = [load_run(folder / name / "checkpoints" / "12") for folder in (swept, alone)]
-    found = [run.predict(dataset.pack, np.arange(36)) for run in runs]
+    found = [run.predict_rows(dataset.pack, np.arange(36)).probabilities for run in runs]
     assert found[0].std(axis=0).max() > 0.02
     np.testing.assert_allclose(*found, rtol=0, atol=2e-3)
     files = [{path.name for path in folder.iterdir()} for folder in (swept / name, alone / name)]

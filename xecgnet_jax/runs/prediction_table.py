@@ -26,50 +26,42 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction
     """Returns a row for each recording. Lists are separated by `;`, and by `; ` between warnings."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    names = [f"probability {name}" for name in run.classes]
-    rows.writerow(["path", "id", "seconds", "rate", *names, *REST])
+    rows.writerow(["path", "id", "seconds", "rate", *(f"probability {name}" for name in run.classes), *REST])
     for one in outcomes:
+        values = _values(run, one)
         if isinstance(one, Refusal):
-            empty = [""] * (3 + len(names))
-            rows.writerow(
-                [path_text(one.path), _name(one), *empty, thresholds.name, "", printable(one.reason), run.step, ""]
-            )
-            continue
-        figures = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
-        warnings = "; ".join(f"{found.kind}: {found.text}" for found in one.warnings)
-        rest = [";".join(one.labels), thresholds.name, printable(warnings), "", run.step, one.picture or ""]
-        rows.writerow([path_text(one.path), _name(one), *figures, *rest])
+            numbers = [""] * (2 + len(run.classes))
+        else:
+            numbers = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
+        warnings = printable("; ".join(f"{warning['kind']}: {warning['text']}" for warning in values["warnings"]))
+        rest = [thresholds.name, warnings, values["error"], run.step, values["picture"]]  # None is written as ""
+        rows.writerow([values["path"], values["id"], *numbers, ";".join(values["predicted"] or ()), *rest])
     return text.getvalue()
 
 
 def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction | Refusal]) -> str:
     """Returns an object for each recording, on a line of its own; what is undefined is null."""
-    lines = []
-    threshold = {"name": thresholds.name, "values": thresholds.by_class(run.classes)}
-    for one in outcomes:
-        values = _prediction_values(run, one) if isinstance(one, FilePrediction) else _refusal_values(one)
-        values = {"path": path_text(one.path), "id": _name(one), **values, "thresholds": threshold, "step": run.step}
-        lines.append(json.dumps(values, ensure_ascii=False, allow_nan=False))
+    of_run = {"thresholds": {"name": thresholds.name, "values": thresholds.by_class(run.classes)}, "step": run.step}
+    lines = [json.dumps(_values(run, one) | of_run, ensure_ascii=False, allow_nan=False) for one in outcomes]
     return "\n".join(lines) + "\n"
 
 
-def _prediction_values(run: Run, one: FilePrediction) -> dict[str, Any]:
-    return {
-        "seconds": round(one.seconds, 3),
-        "rate": one.rate,
-        "probabilities": {
-            name: float(f"{value:.9g}") for name, value in zip(run.classes, one.probabilities, strict=True)
-        },
-        "predicted": list(one.labels),
-        "warnings": [{"kind": found.kind, "text": found.text} for found in one.warnings],
+def _values(run: Run, outcome: FilePrediction | Refusal) -> dict[str, Any]:
+    """Returns what is said of one recording, as JSON values."""
+    values: dict[str, Any] = {"path": path_text(outcome.path), "id": _name(outcome)}
+    if isinstance(outcome, Refusal):
+        nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
+        return {**values, **nothing, "warnings": [], "error": printable(outcome.reason), "picture": None}
+    rounded = [float(f"{value:.9g}") for value in outcome.probabilities]
+    return values | {
+        "seconds": round(outcome.seconds, 3),
+        "rate": outcome.rate,
+        "probabilities": dict(zip(run.classes, rounded, strict=True)),
+        "predicted": list(outcome.labels),
+        "warnings": [{"kind": warning.kind, "text": warning.text} for warning in outcome.warnings],
         "error": None,
-        "picture": one.picture,
+        "picture": outcome.picture,
     }
-
-
-def _refusal_values(one: Refusal) -> dict[str, Any]:
-    nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
-    return {**nothing, "warnings": [], "error": printable(one.reason), "picture": None}
 
 
 def screen_text(
