@@ -21,11 +21,12 @@ from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.evaluation.thresholds import Thresholds
-from xecgnet_jax.export.archive import about, jax_archive, largest_difference
+from xecgnet_jax.export.archive import describe, jax_archive, largest_difference
 from xecgnet_jax.export.onnx import onnx_file
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.training.checkpoint import Checkpoints
-from xecgnet_jax.training.description import Description, Progress
+from xecgnet_jax.training.description import Description
+from xecgnet_jax.training.progress import Progress
 from xecgnet_jax.training.state import TrainState
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def assert_as_predicted(run: Run, function, batch: int, samples: int) -> None:
     """Probabilities, maps and edges as the host makes them from the same recordings."""
     signals = recordings(run, batch, samples)
     found = {name: np.asarray(value) for name, value in function(signals).items()}
-    expected = run.predict_signals(lambda row: signals[row], np.full(batch, samples), maps=True)
+    expected = run.predict(signals, maps=True)
     np.testing.assert_allclose(found["probabilities"], expected.probabilities, atol=1e-5, rtol=0)
     if not run.model.attention:
         assert set(found) == {"probabilities"}
@@ -151,7 +152,7 @@ def test_the_difference_sees_a_fault():
 
 
 def test_about_says_how_to_read_the_outputs():
-    told = json.loads(about(make_run("crop"), None))
+    told = json.loads(describe(make_run("crop"), None))
     assert told["classes"] == list(CLASSES) and told["leads"][:3] == ["I", "II", "III"]
     assert (told["rate"], told["units"], told["window"], told["window_samples"]) == (500, "mV", "crop", 2880)
     assert told["thresholds"]["0.5"] == [0.5] * 9
@@ -202,7 +203,7 @@ def converter():
 @pytest.mark.parametrize("switches", SWITCHES)
 def test_one_onnx_file_takes_any_batch_and_length(converter, switches):
     run = make_run(**switches)
-    _, function = onnx_file(run, None, about(run, None))
+    _, function = onnx_file(run, None, describe(run, None))
     for batch, samples in SHAPES:
         assert_as_predicted(run, function, batch, samples)
 
@@ -213,14 +214,14 @@ def test_one_onnx_file_takes_any_batch_and_length(converter, switches):
 )
 def test_an_onnx_file_of_one_length(converter, window, samples, switches):
     run = make_run(window, 0 if window == "whole" else 600, **switches)
-    _, function = onnx_file(run, samples, about(run, samples))
+    _, function = onnx_file(run, samples, describe(run, samples))
     for batch in (1, 5):
         assert_as_predicted(run, function, batch, samples)
 
 
 def test_the_onnx_loader_in_the_docs(converter, tmp_path):
     run = make_run()
-    (tmp_path / "model.onnx").write_bytes(onnx_file(run, None, about(run, None))[0])
+    (tmp_path / "model.onnx").write_bytes(onnx_file(run, None, describe(run, None))[0])
     np.save(tmp_path / "ecg.npy", recordings(run, 5, 1000))
     in_fresh_process(loader("onnxruntime") + "import sys\nassert 'jax' not in sys.modules\n", tmp_path)
     with np.load(tmp_path / "found.npz") as found:

@@ -75,7 +75,7 @@ def test_the_csv_gives_the_probabilities_back_bit_for_bit(corpus, words, runs, c
     run, pack = load_run(runs["a0"]), pack_of(corpus, corpus.parent / "again", workers=1, progress=False)
     rows = pack.select(read_split(runs["a0"] / "split.csv").test)
     found = [[np.float32(line[f"probability {name}"]) for name in run.classes] for line in predictions(runs["a0"])]
-    np.testing.assert_array_equal(np.array(found), run.predict(pack, rows))
+    np.testing.assert_array_equal(np.array(found), run.predict_rows(pack, rows).probabilities)
 
 
 def test_thresholds_of_the_checkpoint_are_used_and_named(words, runs, capsys):

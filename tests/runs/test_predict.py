@@ -24,7 +24,7 @@ from tests.data.small_corpus import write_record
 from tests.model.numpy_network import random_variables
 from tests.training.test_loop import CONFIG
 from xecgnet_jax import cli
-from xecgnet_jax.data.io.discover import Source
+from xecgnet_jax.data.io.discover import RecordingFile
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import LEADS
@@ -35,10 +35,11 @@ from xecgnet_jax.data.simulation.corpus import simulate_recording
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds, half
 from xecgnet_jax.runs import predict as prediction
 from xecgnet_jax.runs.load import Run, load_run
-from xecgnet_jax.runs.predict import Predicted, Refused, picture_name, predict_sources
+from xecgnet_jax.runs.predict import FilePrediction, Refusal, picture_name, predict_files
 from xecgnet_jax.runs.prediction_table import csv_text, jsonl_text, screen_text
 from xecgnet_jax.training.checkpoint import Checkpoints
-from xecgnet_jax.training.description import Description, Progress
+from xecgnet_jax.training.description import Description
+from xecgnet_jax.training.progress import Progress
 from xecgnet_jax.training.state import TrainState, build_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -115,7 +116,7 @@ def test_predictions_are_those_of_the_pack(corpus, workdir, predict, tmp_path):
     assert f"ignored: {corpus}/labels.csv: its first line names no leads" in said
     run = load_run(workdir)
     pack = pack_of(corpus, corpus.parent / "pack", workers=1, progress=False)
-    expected = run.predict(pack, np.arange(len(pack)))
+    expected = run.predict_rows(pack, np.arange(len(pack))).probabilities
     rows = rows_of(tmp_path / "all.csv")
     assert [row["id"] for row in rows] == list(pack.ids)
     found = np.array([[float(row[f"probability {name}"]) for name in run.classes] for row in rows])
@@ -169,10 +170,10 @@ def test_thresholds_are_those_of_the_checkpoint(recordings, workdir, predict, tm
         assert values == dict(zip(run.classes, run.thresholds("best-subset").values, strict=True))
 
 
-def outcome(run: Run, probabilities: list[float], thresholds: Thresholds, **values) -> Predicted:
+def outcome(run: Run, probabilities: list[float], thresholds: Thresholds, **values) -> FilePrediction:
     found = np.array(probabilities, np.float32)
     labels = tuple(np.array(run.classes)[found >= thresholds.values])
-    return Predicted(Path("a.hea"), "a", 10.0, 500.0, found, labels, **{"warnings": (), "notes": ()} | values)
+    return FilePrediction(Path("a.hea"), "a", 10.0, 500.0, found, labels, **{"warnings": (), "notes": ()} | values)
 
 
 def test_written_probabilities_agree_with_the_label_set_next_to_a_threshold(workdir):
@@ -237,12 +238,12 @@ def test_the_largest_voltage_is_predicted_and_drawn(tmp_path, predict):
 def test_a_picture_that_cannot_be_drawn_takes_no_prediction_with_it(recordings, workdir, tmp_path):
     """Nothing can be drawn with thresholds that are no numbers."""
     run = load_run(workdir)
-    sources = [Source(path) for path in sorted(recordings.glob("*.hea"))]
+    sources = [RecordingFile(path) for path in sorted(recordings.glob("*.hea"))]
     broken = Thresholds("best-f1", np.full(len(run.classes), np.nan))
-    found = predict_sources(run, sources, thresholds=broken, plots=tmp_path / "pictures")
+    found = predict_files(run, sources, thresholds=broken, plots=tmp_path / "pictures")
     assert len(found) == 3
     for one in found:
-        assert isinstance(one, Predicted) and np.isfinite(one.probabilities).all() and one.picture is None
+        assert isinstance(one, FilePrediction) and np.isfinite(one.probabilities).all() and one.picture is None
         assert "no picture can be drawn of it: thresholds must be" in one.notes[-1]
 
 
@@ -250,10 +251,10 @@ def test_an_answer_that_is_no_number_is_a_refusal(recordings, workdir, tmp_path)
     run = load_run(workdir)
     params = jax.tree.map(lambda leaf: jnp.full_like(leaf, jnp.nan), run.variables)
     lost = dataclasses.replace(run, variables=params)
-    sources = [Source(path) for path in sorted(recordings.glob("*.hea"))]
-    found = predict_sources(lost, sources, thresholds=half(len(run.classes)), plots=tmp_path / "pictures")
+    sources = [RecordingFile(path) for path in sorted(recordings.glob("*.hea"))]
+    found = predict_files(lost, sources, thresholds=half(len(run.classes)), plots=tmp_path / "pictures")
     for one, source in zip(found, sources, strict=True):
-        assert isinstance(one, Refused) and one.reason.startswith(f"{source.path}: the network has no probabilities")
+        assert isinstance(one, Refusal) and one.reason.startswith(f"{source.path}: the network has no probabilities")
 
 
 def test_a_table_is_predicted_like_the_record(recordings, predict, tmp_path):
@@ -355,19 +356,19 @@ def test_warnings_are_said_and_written(predict, tmp_path):
 def test_groups_and_batches_change_nothing(corpus, workdir, monkeypatch, tmp_path):
     """Also not a recording that is too long for a whole batch of its kind, which goes in steps of its own."""
     run = load_run(workdir)
-    sources = [Source(path) for path in sorted(corpus.glob("*.hea"))[:7]]
+    sources = [RecordingFile(path) for path in sorted(corpus.glob("*.hea"))[:7]]
     values = np.round(1000 * np.random.default_rng(0).normal(size=(31_000, 12))).astype(np.int16)
     write_record(tmp_path, "long", values)
     write_record(tmp_path, "broken", values[:10])
     (tmp_path / "broken.dat").write_bytes(b"")
-    sources[2:2] = [Source(tmp_path / "long.hea"), Source(tmp_path / "broken.hea")]
-    together = predict_sources(run, sources, thresholds=half(len(run.classes)))
+    sources[2:2] = [RecordingFile(tmp_path / "long.hea"), RecordingFile(tmp_path / "broken.hea")]
+    together = predict_files(run, sources, thresholds=half(len(run.classes)))
     monkeypatch.setattr(prediction, "BATCHES_READ", 1)
-    apart = predict_sources(run, sources, thresholds=half(len(run.classes)), batch_size=2)
+    apart = predict_files(run, sources, thresholds=half(len(run.classes)), batch_size=2)
     assert [one.path for one in together] == [one.path for one in apart] == [source.path for source in sources]
-    assert isinstance(together[3], prediction.Refused)
+    assert isinstance(together[3], prediction.Refusal)
     for one, other in zip(together, apart, strict=True):
-        if isinstance(one, prediction.Predicted) and isinstance(other, prediction.Predicted):
+        if isinstance(one, prediction.FilePrediction) and isinstance(other, prediction.FilePrediction):
             np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-6)
 
 
@@ -377,9 +378,9 @@ def test_a_padded_window_says_what_it_does_not_see(recordings, workdir):
     values = np.random.default_rng(0).integers(-900, 900, (1000, 12)).astype(np.int16)
     write_record(recordings, "longer", values)
     write_record(recordings, "end", values[-729:])
-    sources = [Source(recordings / f"{name}.hea") for name in ("longer", "end")]
-    longer, end = predict_sources(dataclasses.replace(run, config=config), sources, thresholds=half(len(CLASSES)))
-    assert isinstance(longer, prediction.Predicted) and isinstance(end, prediction.Predicted)
+    sources = [RecordingFile(recordings / f"{name}.hea") for name in ("longer", "end")]
+    longer, end = predict_files(dataclasses.replace(run, config=config), sources, thresholds=half(len(CLASSES)))
+    assert isinstance(longer, prediction.FilePrediction) and isinstance(end, prediction.FilePrediction)
     np.testing.assert_allclose(longer.probabilities, end.probabilities, atol=1e-6)
     assert "the run looks at the last 1 of its 2 s only" in [one.text for one in longer.warnings]
     assert not any(one.kind == "long" for one in end.warnings)

@@ -20,7 +20,7 @@ from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
 from xecgnet_jax.evaluation.thresholds import best_f1, best_subset
-from xecgnet_jax.runs.evaluate import evaluate_run
+from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import from_json
@@ -207,7 +207,7 @@ def test_the_kept_weights_are_the_best_epochs(finished, dataset):
     """What a checkpoint restores predicts what training said of it."""
     run = load_run(finished)
     best = max(read_metrics(finished), key=lambda record: record["validation_micro_f1"])
-    evaluate_run(finished, dataset.pack, corpus_name="small", part="validation", report=False, progress=False)
+    evaluate(finished, dataset.pack, name="small", part="validation", progress=False)
     metrics = json.loads((finished / "evaluation" / "small-validation" / "metrics.json").read_text())
     assert metrics["micro"]["f1"] == best["validation_micro_f1"]
     assert metrics["subset_accuracy"]["all"]["accuracy"] == best["validation_subset_accuracy"]
@@ -218,7 +218,7 @@ def test_thresholds_are_those_of_the_validation_part(finished, dataset):
     """Chosen anew from the predictions of the validation part alone."""
     run = load_run(finished)
     labels = dataset.pack.labels[dataset.validation]
-    probabilities = run.predict(dataset.pack, dataset.validation)
+    probabilities = run.predict_rows(dataset.pack, dataset.validation).probabilities
     for choose in (best_f1, best_subset):
         expected = choose(labels, probabilities)
         np.testing.assert_allclose(run.thresholds(expected.name).values, expected.values, rtol=0, atol=1e-6)
@@ -279,7 +279,7 @@ def test_scores_of_other_weights_are_not_taken_for_these(dataset, finished, tmp_
     """Another run in the same folder, with its best checkpoint at the same step."""
     workdir = tmp_path / "run"
     shutil.copytree(finished, workdir)
-    evaluate_run(workdir, dataset.pack, corpus_name="small", report=False, progress=False)
+    evaluate(workdir, dataset.pack, name="small", progress=False)
     before = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
     shutil.rmtree(workdir / "checkpoints")
     run = load_run(finished)
@@ -289,7 +289,7 @@ def test_scores_of_other_weights_are_not_taken_for_these(dataset, finished, tmp_
     checkpoints.save(state, source.description(run.step).to_json(), 1.0)
     source.close()
     checkpoints.close()
-    evaluate_run(workdir, dataset.pack, corpus_name="small", report=False, progress=False)
+    evaluate(workdir, dataset.pack, name="small", progress=False)
     after = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
     assert before["made_from"]["weights"] != after["made_from"]["weights"]
 
@@ -302,7 +302,7 @@ def test_the_runs_own_corpus_changed_is_not_taken_for_another(finished, corpus, 
     table.write_text(table.read_text().replace("R000,AF,", "R000,PVC,"))
     pack = pack_of(changed, tmp_path / "pack", workers=1, progress=False)
     with pytest.raises(CheckpointError, match="12 recordings of this corpus have names of the run's training part"):
-        evaluate_run(finished, pack, corpus_name="changed", progress=False)
+        evaluate(finished, pack, name="changed", progress=False)
 
 
 @pytest.mark.parametrize("damage", ["leads", "rate", "progress", "normalization", "config"])

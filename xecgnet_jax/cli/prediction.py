@@ -18,7 +18,7 @@ from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import default_cache
 
 if TYPE_CHECKING:
-    from xecgnet_jax.runs.predict import Predicted, Refused
+    from xecgnet_jax.runs.predict import FilePrediction, Refusal
 
 #: Lines of one sort on stderr, after which the others are counted.
 LINES: int = 20
@@ -63,13 +63,13 @@ def run(words: list[str]) -> None:
     from xecgnet_jax.evaluation.table import thresholds_lines
     from xecgnet_jax.files import write_text
     from xecgnet_jax.runs.load import load_run
-    from xecgnet_jax.runs.predict import Predicted, Refused, predict_sources
-    from xecgnet_jax.runs.prediction_table import SHOWN, csv_text, jsonl_text, screen_text
+    from xecgnet_jax.runs.predict import FilePrediction, Refusal, predict_files
+    from xecgnet_jax.runs.prediction_table import ROWS_SHOWN, csv_text, jsonl_text, screen_text
 
     run = load_run(arguments.run)
     thresholds = run.thresholds(arguments.thresholds)
     _say("ignored", [f"{path}: {why}" for path, why in sources.ignored])
-    outcomes = predict_sources(
+    outcomes = predict_files(
         run,
         sources.recordings,
         thresholds=thresholds,
@@ -79,8 +79,8 @@ def run(words: list[str]) -> None:
         plots=arguments.plot,
         progress=arguments.progress,
     )
-    found = [one for one in outcomes if isinstance(one, Predicted)]
-    refused = [one for one in outcomes if isinstance(one, Refused)]
+    found = [one for one in outcomes if isinstance(one, FilePrediction)]
+    refused = [one for one in outcomes if isinstance(one, Refusal)]
     if not found and len(refused) == 1:
         raise RecordError(refused[0].reason)
     _say_all(found, refused, most=None if arguments.output is None else LINES)
@@ -89,7 +89,7 @@ def run(words: list[str]) -> None:
     if arguments.output is not None:
         text = csv_text if arguments.output.suffix == ".csv" else jsonl_text
         write_text(arguments.output, text(run, thresholds, outcomes))
-    print(screen_text(run, thresholds, found, most=None if arguments.output is None else SHOWN))
+    print(screen_text(run, thresholds, found, most=None if arguments.output is None else ROWS_SHOWN))
     count = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
     print(f"\n{count}, checkpoint {run.step} of {run.workdir}")
     print("\n".join(thresholds_lines(thresholds.name, thresholds.by_class(run.classes))))
@@ -161,7 +161,7 @@ def _check_sources(arguments: PredictArguments, sources: RecordingFiles) -> None
         raise ConfigError("--rate and --units are for CSV tables, and no recording is one; the other files say theirs")
 
 
-def _say_all(found: Sequence[Predicted], refused: Sequence[Refused], most: int | None) -> None:
+def _say_all(found: Sequence[FilePrediction], refused: Sequence[Refusal], most: int | None) -> None:
     """What a user should know of single recordings, on stderr; `most` warnings where a file has them all."""
     _say("note", [f"{one.path}: {note}" for one in found for note in one.notes])
     _say("WARNING", [f"{one.path}: {warning.text}" for one in found for warning in one.warnings], most)
@@ -169,9 +169,9 @@ def _say_all(found: Sequence[Predicted], refused: Sequence[Refused], most: int |
 
 
 def _say(word: str, lines: Sequence[str], most: int | None = LINES) -> None:
-    from xecgnet_jax.runs.prediction_table import plain
+    from xecgnet_jax.runs.prediction_table import printable
 
     for line in lines[:most]:
-        print(f"{word}: {plain(line)}", file=sys.stderr)
+        print(f"{word}: {printable(line)}", file=sys.stderr)
     if most is not None and len(lines) > most:
         print(f"{word}: … and {len(lines) - most} more", file=sys.stderr)

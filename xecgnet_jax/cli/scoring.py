@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
 from xecgnet_jax.cli.common import CorpusArguments, check_arguments, keep_compiled, pack, parse
 from xecgnet_jax.errors import ConfigError
+
+if TYPE_CHECKING:
+    from xecgnet_jax.data.pack import Pack
 
 #: Fewest resamples whose 2.5 % and 97.5 % quantiles mean something.
 _LEAST_RESAMPLES = 100
@@ -67,23 +71,28 @@ def _evaluate(words: list[str]) -> None:
         "Scores a trained model on whole recordings, without choosing anything. To compare runs: xecgnet-eval compare "
         "RUN RUN [RUN …].",
     )
-    from xecgnet_jax.runs.evaluate import evaluate_run
+    from xecgnet_jax.evaluation.table import format_label_sets, format_table
+    from xecgnet_jax.runs.evaluate import evaluate_predictions
+    from xecgnet_jax.runs.load import load_run
+    from xecgnet_jax.runs.predictions import predict_part
+    from xecgnet_jax.runs.predictions_csv import PREDICTIONS
 
     scoring = arguments.scoring
-    corpus, name = _corpus(scoring, [arguments.run])
-    print(
-        evaluate_run(
-            arguments.run,
-            corpus,
-            corpus_name=name,
-            part=scoring.part,
-            thresholds=scoring.thresholds,
-            resamples=scoring.resamples,
-            report=arguments.report,
-            batch_size=scoring.batch_size,
-            progress=scoring.progress,
-        )
-    )
+    corpus, options = _corpus_and_options(scoring, [arguments.run])
+    run = load_run(arguments.run)
+    thresholds = run.thresholds(scoring.thresholds)
+    predictions = predict_part(run, corpus, maps=arguments.report, **options)
+    evaluation = evaluate_predictions(predictions, thresholds, scoring.resamples)
+    metrics = evaluation.metrics
+    written = [evaluation.metrics_file.name, PREDICTIONS]
+    if arguments.report:
+        from xecgnet_jax.report.write import write_report  # Jinja and matplotlib: only where a report is made
+
+        written.append(write_report(evaluation, batch_size=scoring.batch_size, progress=scoring.progress).name)
+    if predictions.trained_on:
+        print(f"{predictions.trained_on} of these recordings have names of the run's training part.\n")
+    print(format_table(metrics, evaluation.title), format_label_sets(metrics["label_sets"]), sep="\n\n")
+    print(f"\nwritten: {predictions.folder}/{', '.join(written)}")
 
 
 def _compare(words: list[str]) -> None:
@@ -97,33 +106,25 @@ def _compare(words: list[str]) -> None:
         raise ConfigError("compare needs two or more runs: xecgnet-eval compare RUN RUN [RUN …]")
     from xecgnet_jax.evaluation.comparison_text import format_comparison
     from xecgnet_jax.files import write_json
-    from xecgnet_jax.runs.compare import compare_runs
+    from xecgnet_jax.runs.compare import compare
 
     if arguments.output is not None and arguments.output.is_dir():
         raise ConfigError(f"output {arguments.output} is a folder; name a file in it")
+    corpus, options = _corpus_and_options(arguments.scoring, arguments.runs)
     scoring = arguments.scoring
-    corpus, name = _corpus(scoring, arguments.runs)
-    comparison = compare_runs(
-        arguments.runs,
-        corpus,
-        corpus_name=name,
-        part=scoring.part,
-        thresholds=scoring.thresholds,
-        resamples=scoring.resamples,
-        batch_size=scoring.batch_size,
-        progress=scoring.progress,
-    )
+    comparison = compare(arguments.runs, corpus, thresholds=scoring.thresholds, resamples=scoring.resamples, **options)
     print("\n\n".join(format_comparison(result, comparison.title) for result in comparison.results))
     if arguments.output is not None:
         write_json(arguments.output, {"title": comparison.title, "results": comparison.results})
         print(f"\nwritten: {arguments.output}")
 
 
-def _corpus(scoring: ScoringArguments, runs: list[Path] | tuple[Path, ...]) -> tuple:
-    """The pack, and the name under which results are kept."""
+def _corpus_and_options(scoring: ScoringArguments, runs: Sequence[Path]) -> tuple[Pack, dict[str, Any]]:
+    """Returns the pack, and what `predict_part` and `compare` take besides."""
     numbers = {"batch_size": (scoring.batch_size, 1), "resamples": (scoring.resamples, _LEAST_RESAMPLES)}
     for path in runs:
         check_arguments(scoring.corpus, numbers, path)
     keep_compiled(scoring.corpus.cache)
-    name = scoring.corpus.data.resolve().name if scoring.corpus.data else "simulated"
-    return pack(scoring.corpus, scoring.progress), name
+    options = {name: getattr(scoring, name) for name in ("part", "batch_size", "progress")}
+    options["name"] = scoring.corpus.data.resolve().name if scoring.corpus.data else "simulated"
+    return pack(scoring.corpus, scoring.progress), options

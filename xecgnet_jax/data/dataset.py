@@ -85,6 +85,15 @@ def pack_folder(corpus: Path, cache: Path) -> Path:
     return cache / "packs" / f"{corpus.resolve().name}-{digest}"
 
 
+def corpus_name(pack: Pack) -> str:
+    """Returns the name of the folder of a pack's corpus; that of the pack's own folder where it is kept elsewhere."""
+    file = getattr(pack.samples, "filename", None)
+    if file is None:
+        return pack.kind
+    folder = Path(file).parent
+    return folder.name.rpartition("-")[0] if folder.parent.name == "packs" else folder.name
+
+
 def split_fingerprint(split: Split) -> str:
     """sha256 of the three parts; the order of the training part counts, because batches follow it."""
     lines = [",".join(part) for part in (split.train, split.validation, split.test)]

@@ -22,7 +22,8 @@ from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict, window_length
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.errors import ExportError
-from xecgnet_jax.export.function import ABOUT, Function, recording_function
+from xecgnet_jax.evaluation.inference import Maps
+from xecgnet_jax.export.function import ABOUT, Predictor, recording_function
 from xecgnet_jax.files import write_bytes
 from xecgnet_jax.model import SAMPLES_PER_BIN
 from xecgnet_jax.runs.load import Run, load_run
@@ -40,11 +41,11 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-5
 #: Samples of the made-up recordings that a file is checked with where it takes any number: two bins, 10 s, and an odd
 #: number of several crop windows and a rest.
-_CHECKED = (2 * SAMPLES_PER_BIN, 10 * RATE, 7001)
+_CHECKED_SAMPLES = (2 * SAMPLES_PER_BIN, 10 * RATE, 7001)
 
 
 def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int | None = None) -> str:
-    """Exports a run, checks the file against the checkpoint, and gives back what to print.
+    """Exports a run, checks the file against the checkpoint, and returns what to print.
 
     Args:
       path: working directory or checkpoint.
@@ -62,30 +63,34 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
     if samples is not None and samples < 1:
         raise ExportError(f"samples is {samples}; possible: 1 or more")
     run = load_run(path)
-    made = jax_archive if format == "jax" else _onnx_file
     output.parent.mkdir(parents=True, exist_ok=True)
-    content, function = made(run, samples)
-    lengths = _CHECKED if samples is None else (samples,)
-    error = max(largest_difference(run, function, length) for length in lengths)
+    if format == "jax":
+        content, predictor = jax_archive(run, samples)
+    else:
+        from xecgnet_jax.export.onnx import onnx_file
+
+        content, predictor = onnx_file(run, samples, describe(run, samples))
+    lengths = _CHECKED_SAMPLES if samples is None else (samples,)
+    error = max(largest_difference(run, predictor, length) for length in lengths)
     if not error <= TOLERANCE:
         raise ExportError(
             f"{output}: not written, because it would differ from checkpoint {run.step} of {run.workdir} by "
             f"{error:.1e}; try other versions of the libraries that export"
         )
     write_bytes(output, content)
-    gives = [f"probabilities [batch, {len(run.classes)}]"]
+    outputs = [f"probabilities [batch, {len(run.classes)}]"]
     if run.model.attention:
-        gives += ["attention [batch, bins]", f"responses [batch, bins, {len(run.classes)}]", "edges [bins + 1]"]
+        outputs += ["attention [batch, bins]", f"responses [batch, bins, {len(run.classes)}]", "edges [bins + 1]"]
     return (
         f"written: {output} ({len(content) / 1e6:.1f} MB), from checkpoint {run.step} of {run.workdir}\n"
         f"takes: float32 [batch, {samples or 'samples'}, {len(LEADS)}], {UNITS} at {RATE} Hz, leads {' '.join(LEADS)}\n"
-        f"gives: {', '.join(gives)}\n"
+        f"gives: {', '.join(outputs)}\n"
         f"largest difference from the checkpoint's predictions: {error:.1e}"
     )
 
 
-def jax_archive(run: Run, samples: int | None = None) -> tuple[bytes, Function]:
-    """(the archive, what a loader makes of it). The batch is symbolic, and so is the length where `samples` is None."""
+def jax_archive(run: Run, samples: int | None = None) -> tuple[bytes, Predictor]:
+    """Returns (the archive, what a loader makes of it). The batch is symbolic, the length unless `samples` is given."""
     (shape,) = [jax_export.symbolic_shape(f"batch, {samples or 'samples'}, {len(LEADS)}")]
     signal = jax.ShapeDtypeStruct(shape, jnp.float32)
     with _without_locations(), jax.default_matmul_precision("highest"):
@@ -93,14 +98,14 @@ def jax_archive(run: Run, samples: int | None = None) -> tuple[bytes, Function]:
     network = exported.serialize()
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in ((ABOUT, about(run, samples).encode()), (NETWORK, bytes(network))):
+        for name, content in ((ABOUT, describe(run, samples).encode()), (NETWORK, bytes(network))):
             # No time of writing: a run gives the same bytes again.
             archive.writestr(zipfile.ZipInfo(name), content, zipfile.ZIP_DEFLATED)
     return file.getvalue(), jax.jit(jax_export.deserialize(network).call)
 
 
-def about(run: Run, samples: int | None) -> str:
-    """What a file says of itself, as JSON: how to feed it, how to read it, where it comes from."""
+def describe(run: Run, samples: int | None) -> str:
+    """Returns what a file says of itself, as JSON: how to feed it, how to read it, where it comes from."""
     window = run.config.data.window
     value = {
         "classes": list(run.classes),
@@ -112,50 +117,39 @@ def about(run: Run, samples: int | None) -> str:
         "window": window,
         "window_samples": None if window == "whole" else window_length(run.config),
         "samples_per_bin": SAMPLES_PER_BIN,
-        "normalization": {
-            "mean": [float(one) for one in run.normalization.mean],
-            "std": [float(one) for one in run.normalization.std],
-        },
+        "normalization": {name: moment.tolist() for name, moment in run.normalization._asdict().items()},
         "run": {"step": run.step, "config": to_dict(run.config), "data": run.data},
         "versions": {"xecgnet_jax": __version__, "jax": jax.__version__},
     }
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
 
 
-def largest_difference(run: Run, function: Function, samples: int) -> float:
-    """How far a file's outputs are from `Run.predict_signals` on two made-up recordings; NaN where it gives NaN,
-    infinite where shapes differ.
+def largest_difference(run: Run, predictor: Predictor, samples: int) -> float:
+    """Returns how far a file's outputs are from `Run.predict` on two made-up recordings.
 
-    Responses have no upper limit: their difference is divided by the largest of them where that is above 1.
+    It is NaN where the file gives NaN, and infinite where shapes differ. Responses have no upper limit: their
+    difference is divided by the largest of them where that is above 1.
     """
     noise = np.random.default_rng(0).standard_normal((2, samples, len(LEADS)))
     signals = (run.normalization.mean + run.normalization.std * noise).astype(np.float32)
-    found = {name: np.asarray(value) for name, value in function(signals).items()}
+    outputs = {name: np.asarray(value) for name, value in predictor(signals).items()}
     with jax.default_matmul_precision("highest"):
-        expected = run.predict_signals(lambda row: signals[row], np.full(2, samples), maps=True)
-    pairs = [(found["probabilities"], expected.probabilities, 1.0)]
+        expected = run.predict(signals, maps=True)
+    pairs = [(outputs["probabilities"], expected.probabilities, 1.0)]
     if run.model.attention:
-        real = np.diff(found["edges"]) > 0
+        real = np.diff(outputs["edges"]) > 0  # the others are padding
         for row, maps in enumerate(expected.maps or []):
-            assert maps.attention is not None and maps.responses is not None
-            attention, responses = (_real(found[name][row], real) for name in ("attention", "responses"))
-            pairs.append((np.unique(found["edges"]), maps.edges, 1.0))
-            pairs.append((attention, maps.attention, 1.0))
-            pairs.append((responses, maps.responses, max(1.0, maps.responses.max())))
+            assert isinstance(maps, Maps) and maps.attention is not None and maps.responses is not None
+            pairs.append((np.unique(outputs["edges"]), maps.edges, 1.0))
+            for name, map_, scale in (
+                ("attention", maps.attention, 1.0),
+                ("responses", maps.responses, max(1.0, maps.responses.max())),
+            ):
+                bins = outputs[name][row]
+                pairs.append((bins[real] if len(bins) == len(real) else bins, map_, scale))
     if any(one.shape != other.shape for one, other, _ in pairs):
         return float("inf")
     return float(np.max([np.abs(one - other).max() / scale for one, other, scale in pairs]))
-
-
-def _real(bins: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """The bins that are no padding, or all of them where their number is another."""
-    return bins[real] if len(bins) == len(real) else bins
-
-
-def _onnx_file(run: Run, samples: int | None) -> tuple[bytes, Function]:
-    from xecgnet_jax.export.onnx import onnx_file
-
-    return onnx_file(run, samples, about(run, samples))
 
 
 def _check_output(output: Path, format: Format) -> None:
@@ -171,7 +165,7 @@ def _check_output(output: Path, format: Format) -> None:
 
 @contextmanager
 def _without_locations() -> Iterator[None]:
-    """Lowered programs tell the source line of each operation and of its callers: not here."""
+    """Leaves out of lowered programs the source line of each operation and of its callers."""
     setting = "jax_traceback_in_locations_limit"
     before = getattr(jax.config, setting)
     jax.config.update(setting, 0)

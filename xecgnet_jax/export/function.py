@@ -1,6 +1,6 @@
 """A trained run as one function: recordings in mV → probabilities and maps, by name.
 
-What `Run.predict_signals` does on the host (normalizing, cutting into windows, padding, averaging) is part of the
+What `Run.predict` does on the host (normalizing, cutting into windows, padding, averaging) is part of the
 function, and all its dimensions but the leads may be symbolic.
 """
 
@@ -18,66 +18,67 @@ from xecgnet_jax.data.windows import WindowKind
 from xecgnet_jax.model import SAMPLES_PER_BIN, Outputs, bin_edges, probabilities
 from xecgnet_jax.runs.load import Run
 
-Function = Callable[[Any], dict[str, Any]]
+#: float32 [B, T, 12] → arrays by name, of JAX or NumPy.
+Predictor = Callable[[Any], dict[str, Any]]
 
 #: Where a file, of either format, says what it is.
 ABOUT = "about.json"
 
 
-def recording_function(run: Run) -> Function:
-    """Recordings in mV [B, T, 12] → what a file gives, by name.
+def recording_function(run: Run) -> Predictor:
+    """Returns the function of recordings in mV [B, T, 12] that a file holds.
 
-    `probabilities` [B, C]; unless the network is the plain one also `attention` [B, S], `responses` [B, S, C] and
-    `edges` [S + 1] int32: bin s stands for the samples edges[s] to edges[s + 1] of the recordings, and is padding
-    where the two are equal. T may be a symbolic dimension.
+    Its outputs are `probabilities` [B, C]; unless the network is the plain one also `attention` [B, S], `responses`
+    [B, S, C] and `edges` [S + 1] int32: bin s stands for the samples edges[s] to edges[s + 1] of the recordings, and
+    is padding where the two are equal. T may be a symbolic dimension.
     """
     window, length = run.config.data.window, window_length(run.config)
-    mean, deviation = (np.asarray(moment, np.float32)[None, None] for moment in run.normalization)
+    mean, std = (np.asarray(moment, np.float32)[None, None] for moment in run.normalization)
     network, classes = network_function(run), len(run.classes)
 
-    def of_recordings(signal: jax.Array) -> dict[str, jax.Array]:
+    def predict_recordings(signal: jax.Array) -> dict[str, jax.Array]:
         batch, samples, _ = signal.shape
-        windows, count = _windows((signal - mean) / deviation, window, length)
-        found = network(windows)
-        result = {"probabilities": found["probabilities"].reshape(batch, count, classes).mean(axis=1)}
+        windows, count = _cut_windows((signal - mean) / std, window, length)
+        outputs = network(windows)
+        outputs["probabilities"] = outputs["probabilities"].reshape(batch, count, classes).mean(axis=1)
         if run.model.attention:
-            bins = count * found["attention"].shape[1]
-            result["attention"] = found["attention"].reshape(batch, bins)
-            result["responses"] = found["responses"].reshape(batch, bins, classes)
-            result["edges"] = _edges(samples, window, length)
-        return result
+            bins = count * outputs["attention"].shape[1]
+            outputs["attention"] = outputs["attention"].reshape(batch, bins)
+            outputs["responses"] = outputs["responses"].reshape(batch, bins, classes)
+            outputs["edges"] = _edges(samples, window, length)
+        return outputs
 
-    return of_recordings
+    return predict_recordings
 
 
-def network_function(run: Run) -> Function:
-    """Standardised windows [B, T, 12] → probabilities, attention and responses, by name."""
+def network_function(run: Run) -> Predictor:
+    """Returns the function of normalized windows [B, T, 12]: probabilities, attention and responses, by name."""
     variables = jax.tree.map(np.asarray, run.variables)
 
-    def of_windows(windows: jax.Array) -> dict[str, jax.Array]:
+    def predict_windows(windows: jax.Array) -> dict[str, jax.Array]:
         outputs: Outputs = run.model.apply(variables, windows)  # type: ignore[assignment]
-        found = {"probabilities": probabilities(outputs)}
+        by_name = {"probabilities": probabilities(outputs)}
         if outputs.attention is not None and outputs.responses is not None:
-            found |= {"attention": outputs.attention, "responses": outputs.responses}
-        return found
+            by_name |= {"attention": outputs.attention, "responses": outputs.responses}
+        return by_name
 
-    return of_windows
+    return predict_windows
 
 
-def _windows(signal: jax.Array, window: WindowKind, length: int) -> tuple[jax.Array, Any]:
-    """[B, T, 12] normalized → ([B · W, samples of a window, 12], W), as `evaluation_windows` cuts them."""
+def _cut_windows(signal: jax.Array, window: WindowKind, length: int) -> tuple[jax.Array, Any]:
+    """Returns ([B · W, samples of a window, 12], W) of [B, T, 12], as `evaluation_windows` cuts them."""
     batch, samples, leads = signal.shape
     if window == "whole":
-        return _padded(signal, SAMPLES_PER_BIN * _whole_bins(samples) - samples), 1
+        return _pad_left(signal, SAMPLES_PER_BIN * _whole_bins(samples) - samples), 1
     if window == "pad":
-        return _padded(signal, length)[:, samples:], 1
+        return _pad_left(signal, length)[:, samples:], 1
     count = jax.core.max_dim(samples // length, 1)
-    signal = _padded(signal, jax.core.max_dim(length - samples, 0))
+    signal = _pad_left(signal, jax.core.max_dim(length - samples, 0))
     return signal[:, : count * length].reshape(batch * count, length, leads), count
 
 
 def _edges(samples: Any, window: WindowKind, length: int) -> jax.Array:
-    """The bins of all windows on the recording's own time: [S + 1] int32."""
+    """Returns the edges of the bins of all windows on the recording's own time, [S + 1] int32."""
     if window == "whole":
         bins = _whole_bins(samples)
         edges = SAMPLES_PER_BIN * jnp.arange(bins + 1) + (samples - SAMPLES_PER_BIN * bins)
@@ -92,9 +93,9 @@ def _edges(samples: Any, window: WindowKind, length: int) -> jax.Array:
 
 
 def _whole_bins(samples: Any) -> Any:
-    """As `whole_bins`, for a dimension that may be symbolic."""
+    """Returns how many bins hold so many samples, also for a symbolic dimension."""
     return (samples + SAMPLES_PER_BIN - 1) // SAMPLES_PER_BIN
 
 
-def _padded(signal: jax.Array, before: Any) -> jax.Array:
+def _pad_left(signal: jax.Array, before: Any) -> jax.Array:
     return jnp.pad(signal, ((0, 0), (before, 0), (0, 0)))

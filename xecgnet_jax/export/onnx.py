@@ -16,7 +16,7 @@ import numpy as np
 
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import ExportError
-from xecgnet_jax.export.function import ABOUT, Function, network_function, recording_function
+from xecgnet_jax.export.function import ABOUT, Predictor, network_function, recording_function
 from xecgnet_jax.model import SAMPLES_PER_BIN
 from xecgnet_jax.runs.load import Run
 
@@ -24,13 +24,13 @@ from xecgnet_jax.runs.load import Run
 OPSET = 18
 
 
-def onnx_file(run: Run, samples: int | None, about: str) -> tuple[bytes, Function]:
-    """(the file, what ONNX Runtime makes of it). The batch is symbolic.
+def onnx_file(run: Run, samples: int | None, description: str) -> tuple[bytes, Predictor]:
+    """Returns (the file, what ONNX Runtime makes of it). The batch is symbolic.
 
     Args:
       run: the run.
       samples: fixed length of the recordings. None leaves it open, for `whole` windows only.
-      about: what the file says of itself.
+      description: what the file says of itself, from `describe`.
 
     Raises:
       ExportError: jax2onnx is not installed, or `samples` is needed.
@@ -42,14 +42,16 @@ def onnx_file(run: Run, samples: int | None, about: str) -> tuple[bytes, Functio
             "--format jax"
         )
     onnx, helper, compose = (_library(name) for name in ("onnx", "onnx.helper", "onnx.compose"))
+    maps = ["attention", "responses"] if run.model.attention else []
+    edges = ["edges"] if run.model.attention else []
     if samples is None:
-        network = _converted(network_function(run), "normalized", f"{SAMPLES_PER_BIN}*bins", _maps(run))
-        before = _before(network.ir_version, run.normalization.mean, run.normalization.std)
-        kept = [*_maps(run), *_edges(run)]
-        model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=kept)
+        network = _convert(network_function(run), "normalized", f"{SAMPLES_PER_BIN}*bins", ["probabilities", *maps])
+        before = _normalize_and_pad(network.ir_version, run.normalization.mean, run.normalization.std)
+        outputs = ["probabilities", *maps, *edges]
+        model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=outputs)
     else:
-        model = _converted(recording_function(run), "signal", samples, [*_maps(run), *_edges(run)])
-    helper.set_model_props(model, {ABOUT: about})
+        model = _convert(recording_function(run), "signal", samples, ["probabilities", *maps, *edges])
+    helper.set_model_props(model, {ABOUT: description})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
     session = _library("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
@@ -57,22 +59,14 @@ def onnx_file(run: Run, samples: int | None, about: str) -> tuple[bytes, Functio
     return content, lambda signal: dict(zip(names, session.run(names, {"signal": signal}), strict=True))
 
 
-def _maps(run: Run) -> list[str]:
-    return ["probabilities", *(["attention", "responses"] if run.model.attention else [])]
-
-
-def _edges(run: Run) -> list[str]:
-    return ["edges"] if run.model.attention else []
-
-
-def _converted(function: Function, takes: str, samples: str | int, gives: list[str]) -> Any:
-    """The ONNX model of a function of [batch, samples, 12]."""
+def _convert(function: Predictor, input_name: str, samples: str | int, outputs: list[str]) -> Any:
+    """Returns the ONNX model of a function of [batch, samples, 12]."""
     jax2onnx = _library("jax2onnx")
 
     def in_order(signal: Any) -> tuple[Any, ...]:
-        found = function(signal)
+        by_name = function(signal)
         # Without the barriers, outputs that feed a convolution keep its layout: responses would be [B, C, S].
-        return tuple(jax.lax.optimization_barrier(found[name]) for name in gives)
+        return tuple(jax.lax.optimization_barrier(by_name[name]) for name in outputs)
 
     # It warns of types that it leaves to ONNX's own inference.
     logging.getLogger("onnx_ir").setLevel(logging.ERROR)
@@ -83,23 +77,23 @@ def _converted(function: Function, takes: str, samples: str | int, gives: list[s
             [("batch", samples, len(LEADS))],
             model_name="xecgnet",
             opset=OPSET,
-            input_names=[takes],
-            output_names=gives,
+            input_names=[input_name],
+            output_names=outputs,
         )
 
 
-def _before(ir_version: int, mean: np.ndarray, deviation: np.ndarray) -> Any:
-    """Recordings in mV of any length → normalized, left-padded with zeros to whole bins, and the bins' edges."""
+def _normalize_and_pad(ir_version: int, mean: np.ndarray, std: np.ndarray) -> Any:
+    """Returns the graph that normalizes recordings in mV, pads them with zeros to whole bins, and gives their edges."""
     return _library("onnx.parser").parse_model(f"""
         <ir_version: {ir_version}, opset_import: ["": {OPSET}]>
         before (float[batch, samples, {len(LEADS)}] signal)
             => (float[batch, whole, {len(LEADS)}] padded, int32[ends] edges)
-        <float[{len(LEADS)}] mean = {{{_listed(mean)}}}, float[{len(LEADS)}] deviation = {{{_listed(deviation)}}},
+        <float[{len(LEADS)}] mean = {{{_format_floats(mean)}}}, float[{len(LEADS)}] std = {{{_format_floats(std)}}},
          int64 zero = {{0}}, int64 one = {{1}}, int64 bin = {{{SAMPLES_PER_BIN}}},
          int64[1] none = {{0}}, int64[3] nones = {{0, 0, 0}}>
         {{
-            centerd = Sub(signal, mean)
-            normalized = Div(centerd, deviation)
+            centered = Sub(signal, mean)
+            normalized = Div(centered, std)
             length = Shape<start = 1, end = 2>(signal)
             negative = Neg(length)
             missing = Mod(negative, bin)
@@ -115,7 +109,7 @@ def _before(ir_version: int, mean: np.ndarray, deviation: np.ndarray) -> Any:
         }}""")
 
 
-def _listed(values: Iterable[float]) -> str:
+def _format_floats(values: Iterable[float]) -> str:
     return ", ".join(repr(float(value)) for value in values)
 
 

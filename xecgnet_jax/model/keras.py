@@ -52,10 +52,7 @@ _MAP_NORMS = (("", "norm"), ("att_", "attention_norm"))
 def keras_shapes() -> dict[str, tuple[int, ...]]:
     """Returns Keras variable name → shape, of the authors' final network."""
     shapes = jax.eval_shape(XECGNet().init, jax.random.key(0), jax.ShapeDtypeStruct((1, 1, 12), jnp.float32))
-    return {
-        name: reduce(lambda tree, key: tree[key], path, shapes).shape
-        for name, path in keras_paths().items()
-    }
+    return {name: reduce(lambda tree, key: tree[key], path, shapes).shape for name, path in keras_paths().items()}
 
 
 def from_keras(weights: Mapping[str, np.ndarray]) -> dict:

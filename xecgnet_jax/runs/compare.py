@@ -1,4 +1,4 @@
-"""Runs against runs on the same recordings: `eval.py compare`."""
+"""Runs against runs on the same recordings: `xecgnet_jax.compare`, `xecgnet-eval compare`."""
 
 from __future__ import annotations
 
@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.config import Config, differences
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.evaluation.comparison import Group, compare
+from xecgnet_jax.evaluation import comparison
 from xecgnet_jax.evaluation.intervals import RESAMPLES
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import ThresholdName
 from xecgnet_jax.runs.load import Run, load_run
-from xecgnet_jax.runs.predictions import Part, Scored, score
+from xecgnet_jax.runs.parts import Part
+from xecgnet_jax.runs.predictions import PartPredictions, predict_part
 
 #: A group is named by at most this many settings; by its runs where more differ.
 _NAMED_SETTINGS = 3
@@ -28,26 +30,26 @@ _NAMED_RECORDINGS = 3
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare_runs` found.
+    """What `compare` returns.
 
     Attributes:
       title: what was compared on what.
       results: of the first group with each other one, as `comparison.compare` gives them, plus `thresholds` and
-        `made_from`.
+        `made_from`; JSON values.
     """
 
     title: str
     results: list[dict[str, Any]]
 
 
-def compare_runs(
-    paths: Sequence[Path],
-    pack: Pack,
+def compare(
+    runs: Sequence[Run | str | Path],
+    corpus: Dataset | Pack,
     *,
-    corpus_name: str,
     part: Part = "auto",
     thresholds: ThresholdName = "0.5",
     resamples: int = RESAMPLES,
+    name: str | None = None,
     batch_size: int = 32,
     progress: bool = True,
 ) -> Comparison:
@@ -57,43 +59,44 @@ def compare_runs(
     other.
 
     Args:
-      paths: working directories or checkpoints, two or more.
-      pack: the corpus.
-      corpus_name: names the folder in which each run's predictions are kept.
-      part: as for `scored.score`.
+      runs: runs, working directories or checkpoints, two or more.
+      corpus: the recordings.
+      part: which of them, see `predict_part`.
       thresholds: each run's own of that name.
       resamples: of the bootstrap.
+      name: of the corpus, in the folder of each run's predictions; None: that of the corpus's folder.
       batch_size: windows in a step.
       progress: show a progress bar.
 
     Raises:
       CheckpointError: fewer than two runs, one run twice, runs that cannot be compared, or other recordings.
     """
-    if len(paths) < 2:
+    if len(runs) < 2:
         raise CheckpointError("comparing needs two runs or more")
-    runs: list[Run] = []
-    for path in paths:
-        run = load_run(path)
-        if any(run.workdir.resolve() == one.workdir.resolve() and run.step == one.step for one in runs):
+    loaded: list[Run] = []
+    for given in runs:
+        run = given if isinstance(given, Run) else load_run(given)
+        if any(run.workdir.resolve() == other.workdir.resolve() and run.step == other.step for other in loaded):
+            path = run.workdir if isinstance(given, Run) else given
             raise CheckpointError(f"{path}: given twice; a run cannot be compared with itself")
         run.thresholds(thresholds)  # what cannot be compared is said before anything is predicted
-        runs.append(run)
-    positions = _group_runs(runs)
-    scored: list[Scored] = []
-    for run in runs:
-        one = score(run, pack, corpus_name=corpus_name, part=part, batch_size=batch_size, progress=progress)
-        first = scored[0] if scored else one
+        loaded.append(run)
+    groups_of_runs = _group_runs(loaded)
+    predictions: list[PartPredictions] = []
+    for run in loaded:
+        one = predict_part(run, corpus, name=name, part=part, batch_size=batch_size, progress=progress)
+        first = predictions[0] if predictions else one
         if mismatch := describe_mismatch(first.ids, first.labels, one.ids, one.labels):
             raise CheckpointError(f"{first.run.workdir} and {one.run.workdir} cannot be compared: {mismatch}")
-        scored.append(one)
-    members = [[scored[position] for position in group] for group in positions]
-    run_names = _run_names(scored)
-    names = _group_names(members, run_names)
-    groups = [_group(name, group, run_names, thresholds) for name, group in zip(names, members, strict=True)]
+        predictions.append(one)
+    groups = [[predictions[position] for position in group] for group in groups_of_runs]
+    run_names = _name_runs(predictions)
+    group_names = _name_groups(groups, run_names)
+    arrays = [_to_group(*each, run_names, thresholds) for each in zip(group_names, groups, strict=True)]
     results = []
-    for baseline, of_baseline in zip(groups[1:], members[1:], strict=True):
-        both = [*members[0], *of_baseline]
-        result = compare(groups[0], baseline, patients=scored[0].patients, resamples=resamples)
+    for baseline, group in zip(arrays[1:], groups[1:], strict=True):
+        result = comparison.compare(arrays[0], baseline, patients=predictions[0].patients, resamples=resamples)
+        both = [*groups[0], *group]
         result["notes"] += _notes(both, run_names)
         result["thresholds"] = {
             "name": thresholds,
@@ -101,8 +104,9 @@ def compare_runs(
         }
         result["made_from"] = {run_names[one]: {"workdir": str(one.run.workdir)} | one.made_from for one in both}
         results.append(result)
+    first = predictions[0]
     used = "threshold 0.5" if thresholds == "0.5" else f"thresholds {thresholds} of each run's validation part"
-    return Comparison(f"{corpus_name}, {scored[0].part} part: {len(scored[0].rows)} recordings, {used}", results)
+    return Comparison(f"{first.corpus}, {first.part} part: {len(first.rows)} recordings, {used}", results)
 
 
 def describe_mismatch(
@@ -142,10 +146,10 @@ def _count(names: Sequence[str]) -> str:
 
 
 def _group_runs(runs: list[Run]) -> list[list[int]]:
-    """Returns positions of runs that differ in the seed alone and had the same data, in the order of their first."""
+    """Returns the positions of the runs of each group: one config but for the seed, trained on the same data."""
     groups: dict[tuple[Config, str], list[int]] = {}
     for position, run in enumerate(runs):
-        groups.setdefault((replace(run.config, seed=0), json.dumps(run.data, sort_keys=True)), []).append(position)
+        groups.setdefault((replace(run.config, seed=0), _data_of(run)), []).append(position)
     if len(groups) == 1 and len(runs) == 2:
         return [[0], [1]]
     if len(groups) == 1:
@@ -164,15 +168,19 @@ def _group_runs(runs: list[Run]) -> list[list[int]]:
     return list(groups.values())
 
 
-def _notes(scored: list[Scored], run_names: dict[Scored, str]) -> list[str]:
+def _data_of(run: Run) -> str:
+    return json.dumps(run.data, sort_keys=True)
+
+
+def _notes(predictions: list[PartPredictions], run_names: dict[PartPredictions, str]) -> list[str]:
     """Returns what the comparison itself cannot know of the runs."""
     notes = [
         f"{run_names[one]} was trained on {one.trained_on} of these recordings, by their names: its metrics are not "
         "those of new ones."
-        for one in scored
+        for one in predictions
         if one.trained_on
     ]
-    if len({one.run.workdir.resolve() for one in scored}) < len(scored):
+    if len({one.run.workdir.resolve() for one in predictions}) < len(predictions):
         notes.append(
             "Some are checkpoints of one training: to choose between them by these metrics is to choose on these "
             "recordings."
@@ -180,49 +188,50 @@ def _notes(scored: list[Scored], run_names: dict[Scored, str]) -> list[str]:
     return notes
 
 
-def _run_names(scored: list[Scored]) -> dict[Scored, str]:
-    """The name of each working directory, or what more it takes to tell them apart."""
+def _name_runs(predictions: list[PartPredictions]) -> dict[PartPredictions, str]:
+    """Returns the name of each working directory, or what more it takes to tell them apart."""
+    runs = [one.run for one in predictions]
     for names in (
-        [one.run.workdir.resolve().name for one in scored],
-        [f"{one.run.workdir.resolve().name}@{one.run.step}" for one in scored],
-        [str(one.run.workdir) for one in scored],
+        [run.workdir.resolve().name for run in runs],
+        [f"{run.workdir.resolve().name}@{run.step}" for run in runs],
+        [str(run.workdir) for run in runs],
     ):
         if len(set(names)) == len(names):
-            return dict(zip(scored, names, strict=True))
-    return {one: f"{one.run.workdir}@{one.run.step}" for one in scored}
+            break
+    else:
+        names = [f"{run.workdir}@{run.step}" for run in runs]
+    return dict(zip(predictions, names, strict=True))
 
 
-def _group_names(groups: list[list[Scored]], run_names: dict[Scored, str]) -> list[str]:
+def _name_groups(groups: list[list[PartPredictions]], run_names: dict[PartPredictions, str]) -> list[str]:
     """Returns what sets each group apart from the first: its settings, or its runs."""
-    first = groups[0][0].run.config
-    settings: dict[str, None] = {}
-    for group in groups[1:]:
-        for line in differences(first, replace(group[0].run.config, seed=first.seed)):
-            settings[line.partition(":")[0]] = None
-    data = {json.dumps(group[0].run.data, sort_keys=True) for group in groups}
-    if not 0 < len(settings) <= _NAMED_SETTINGS or len(data) > 1:
+    runs = [group[0].run for group in groups]
+    first = runs[0].config
+    changes = [line for run in runs[1:] for line in differences(first, replace(run.config, seed=first.seed))]
+    settings = dict.fromkeys(line.partition(":")[0] for line in changes)
+    if not 0 < len(settings) <= _NAMED_SETTINGS or len(set(map(_data_of, runs))) > 1:
         return [", ".join(run_names[one] for one in group) for group in groups]
-    return [", ".join(_setting(group[0].run.config, name) for name in settings) for group in groups]
+    return [", ".join(_format_setting(run.config, name) for name in settings) for run in runs]
 
 
-def _setting(config: Config, dotted: str) -> str:
-    """objective.gamma → "gamma 0.01"."""
+def _format_setting(config: Config, dotted: str) -> str:
+    """Returns the last name and the value of a setting: objective.gamma → "gamma 0.01"."""
     value: Any = config
     for name in dotted.split("."):
         value = getattr(value, name)
-    return (
-        f"{dotted.rpartition('.')[2]} {value:g}" if isinstance(value, float) else f"{dotted.rpartition('.')[2]} {value}"
-    )
+    return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 
-def _group(name: str, scored: list[Scored], run_names: dict[Scored, str], thresholds: ThresholdName) -> Group:
-    return Group(
+def _to_group(
+    name: str, group: list[PartPredictions], run_names: dict[PartPredictions, str], thresholds: ThresholdName
+) -> comparison.Group:
+    return comparison.Group(
         name=name,
-        runs=tuple(run_names[one] for one in scored),
-        seeds=tuple(one.run.config.seed for one in scored),
-        labels=scored[0].labels,
-        probabilities=np.stack([one.probabilities for one in scored]),
+        runs=tuple(run_names[one] for one in group),
+        seeds=tuple(one.run.config.seed for one in group),
+        labels=group[0].labels,
+        probabilities=np.stack([one.probabilities for one in group]),
         predictions=np.stack(
-            [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in scored]
+            [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in group]
         ),
     )

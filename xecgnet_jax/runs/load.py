@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,16 +15,32 @@ import numpy as np
 from tqdm import tqdm
 
 from xecgnet_jax.config import Config
-from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.evaluation.inference import Predict, Predictions, make_predict, predict_recordings
+from xecgnet_jax.evaluation.inference import Maps, Predict, Predictions, make_predict, predict_recordings
+from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
 from xecgnet_jax.model import Collapsed, XECGNet, collapse
+from xecgnet_jax.runs.signals import check_signals
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
-from xecgnet_jax.training.state import build_model
+from xecgnet_jax.training.state import Variables, build_model
+
+
+class Prediction(NamedTuple):
+    """What a run says of R recordings; of one that was given alone, there is no axis or list of recordings.
+
+    Attributes:
+      probabilities: [R, C] float32, columns as `Run.classes`.
+      label_sets: the predicted classes of each recording, possibly none.
+      maps: of each recording, at 500 Hz; None where they were not asked for.
+    """
+
+    probabilities: np.ndarray
+    label_sets: list[tuple[str, ...]] | tuple[str, ...]
+    maps: list[Maps] | Maps | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +66,57 @@ class Run:
     classes: tuple[str, ...]
     normalization: Normalization
     model: XECGNet
-    variables: dict[str, Any]
+    variables: Variables
     data: dict[str, Any]
     chosen: dict[str, Thresholds] | None
     named: bool = False
 
-    def predict(self, pack: Pack, rows: np.ndarray, *, batch_size: int = 32, progress: bool = False) -> np.ndarray:
-        """Class probabilities [n, C] of whole recordings, with the window that the run was trained with."""
-        return self.predict_rows(pack, rows, batch_size=batch_size, progress=progress).probabilities
+    def predict(
+        self,
+        signals: np.ndarray | Sequence[np.ndarray],
+        *,
+        rate: float = RATE,
+        thresholds: ThresholdName = "0.5",
+        maps: bool = False,
+        batch_size: int = 32,
+        progress: bool = False,
+    ) -> Prediction:
+        """Predicts ECGs that are arrays, with the window that the run was trained with.
+
+        Args:
+          signals: one recording [T, 12], several of one length [B, T, 12], or a list of [T, 12] of any lengths, in mV,
+            leads in the order I, II, III, aVR, aVL, aVF, V1–V6.
+          rate: sampling rate of the signals in Hz; other rates than 500 are resampled.
+          thresholds: from which probabilities on a class is predicted, see `thresholds`.
+          maps: give the maps, too.
+          batch_size: windows in a step.
+          progress: show a progress bar.
+
+        Raises:
+          ValueError: signals of another shape, or with values that are no voltages; an impossible rate.
+          CheckpointError: this checkpoint has no such thresholds.
+        """
+        chosen = self.thresholds(thresholds)
+        is_one = False
+        if not isinstance(signals, list | tuple):
+            array = np.asarray(signals)
+            is_one = array.ndim == 2
+            signals = array[None] if is_one else array
+        recordings = check_signals(signals, rate)
+        lengths = np.array([len(signal) for signal in recordings])
+        windows = len(evaluation_windows(lengths, window_spec(self.config))[0])
+        found = self.predict_signals(
+            recordings.__getitem__, lengths, maps=maps, batch_size=min(batch_size, windows), progress=progress
+        )
+        label_sets = self.label_sets(apply_thresholds(found.probabilities, chosen.values))
+        if is_one:
+            return Prediction(found.probabilities[0], label_sets[0], None if found.maps is None else found.maps[0])
+        return Prediction(found.probabilities, label_sets, found.maps)
 
     def predict_rows(
         self, pack: Pack, rows: np.ndarray, *, maps: bool = False, batch_size: int = 32, progress: bool = False
     ) -> Predictions:
-        """What the network says of recordings of a pack; see `predict_signals`."""
+        """Predicts the recordings of a pack that have these rows; see `predict_signals`."""
         return self.predict_signals(
             lambda position: pack.signal(int(rows[position])),
             pack.lengths[rows],
@@ -79,13 +134,13 @@ class Run:
         batch_size: int = 32,
         progress: bool = False,
     ) -> Predictions:
-        """What the network says of signals, with the window that the run was trained with.
+        """Predicts signals that are read one after another, with the window that the run was trained with.
 
         Args:
           signal: position → [T, 12] float32, mV at 500 Hz, leads in the standard order.
           lengths: [R] samples of each.
           maps: give the maps, too.
-          batch_size: windows in a step.
+          batch_size: windows in a step; fewer are filled up, so that nothing is compiled again.
           progress: show a progress bar.
         """
         spec = window_spec(self.config)
@@ -104,7 +159,7 @@ class Run:
             )
 
     def thresholds(self, name: ThresholdName) -> Thresholds:
-        """The thresholds of that name; all but "0.5" were chosen on the validation part while training.
+        """Returns the thresholds of that name; all but "0.5" were chosen on the validation part while training.
 
         Raises:
           CheckpointError: this checkpoint has none, or of no such name.
@@ -121,8 +176,19 @@ class Run:
         return self.chosen[name]
 
     def all_thresholds(self) -> list[Thresholds]:
-        """0.5, and those of the checkpoint."""
+        """Returns 0.5, and those of the checkpoint."""
         return [half(len(self.classes)), *(self.chosen or {}).values()]
+
+    def label_sets(self, labels: np.ndarray) -> list[tuple[str, ...]]:
+        """Returns the names of the classes that are 1 in each row of labels [R, C], true or predicted ones."""
+        return [tuple(name for name, is_in in zip(self.classes, row, strict=True) if is_in) for row in labels]
+
+    def digest(self) -> str:
+        """Returns the sha256 of all weights, in the order of their names."""
+        digest = hashlib.sha256()
+        for leaf in jax.tree.leaves(self.variables):
+            digest.update(np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()
 
     @cached_property
     def _collapsed(self) -> Collapsed:
@@ -134,8 +200,8 @@ class Run:
         return make_predict(self._collapsed.apply)
 
 
-def load_run(path: Path) -> Run:
-    """The best checkpoint of a working directory, or the one that WORKDIR/checkpoints/STEP names.
+def load_run(path: str | Path) -> Run:
+    """Returns the best checkpoint of a working directory, or the one that WORKDIR/checkpoints/STEP names.
 
     Raises:
       CheckpointError: there is none, or it is damaged.

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +15,7 @@ from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, 
 from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.quality.plausibility import RecordingWarning
 from xecgnet_jax.errors import RecordError
-from xecgnet_jax.evaluation.inference import Maps
+from xecgnet_jax.evaluation.inference import Maps, Predictions
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.files import write_text
@@ -37,7 +36,7 @@ LONGEST_NAME: int = 60
 
 
 @dataclass(frozen=True, eq=False)
-class Predicted:
+class FilePrediction:
     """What a run says of one recording.
 
     Attributes:
@@ -64,16 +63,16 @@ class Predicted:
 
 
 @dataclass(frozen=True)
-class Refused:
+class Refusal:
     """A recording that cannot be read or predicted, and why."""
 
     path: Path
     reason: str
 
 
-def predict_sources(
+def predict_files(
     run: Run,
-    sources: Sequence[RecordingFile],
+    files: Sequence[RecordingFile],
     *,
     thresholds: Thresholds,
     rate: float | None = None,
@@ -81,12 +80,12 @@ def predict_sources(
     batch_size: int = 32,
     plots: Path | None = None,
     progress: bool = False,
-) -> list[Predicted | Refused]:
+) -> list[FilePrediction | Refusal]:
     """Reads and predicts recordings, a few batches at a time, so that memory does not grow with their number.
 
     Args:
       run: the model.
-      sources: the recordings.
+      files: the recordings.
       thresholds: from which probabilities on classes are predicted.
       rate, units: Hz and units of the tables among them.
       batch_size: windows in a step.
@@ -94,30 +93,33 @@ def predict_sources(
       progress: show a progress bar where stderr is a terminal.
 
     Returns:
-      One for each source, in their order.
+      One for each file, in their order.
     """
-    batch_size = min(batch_size, len(sources))  # a few are not filled up to a whole batch
-    found: list[Predicted | Refused] = []
-    taken: set[str] = set()
-    with tqdm(total=len(sources), unit="recording", desc="predict", disable=None if progress else True) as bar:
-        for group in _groups(sources, rate, units, BATCHES_READ * batch_size):
-            readable = [(source, one) for source, one in group if isinstance(one, LoadedRecording)]
-            outcomes = _predicted(run, readable, thresholds, batch_size, want_maps=plots is not None)
-            made = iter(outcomes)
-            for source, one in group:
+    batch_size = min(batch_size, len(files))  # a few are not filled up to a whole batch
+    outcomes: list[FilePrediction | Refusal] = []
+    picture_names: set[str] = set()
+    with tqdm(total=len(files), unit="recording", desc="predict", disable=None if progress else True) as bar:
+        for group in _read_groups(files, rate, units, BATCHES_READ * batch_size):
+            readable = [one for _, one in group if isinstance(one, LoadedRecording)]
+            probabilities, maps = _predict_group(run, readable, batch_size, want_maps=plots is not None)
+            label_sets = run.label_sets(apply_thresholds(probabilities, thresholds.values))
+            row = 0
+            for file, one in group:
                 if isinstance(one, RecordError):
-                    found.append(Refused(source.path, str(one)))
+                    outcomes.append(Refusal(file.path, str(one)))
                     continue
-                outcome, maps = next(made)
-                if plots is not None and isinstance(outcome, Predicted):
-                    outcome = _with_picture(run, outcome, one.signal, maps, thresholds, plots, taken)
-                found.append(outcome)
+                outcome = _outcome(run, file.path, one, probabilities[row], label_sets[row])
+                if plots is not None and isinstance(outcome, FilePrediction):
+                    its_maps = None if maps is None else maps[row]
+                    outcome = _with_picture(run, outcome, one.signal, its_maps, thresholds, plots, picture_names)
+                outcomes.append(outcome)
+                row += 1
             bar.update(len(group))
-    return found
+    return outcomes
 
 
 def picture_name(name: str, taken: set[str]) -> str:
-    """A file name for the picture of a recording, unlike any in `taken`, to which it is added.
+    """Returns a file name for the picture of a recording, unlike any in `taken`, to which it is added.
 
     Only letters, digits and `._-` of the name are kept, so it cannot lead out of the folder; names that differ in case
     only would be one file on some systems, so they count as equal.
@@ -131,20 +133,20 @@ def picture_name(name: str, taken: set[str]) -> str:
     return f"{chosen}.svg"
 
 
-def _groups(
-    sources: Iterable[RecordingFile], rate: float | None, units: Units | None, most: int
+def _read_groups(
+    files: Iterable[RecordingFile], rate: float | None, units: Units | None, most: int
 ) -> Iterator[list[tuple[RecordingFile, LoadedRecording | RecordError]]]:
-    """Recordings as they are read, at most `most` at once, fewer of long ones."""
+    """Yields recordings as they are read, at most `most` at once, fewer of long ones."""
     group: list[tuple[RecordingFile, LoadedRecording | RecordError]] = []
     samples = 0
-    for source in sources:
+    for file in files:
         one: LoadedRecording | RecordError
         try:
-            one = load_recording(source, rate=rate, units=units)
+            one = load_recording(file, rate=rate, units=units)
             samples += len(one.signal)
         except RecordError as error:
             one = error
-        group.append((source, one))
+        group.append((file, one))
         if len(group) == most or samples >= SAMPLES_READ:
             yield group
             group, samples = [], 0
@@ -152,92 +154,62 @@ def _groups(
         yield group
 
 
-def _predicted(
-    run: Run,
-    recordings: Sequence[tuple[RecordingFile, LoadedRecording]],
-    thresholds: Thresholds,
-    batch_size: int,
-    *,
-    want_maps: bool,
-) -> Iterator[tuple[Predicted | Refused, Maps | None]]:
-    """What the run says of recordings that have been read, in their order."""
-    lengths = np.array([len(one.signal) for _, one in recordings], np.int64)
+def _predict_group(run: Run, recordings: Sequence[LoadedRecording], batch_size: int, *, want_maps: bool) -> Predictions:
+    """Returns what the run says of recordings, in steps that fit into memory: long whole windows go in smaller ones."""
+    lengths = np.array([len(one.signal) for one in recordings], np.int64)
+    is_long = (lengths > ORDINARY) & (run.config.data.window == "whole")
     probabilities = np.zeros((len(recordings), len(run.classes)), np.float32)
-    maps: list[Maps | None] = [None] * len(recordings)
-    for rows, size in _batches(run, lengths, batch_size):
-        signals = [recordings[row][1].signal for row in rows]
-        result = run.predict_signals(signals.__getitem__, lengths[rows], maps=want_maps, batch_size=size)
-        probabilities[rows] = result.probabilities
-        if result.maps is not None:
-            for row, its_maps in zip(rows, result.maps, strict=True):
-                maps[row] = its_maps
-    is_in = apply_thresholds(probabilities, thresholds.values)
-    for row, (source, one) in enumerate(recordings):
-        if not np.isfinite(probabilities[row]).all():
-            reason = "the network has no probabilities for it that are numbers. Check its units, and the run."
-            yield Refused(source.path, f"{source.path}: {reason}"), None
-            continue
-        labels = tuple(name for name, member in zip(run.classes, is_in[row], strict=True) if member)
-        unseen = _unseen(run, len(one.signal))
-        yield (
-            Predicted(
-                path=source.path,
-                id=source.path.stem,
-                seconds=len(one.signal) / RATE,
-                rate=one.rate,
-                probabilities=probabilities[row],
-                labels=labels,
-                warnings=one.warnings + unseen,
-                notes=one.notes,
-            ),
-            maps[row],
-        )
+    maps: dict[int, Maps] = {}
+    for rows, size in (
+        (np.flatnonzero(~is_long), batch_size),
+        (np.flatnonzero(is_long), max(1, batch_size * ORDINARY // int(lengths.max(initial=ORDINARY)))),
+    ):
+        if len(rows):
+            signals = [recordings[row].signal for row in rows.tolist()]
+            found = run.predict_signals(signals.__getitem__, lengths[rows], maps=want_maps, batch_size=size)
+            probabilities[rows] = found.probabilities
+            maps |= zip(rows.tolist(), found.maps or [], strict=False)
+    return Predictions(probabilities, [maps[row] for row in range(len(recordings))] if want_maps else None)
 
 
-def _batches(run: Run, lengths: np.ndarray, batch_size: int) -> Iterator[tuple[np.ndarray, int]]:
-    """(rows, windows in a step) that fit into memory: long recordings as whole windows go in smaller steps."""
-    long = (lengths > ORDINARY) & (run.config.data.window == "whole")
-    if not long.all():
-        yield np.flatnonzero(~long), batch_size
-    if long.any():
-        yield np.flatnonzero(long), max(1, batch_size * ORDINARY // int(lengths.max()))
-
-
-def _unseen(run: Run, samples: int) -> tuple[RecordingWarning, ...]:
-    """Padded windows have a length, and what a recording has before it is cut off."""
-    if run.config.data.window != "pad" or samples <= window_length(run.config):
-        return ()
+def _outcome(
+    run: Run, path: Path, recording: LoadedRecording, probabilities: np.ndarray, labels: tuple[str, ...]
+) -> FilePrediction | Refusal:
+    if not np.isfinite(probabilities).all():
+        reason = "the network has no probabilities for it that are numbers. Check its units, and the run."
+        return Refusal(path, f"{path}: {reason}")
+    seconds, warnings = len(recording.signal) / RATE, recording.warnings
     seen = window_length(run.config) / RATE
-    return (RecordingWarning("long", f"the run looks at the last {seen:.0f} of its {samples / RATE:.0f} s only"),)
+    if run.config.data.window == "pad" and seconds > seen:  # padded windows have a length
+        warnings += (RecordingWarning("long", f"the run looks at the last {seen:.0f} of its {seconds:.0f} s only"),)
+    return FilePrediction(
+        path, path.stem, seconds, recording.rate, probabilities, labels, warnings, notes=recording.notes
+    )
 
 
 def _with_picture(
     run: Run,
-    outcome: Predicted,
+    prediction: FilePrediction,
     signal: np.ndarray,
     maps: Maps | None,
     thresholds: Thresholds,
     folder: Path,
     taken: set[str],
-) -> Predicted:
-    """The same with its picture in the folder. One that cannot be drawn takes no prediction with it."""
+) -> FilePrediction:
+    """Returns the same with its picture in the folder. One that cannot be drawn takes no prediction with it."""
     try:
-        svg = _picture(run, outcome, signal, maps, thresholds)
+        svg = ecg_picture(
+            signal,
+            maps=maps,
+            classes=run.classes,
+            probabilities=prediction.probabilities,
+            thresholds=thresholds.values,
+            title=prediction.id,
+            notes=[str(prediction.path), *(f"warning: {one.text}" for one in prediction.warnings)],
+            rate=RATE,
+        )
     except ValueError as error:
-        return dataclasses.replace(outcome, notes=(*outcome.notes, f"no picture can be drawn of it: {error}"))
-    name = picture_name(outcome.id, taken)
+        return replace(prediction, notes=(*prediction.notes, f"no picture can be drawn of it: {error}"))
+    name = picture_name(prediction.id, taken)
     write_text(folder / name, svg)
-    return dataclasses.replace(outcome, picture=name)
-
-
-def _picture(run: Run, outcome: Predicted, signal: np.ndarray, maps: Maps | None, thresholds: Thresholds) -> str:
-    return ecg_picture(
-        signal,
-        maps=maps,
-        classes=run.classes,
-        probabilities=outcome.probabilities,
-        thresholds=thresholds.values,
-        title=outcome.id,
-        notes=[str(outcome.path), *(f"warning: {one.text}" for one in outcome.warnings)],
-        rate=RATE,
-    )
+    return replace(prediction, picture=name)

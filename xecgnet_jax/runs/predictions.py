@@ -2,78 +2,85 @@
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import jax
 import numpy as np
 
 from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict
-from xecgnet_jax.data.dataset import choose_split, split_fingerprint
+from xecgnet_jax.data.dataset import Dataset, corpus_name
 from xecgnet_jax.data.pack import Pack
-from xecgnet_jax.data.splits import read_split
-from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps
-from xecgnet_jax.evaluation.metrics import apply_thresholds
-from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.runs.load import Run
-from xecgnet_jax.training.workdir import SPLIT
-
-Part = Literal["auto", "train", "validation", "test", "all"]
-
-PREDICTIONS = "predictions.csv"
-#: What the predictions were made from; written after them.
-MADE_FROM = "predictions.json"
+from xecgnet_jax.runs.parts import Part, count_trained_on, select_part
+from xecgnet_jax.runs.predictions_csv import read_probabilities, sha256, write_predictions
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class PartPredictions:
     """The R recordings of a part, and what a run says of them.
 
     Attributes:
       run: the checkpoint.
-      part: which part of the corpus.
-      rows: [R] of the pack.
-      ids: names of the recordings.
-      labels: [R, C], 0 or 1.
-      patients: of each recording, or None.
+      pack: the corpus.
+      corpus: its name.
+      part: which part of it.
+      rows: [R] int64, of the pack.
       probabilities: [R, C] float32.
       maps: of each recording, or None where they were not asked for or the predictions were there already.
       folder: where the predictions are kept.
-      made_from: what decides them: checkpoint, weights, corpus, part.
-      trained_on: how many of them have names of the run's training part.
+      made_from: what decides them, as JSON values: checkpoint, weights, corpus, part.
+      trained_on: how many recordings have names of the run's training part.
     """
 
     run: Run
-    part: str
+    pack: Pack
+    corpus: str
+    part: Part
     rows: np.ndarray
-    ids: tuple[str, ...]
-    labels: np.ndarray
-    patients: tuple[str | None, ...]
     probabilities: np.ndarray
     maps: list[Maps] | None
     folder: Path
     made_from: dict[str, Any]
     trained_on: int
 
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Names of the R recordings."""
+        return tuple(self.pack.ids[row] for row in self.rows)
 
-def score(
+    @property
+    def labels(self) -> np.ndarray:
+        """True labels, [R, C] uint8, 0 or 1."""
+        return self.pack.labels[self.rows]
+
+    @property
+    def patients(self) -> tuple[str | None, ...]:
+        """Patients of the R recordings, None where unknown."""
+        return tuple(self.pack.patients[row] for row in self.rows)
+
+    def make_maps(self, *, batch_size: int = 32, progress: bool = True) -> list[Maps]:
+        """Returns the maps of each recording; the network runs again where they are not at hand."""
+        if self.maps is not None:
+            return self.maps
+        made = self.run.predict_rows(self.pack, self.rows, maps=True, batch_size=batch_size, progress=progress)
+        return made.maps or []
+
+
+def predict_part(
     run: Run,
-    pack: Pack,
+    corpus: Dataset | Pack,
     *,
-    corpus_name: str,
+    name: str | None = None,
     part: Part = "auto",
     maps: bool = False,
     batch_size: int = 32,
     progress: bool = True,
-) -> Scored:
-    """Predicts a part of a corpus.
+) -> PartPredictions:
+    """Returns what a run predicts for a part of a corpus.
 
     Writes predictions.csv and predictions.json to WORKDIR/evaluation/CORPUS-PART, with the step behind it where the
     checkpoint was asked for by its step. Where they are there already, made from the same checkpoint and recordings,
@@ -81,146 +88,52 @@ def score(
 
     Args:
       run: the checkpoint.
-      pack: the corpus.
-      corpus_name: names the folder of the results.
+      corpus: the recordings.
+      name: of the corpus, in the folder of the results; None: that of the corpus's folder.
       part: "auto" is the test part of the run's own corpus, all recordings of any other; the other parts but "all"
-        exist for the run's own corpus only.
-      maps: give the maps, too, where the predictions are made now; `maps_of` makes them of kept ones.
+        exist for the run's own corpus only. The split is the run's.
+      maps: give the maps, too, where the predictions are made now; `make_maps` makes them of kept ones.
       batch_size: windows in a step.
       progress: show a progress bar.
 
     Raises:
       CheckpointError: other classes, a part that the corpus does not have, or one without recordings.
     """
-    if pack.classes != run.classes:
-        raise CheckpointError(
-            f"{run.workdir}: its classes are {', '.join(run.classes)}; the corpus has {', '.join(pack.classes)}"
-        )
-    part, rows = _rows(run, pack, part)
-    if not len(rows):
-        raise CheckpointError(f"the {part} part of this corpus has no recording to score; give another --part")
-    folder = run.workdir / "evaluation" / "-".join([corpus_name, part, *([str(run.step)] if run.named else [])])
-    ids, labels = tuple(pack.ids[row] for row in rows), pack.labels[rows]
+    pack = corpus.pack if isinstance(corpus, Dataset) else corpus
+    name = corpus_name(pack) if name is None else name
+    part, rows = select_part(run, pack, part)
+    folder = run.workdir / "evaluation" / "-".join([name, part, *([str(run.step)] if run.named else [])])
     made_from = {
         "step": run.step,
         "config": to_dict(run.config),
-        "weights": _digest(run.variables),
+        "weights": run.digest(),
         "trained_on": run.data,
         "fingerprint": pack.fingerprint,
         "part": part,
         "recordings": len(rows),
-        "people": _people(pack, rows),
+        "people": _people_digest(pack, rows),
         "version": __version__,
     }
-    probabilities = _kept(folder, made_from, run.classes)
-    found = None
+    ids = tuple(pack.ids[row] for row in rows)
+    probabilities, new_maps = read_probabilities(folder, made_from, run.classes), None
     if probabilities is None:
-        probabilities, found = run.predict_rows(pack, rows, maps=maps, batch_size=batch_size, progress=progress)
-        for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
-            old.unlink(missing_ok=True)  # all that is in the folder belongs together
-        text = _csv(run, ids, probabilities, labels)
-        write_text(folder / PREDICTIONS, text)
-        write_json(folder / MADE_FROM, made_from | {"sha256": _sha256(text.encode())})
-    return Scored(
+        probabilities, new_maps = run.predict_rows(pack, rows, maps=maps, batch_size=batch_size, progress=progress)
+        write_predictions(folder, made_from, run, ids, probabilities, pack.labels[rows])
+    return PartPredictions(
         run=run,
+        pack=pack,
+        corpus=name,
         part=part,
         rows=rows,
-        ids=ids,
-        labels=labels,
-        patients=tuple(pack.patients[row] for row in rows),
         probabilities=probabilities,
-        maps=found,
+        maps=new_maps,
         folder=folder,
         made_from=made_from,
-        trained_on=_trained_on(run, ids),
+        trained_on=count_trained_on(run, ids),
     )
 
 
-def maps_of(scored: Scored, pack: Pack, *, batch_size: int = 32, progress: bool = True) -> list[Maps]:
-    """The maps of each recording; the network runs again where they are not at hand."""
-    if scored.maps is not None:
-        return scored.maps
-    found = scored.run.predict_rows(pack, scored.rows, maps=True, batch_size=batch_size, progress=progress)
-    return found.maps or []
-
-
-def _rows(run: Run, pack: Pack, part: Part) -> tuple[Part, np.ndarray]:
-    """The part that is meant, and its rows of the pack."""
-    own = pack.fingerprint == run.data.get("fingerprint")
-    split_file = run.workdir / SPLIT
-    split = read_split(split_file) if split_file.exists() else choose_split(pack, run.config.data) if own else None
-    if part == "auto":
-        if not own and split is not None and (known := set(split.train) & set(pack.ids)):
-            raise CheckpointError(
-                f"{len(known)} recordings of this corpus have names of the run's training part, but the corpus is not "
-                "the one it was trained on, or has changed since; give --part all to score all of it nevertheless"
-            )
-        part = "test" if own else "all"
-    if part == "all":
-        rows = np.arange(len(pack))
-    else:
-        if not own:
-            raise CheckpointError(
-                f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give "
-                "--part all"
-            )
-        if split is None or split_fingerprint(split) != run.data["split"]:
-            raise CheckpointError(f"{split_file} has changed since the training; restore it, or give --part all")
-        rows = pack.select(getattr(split, part))
-    if run.config.data.unlabeled == "drop":
-        rows = rows[pack.labels[rows].any(axis=1)]
-    return part, rows
-
-
-def _kept(folder: Path, made_from: dict[str, Any], classes: tuple[str, ...]) -> np.ndarray | None:
-    """The probabilities that are there already, [R, C] float32."""
-    try:
-        content = (folder / PREDICTIONS).read_bytes()
-        expected = made_from | {"sha256": _sha256(content)}
-        if json.loads((folder / MADE_FROM).read_text(encoding="utf-8")) != expected:
-            return None
-    except (OSError, ValueError):
-        return None  # missing or damaged: they are made again
-    lines = list(csv.DictReader(io.StringIO(content.decode(), newline="")))
-    return np.array([[line[f"probability {name}"] for name in classes] for line in lines], np.float32)
-
-
-def _trained_on(run: Run, ids: tuple[str, ...]) -> int:
-    split_file = run.workdir / SPLIT
-    return len(set(ids) & set(read_split(split_file).train)) if split_file.exists() else 0
-
-
-def _people(pack: Pack, rows: np.ndarray) -> str:
-    """sha256 of what the pack's fingerprint leaves out: patients, ages, sexes, codes."""
-    of_rows = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
-    return _sha256(json.dumps(of_rows).encode())
-
-
-def _sha256(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()
-
-
-def _digest(variables: dict[str, Any]) -> str:
-    """sha256 of all weights, in the order of their names."""
-    digest = hashlib.sha256()
-    for leaf in jax.tree.leaves(variables):
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
-
-
-def _csv(run: Run, ids: tuple[str, ...], probabilities: np.ndarray, labels: np.ndarray) -> str:
-    """id, one probability per class, label sets (classes separated by ;): predicted by each thresholds, true."""
-    thresholds = run.all_thresholds()
-    text = io.StringIO()
-    lines = csv.writer(text, lineterminator="\n")
-    names = ["predicted" if one.name == "0.5" else f"predicted {one.name}" for one in thresholds]
-    lines.writerow(["id", *(f"probability {name}" for name in run.classes), *names, "true"])
-    found = [apply_thresholds(probabilities, one.values) for one in thresholds]
-    for row, name in enumerate(ids):
-        sets = [
-            ";".join(c for c, is_in in zip(run.classes, members[row], strict=True) if is_in)
-            for members in (*found, labels)
-        ]
-        # Nine digits give a float32 back as it was.
-        lines.writerow([name, *(f"{value:.9g}" for value in probabilities[row]), *sets])
-    return text.getvalue()
+def _people_digest(pack: Pack, rows: np.ndarray) -> str:
+    """Returns the sha256 of what the pack's fingerprint leaves out: patients, ages, sexes, codes."""
+    people = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
+    return sha256(json.dumps(people).encode())

@@ -1,0 +1,73 @@
+"""A part's predictions on the disk: a CSV table, and beside it what it was made from, so that none is made twice."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from xecgnet_jax.evaluation.metrics import apply_thresholds
+from xecgnet_jax.files import write_json, write_text
+from xecgnet_jax.runs.load import Run
+
+PREDICTIONS = "predictions.csv"
+#: What the predictions were made from; written after them.
+MADE_FROM = "predictions.json"
+
+
+def read_probabilities(folder: Path, made_from: dict[str, Any], classes: tuple[str, ...]) -> np.ndarray | None:
+    """Returns the probabilities [R, C] float32 of a folder, or None where they are missing, damaged or of others."""
+    try:
+        content = (folder / PREDICTIONS).read_bytes()
+        if json.loads((folder / MADE_FROM).read_text(encoding="utf-8")) != made_from | {"sha256": sha256(content)}:
+            return None
+    except (OSError, ValueError):
+        return None
+    lines = csv.DictReader(io.StringIO(content.decode(), newline=""))
+    return np.array([[line[f"probability {name}"] for name in classes] for line in lines], np.float32)
+
+
+def write_predictions(
+    folder: Path,
+    made_from: dict[str, Any],
+    run: Run,
+    ids: tuple[str, ...],
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+) -> None:
+    """Writes the table of R recordings, and removes what the folder had of others: all in it belongs together.
+
+    A line has the id, a probability per class, and label sets (classes separated by ;): predicted by each of the run's
+    thresholds, and true.
+
+    Args:
+      folder: of the part.
+      made_from: what decides the predictions, as JSON values.
+      run: the checkpoint.
+      ids: R names.
+      probabilities: [R, C].
+      labels: [R, C], 0 or 1.
+    """
+    for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
+        old.unlink(missing_ok=True)
+    columns = {"id": list(ids)}
+    for name, column in zip(run.classes, probabilities.T, strict=True):
+        columns[f"probability {name}"] = [f"{value:.9g}" for value in column]  # gives a float32 back as it was
+    for one in run.all_thresholds():
+        heading = "predicted" if one.name == "0.5" else f"predicted {one.name}"
+        columns[heading] = [";".join(s) for s in run.label_sets(apply_thresholds(probabilities, one.values))]
+    columns["true"] = [";".join(names) for names in run.label_sets(labels)]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([list(columns), *zip(*columns.values(), strict=True)])
+    write_text(folder / PREDICTIONS, text.getvalue())
+    write_json(folder / MADE_FROM, made_from | {"sha256": sha256(text.getvalue().encode())})
+
+
+def sha256(content: bytes) -> str:
+    """Returns the sha256 of bytes, as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
