@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from statistics import NormalDist
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -41,7 +42,8 @@ def run(setting: Setting) -> Iterator[Table]:
     normalization = Normalization(np.zeros(12, np.float32), np.ones(12, np.float32))
     model = XECGNet(width=setting.width)
     fast = collapse(model, setting.variables)
-    predict_fast, predict_plain = make_predict(fast.apply), make_predict(model.apply)
+    plain: Any = model.apply
+    predict_fast, predict_plain = make_predict(fast.apply), make_predict(plain)
 
     def ours() -> np.ndarray:
         return predict_recordings(

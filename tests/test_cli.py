@@ -67,6 +67,12 @@ def test_a_second_evaluation_reads_the_first(corpus, run):
     assert path.stat().st_mtime_ns == before
 
 
+def test_a_run_is_not_scored_on_simulated_recordings_unless_that_is_asked_for(run, capsys):
+    for words in ([str(run)], ["compare", str(run), str(run)]):
+        printed = refused(capsys, cli.evaluate, *words, "--no-progress")
+        assert "was trained on another corpus than the simulated one (wfdb-csv, 36 recordings): give --data" in printed
+
+
 def test_one_checkpoint_is_scored_by_its_path(corpus, run, capsys):
     step = sorted((run / "checkpoints").iterdir())[0]
     words = [str(step), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--part", "all"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import tyro
 
-from xecgnet_jax.cli.common import CorpusArguments, check_arguments, keep_compiled, pack, parse
+from xecgnet_jax.cli.common import SIMULATED, CorpusArguments, check_arguments, keep_compiled, pack, parse
 from xecgnet_jax.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -124,7 +124,22 @@ def _corpus_and_options(scoring: ScoringArguments, runs: Sequence[Path]) -> tupl
     numbers = {"batch_size": (scoring.batch_size, 1), "resamples": (scoring.resamples, _LEAST_RESAMPLES)}
     for path in runs:
         check_arguments(scoring.corpus, numbers, path)
+    if scoring.corpus.data is None and scoring.corpus.simulate is None:
+        for path in runs:
+            _check_simulated(path)
     keep_compiled(scoring.corpus.cache)
     options = {name: getattr(scoring, name) for name in ("part", "batch_size", "progress")}
     options["name"] = scoring.corpus.data.resolve().name if scoring.corpus.data else "simulated"
     return pack(scoring.corpus, scoring.progress), options
+
+
+def _check_simulated(path: Path) -> None:
+    """Refuses a run of another corpus where none is named: it would be scored on simulated recordings."""
+    from xecgnet_jax.runs.load import load_run
+
+    data = load_run(path).data
+    if (data.get("kind"), data.get("recordings")) != ("challenge", SIMULATED):
+        raise ConfigError(
+            f"{path} was trained on another corpus than the simulated one ({data.get('kind')}, {data.get('recordings')} "
+            "recordings): give --data FOLDER, or --simulate N to score it on N simulated recordings"
+        )
