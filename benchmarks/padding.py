@@ -42,8 +42,8 @@ def run(setting: Setting) -> Iterator[Table]:
     normalization = Normalization(np.zeros(12, np.float32), np.ones(12, np.float32))
     model = XECGNet(width=setting.width)
     fast = collapse(model, setting.variables)
-    plain: Any = model.apply
-    predict_fast, predict_plain = make_predict(fast.apply), make_predict(plain)
+    apply: Any = model.apply
+    predict_fast, predict_plain = make_predict(fast.apply), make_predict(apply)
 
     def ours() -> np.ndarray:
         return predict_recordings(

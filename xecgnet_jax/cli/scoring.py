@@ -138,8 +138,9 @@ def _check_simulated(path: Path) -> None:
     from xecgnet_jax.runs.load import load_run
 
     data = load_run(path).data
-    if (data.get("kind"), data.get("recordings")) != ("challenge", SIMULATED):
+    kind, number = data.get("kind"), data.get("recordings")
+    if (kind, number) != ("challenge", SIMULATED):
         raise ConfigError(
-            f"{path} was trained on another corpus than the simulated one ({data.get('kind')}, {data.get('recordings')} "
-            "recordings): give --data FOLDER, or --simulate N to score it on N simulated recordings"
+            f"{path} was trained on another corpus than the simulated one ({kind}, {number} recordings): give --data FOLDER, "
+            "or --simulate N to score it on N simulated recordings"
         )
