@@ -141,6 +141,6 @@ def _check_simulated(path: Path) -> None:
     kind, number = data.get("kind"), data.get("recordings")
     if (kind, number) != ("challenge", SIMULATED):
         raise ConfigError(
-            f"{path} was trained on another corpus than the simulated one ({kind}, {number} recordings): give --data FOLDER, "
-            "or --simulate N to score it on N simulated recordings"
+            f"{path} was trained on another corpus than the simulated one ({kind}, {number} recordings): "
+            "give --data FOLDER, or --simulate N to score it on N simulated recordings"
         )
