@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.heart import Heart
 from xecgnet_jax.data.simulation.leads import to_twelve_leads
 from xecgnet_jax.data.simulation.rhythms import Course
@@ -41,7 +40,8 @@ def annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
     ends = []
     conducted = {"LBBB": "L", "RBBB": "R", None: "N"}[heart.block]
     for beat in course.beats:
-        qrs, p_wave = heart.ventricles(beat.origin).qrs, heart.p_wave(beat.origin)
+        qrs = (heart.ectopic if beat.origin == "ventricular" else heart.conducted).qrs
+        p_wave = heart.p_wave(beat.origin)
         if 0 <= beat.p + p_wave.peak <= last / RATE:  # False where there is none (NaN).
             events.append((round((beat.p + p_wave.peak) * RATE), "p", ""))
         peak = round((beat.qrs + qrs.peak) * RATE)
@@ -51,19 +51,12 @@ def annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
             events += [(max(round(beat.qrs * RATE), 0), "(", ""), (peak, symbol, ""), (end, ")", "")]
             if beat.origin != "ventricular":
                 ends.append(end)
-    events += _st_events(heart, ends)
+    # Of conducted beats: from the first to the last end of their QRS complexes.
+    for lead, level in enumerate(to_twelve_leads(heart.conducted.st)):
+        if abs(level) >= ST_THRESHOLD and ends:
+            name = f"ST{lead}{'+' if level > 0 else '-'}"
+            amount = f"A{name}{round(abs(level) * 1000)}"
+            events += [(ends[0], "s", f"({name}"), (ends[len(ends) // 2], "s", amount), (ends[-1], "s", f"{name})")]
     events.sort(key=lambda event: event[0])
     at, symbols, notes = zip(*events, strict=True)
     return Annotations(np.array(at, dtype=np.int64), symbols, notes)
-
-
-def _st_events(heart: Heart, ends: Sequence[int]) -> list[tuple[int, str, str]]:
-    """Returns the ST deviations of conducted beats, from the first to the last end of their QRS complexes."""
-    levels = to_twelve_leads(heart.conducted.st[None])[0]
-    events = []
-    for lead in range(len(LEADS)):
-        if abs(levels[lead]) >= ST_THRESHOLD and ends:
-            name = f"ST{lead}{'+' if levels[lead] > 0 else '-'}"
-            amount = f"A{name}{round(abs(levels[lead]) * 1000)}"
-            events += [(ends[0], "s", f"({name}"), (ends[len(ends) // 2], "s", amount), (ends[-1], "s", f"{name})")]
-    return events

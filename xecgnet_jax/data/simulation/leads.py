@@ -25,7 +25,7 @@ LEAD_FIELD: np.ndarray = np.array(
 
 
 def to_twelve_leads(dipole: np.ndarray, electrodes: np.ndarray | None = None) -> np.ndarray:
-    """Returns the leads [T, 12] of a dipole [T, 3] and electrode potentials [T, 9], all in mV.
+    """Returns the leads [.., 12] of a dipole [.., 3] and electrode potentials [.., 9], all in mV.
 
     Potentials of electrodes (noise) are combined as in an amplifier: limb leads are differences of limb electrodes,
     a chest lead is its electrode less the mean of the three limb electrodes (Wilson's terminal). III, aVR, aVL and aVF
@@ -33,10 +33,9 @@ def to_twelve_leads(dipole: np.ndarray, electrodes: np.ndarray | None = None) ->
     """
     eight = dipole @ LEAD_FIELD.T
     if electrodes is not None:
-        right_arm, left_arm, left_leg = electrodes[:, 0], electrodes[:, 1], electrodes[:, 2]
-        eight[:, 0] += left_arm - right_arm
-        eight[:, 1] += left_leg - right_arm
-        eight[:, 2:] += electrodes[:, 3:] - electrodes[:, :3].mean(axis=1, keepdims=True)
-    one, two = eight[:, 0], eight[:, 1]
-    limb = np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2], axis=1)
-    return np.concatenate([limb, eight[:, 2:]], axis=1)
+        right_arm, limbs, chest = electrodes[..., :1], electrodes[..., :3], electrodes[..., 3:]
+        eight[..., :2] += limbs[..., 1:] - right_arm
+        eight[..., 2:] += chest - limbs.mean(axis=-1, keepdims=True)
+    one, two = eight[..., 0], eight[..., 1]
+    limb_leads = [one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2]
+    return np.concatenate([np.stack(limb_leads, axis=-1), eight[..., 2:]], axis=-1)

@@ -9,10 +9,9 @@ import numpy as np
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.annotations import Annotations, annotations_of
-from xecgnet_jax.data.simulation.heart import beats_dipole, fibrillatory_waves, move_by_breathing
+from xecgnet_jax.data.simulation.heart import beats_dipole, draw_heart, fibrillatory_waves, move_by_breathing
 from xecgnet_jax.data.simulation.leads import to_twelve_leads
 from xecgnet_jax.data.simulation.noise import electrode_noise
-from xecgnet_jax.data.simulation.patient import draw_heart
 from xecgnet_jax.data.simulation.population import SHORTEST, draw_age, draw_classes, draw_duration, draw_sex
 from xecgnet_jax.data.simulation.rhythms import draw_course
 from xecgnet_jax.errors import ConfigError
@@ -64,8 +63,7 @@ def simulate_recording(
     if not noise >= 0:
         raise ConfigError(f"noise {noise}: must be 0 or more.")
     rng = np.random.default_rng([seed, index])
-    if classes is None:
-        classes = draw_classes(rng)
+    classes = draw_classes(rng) if classes is None else classes
     _check_classes(classes)
     duration = draw_duration(rng) if duration_s is None else duration_s
     if not SHORTEST <= duration < 3600:
@@ -76,7 +74,7 @@ def simulate_recording(
     course = draw_course(rng, heart.pacing, classes, duration)
     dipole = beats_dipole(heart, course.beats, samples)
     if course.fibrillating is not None:
-        dipole += fibrillatory_waves(rng, heart.fibrillation, samples, *course.fibrillating)
+        dipole += fibrillatory_waves(rng, heart, samples, *course.fibrillating)
     dipole = move_by_breathing(rng, dipole, heart.pacing.respiration)
     electrodes = noise * electrode_noise(rng, samples, heart.pacing.respiration) if noise else None
     return SimulatedRecording(
