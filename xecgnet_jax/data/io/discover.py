@@ -119,12 +119,6 @@ def load_recording(file: RecordingFile, *, rate: float | None = None, units: Uni
                 notes = (f"columns that are no leads are ignored: {', '.join(table.ignored)}",)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.") from error
-    signal = _to_package_rate(path, signal, rate)
-    return LoadedRecording(signal, rate, find_warnings(signal, units=units) + _check_rate(time_step, rate), notes)
-
-
-def _to_package_rate(path: Path, signal: np.ndarray, rate: float) -> np.ndarray:
-    """Returns the signal [T, 12] as float32 at 500 Hz; refuses samples that cannot be voltages."""
     largest = np.abs(signal).max(axis=0)
     if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= LARGEST]:
         raise RecordError(
@@ -133,7 +127,8 @@ def _to_package_rate(path: Path, signal: np.ndarray, rate: float) -> np.ndarray:
         )
     if rate != RATE:
         signal = resample(signal.astype(np.float64), rate, RATE)
-    return np.ascontiguousarray(signal, dtype=np.float32)
+    signal = np.ascontiguousarray(signal, dtype=np.float32)
+    return LoadedRecording(signal, rate, find_warnings(signal, units=units) + _check_rate(time_step, rate), notes)
 
 
 def _check_rate(step: TimeStep | None, rate: float) -> tuple[RecordingWarning, ...]:

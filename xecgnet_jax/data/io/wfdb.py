@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,15 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xecgnet_jax.data.io.matlab import read_struct
-from xecgnet_jax.data.io.wfdb_header import (
-    Header,
-    SignalLine,
-    lead_name,
-    parse_age,
-    parse_header,
-    parse_sex,
-    parse_signal_line,
-)
+from xecgnet_jax.data.io.wfdb_header import Header, SignalLine, parse_age, parse_header, parse_sex, parse_signal_line
 from xecgnet_jax.data.leads import LEADS, RATE, find_leads
 from xecgnet_jax.errors import RecordError
 
@@ -143,7 +134,8 @@ def _check_samples(path: Path, signal: np.ndarray) -> None:
 
 def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
     """Returns ([T, 12] float64 mV with NaN where invalid, [12] mV per step) of the record of a header."""
-    names = [lead_name(line) for line in header.signal_lines]
+    stored = [line.split(maxsplit=8) for line in header.signal_lines]
+    names = [fields[8] if len(fields) == 9 else "" for fields in stored]
     channels, problem = find_leads(names, "lead")
     if problem:
         signals = ", ".join(name or "(unnamed)" for name in names) or "(none)"
@@ -158,7 +150,13 @@ def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
             f"{path}: the header promises {header.length} samples, the signal file has {len(values)}. "
             "Restore both from the corpus."
         )
-    _check_checksums(path, values, lines)
+    sums = values.sum(axis=0, dtype=np.int64) % 65536
+    wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
+    if wrong and any(line.checksum for line in lines):  # If all of them are 0, the header's writer made none.
+        raise RecordError(
+            f"{path}: the checksum of lead {', '.join(wrong)} is not that of the samples: the signal file "
+            "is damaged, edited, or belongs to another header. Restore both, or rewrite the header."
+        )
     gain = np.array([line.gain for line in lines])
     signal = (values - np.array([line.baseline for line in lines])) / gain
     for column, line in enumerate(lines):
@@ -181,7 +179,16 @@ def _read_values(path: Path, header: Header, channels: list[int], lines: list[Si
     stored = [tuple(line.split()[:2]) for line in header.signal_lines]  # (file, storage format)
     in_file = [index for index, (file, *_) in enumerate(stored) if file == files[0]]
     if len(files) > 1 or len({stored[index] for index in in_file}) > 1 or lines[0].format != 16:
-        return _read_values_by_wfdb(path, channels)
+        import wfdb
+
+        try:
+            record = wfdb.rdrecord(str(path.absolute().with_suffix("")), physical=False, channels=channels)
+        except Exception as error:  # The package raises whatever its parsing runs into.
+            raise RecordError(
+                f"{path}: the wfdb package cannot read the record ({type(error).__name__}: {error}). "
+                "Restore header and signal files from the corpus."
+            ) from error
+        return np.asarray(record.d_signal)
     offset = lines[0].offset
     size = (path.parent / files[0]).stat().st_size - offset
     if size < 0 or size % (2 * len(in_file)):
@@ -191,32 +198,6 @@ def _read_values(path: Path, header: Header, channels: list[int], lines: list[Si
         )
     values = np.fromfile(path.parent / files[0], dtype="<i2", offset=offset).reshape(-1, len(in_file))
     return values[:, [in_file.index(channel) for channel in channels]]
-
-
-def _read_values_by_wfdb(path: Path, channels: list[int]) -> np.ndarray:
-    import wfdb
-
-    try:
-        record = wfdb.rdrecord(str(path.absolute().with_suffix("")), physical=False, channels=channels)
-    except Exception as error:  # The package raises whatever its parsing runs into.
-        raise RecordError(
-            f"{path}: the wfdb package cannot read the record ({type(error).__name__}: {error}). "
-            "Restore header and signal files from the corpus."
-        ) from error
-    return np.asarray(record.d_signal)
-
-
-def _check_checksums(path: Path, values: np.ndarray, lines: Sequence[SignalLine]) -> None:
-    """Compares the sums that the header states. If all of them are 0, its writer made none."""
-    if not any(line.checksum for line in lines):
-        return
-    sums = values.sum(axis=0, dtype=np.int64) % 65536
-    wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
-    if wrong:
-        raise RecordError(
-            f"{path}: the checksum of lead {', '.join(wrong)} is not that of the samples: the signal file "
-            "is damaged, edited, or belongs to another header. Restore both, or rewrite the header."
-        )
 
 
 def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
@@ -236,12 +217,10 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
             f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is "
             f"{data.dtype} {list(data.shape)}. Restore it."
         )
-    age, sex = parse_age(_to_text(fields.get("age"))), parse_sex(_to_text(fields.get("sex")))
+    texts = {
+        name: value if isinstance(value, str) else " ".join(map(str, value.flat))
+        for name, value in fields.items()
+        if name != "data"
+    }
+    age, sex = parse_age(texts.get("age", "")), parse_sex(texts.get("sex", ""))
     return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, age, sex)
-
-
-def _to_text(value: np.ndarray | str | None) -> str:
-    """Returns the one value of a field as text, "" where there is none or several."""
-    if isinstance(value, np.ndarray):
-        return str(value.item()) if value.size == 1 else ""
-    return value or ""

@@ -121,7 +121,10 @@ def parse_header(path: Path) -> Header:
             f"{path}: the record line promises {count} signals, {len(fields) - 1} are described. "
             "Restore the file from its corpus."
         )
-    comments = _parse_comments(lines)
+    comments: dict[str, str] = {}  # by lower-case key; values of a key that comes twice are joined by commas
+    for match in filter(None, map(COMMENT.fullmatch, lines)):
+        key = match["key"].lower()
+        comments[key] = f"{comments[key]},{match['value']}" if key in comments else match["value"]
     return Header(
         id=path.stem,
         rate=float(record["rate"]) if record["rate"] else None,
@@ -131,12 +134,6 @@ def parse_header(path: Path) -> Header:
         sex=parse_sex(comments.get("sex", "")),
         signal_lines=tuple(fields[1:]),
     )
-
-
-def lead_name(line: str) -> str:
-    """Returns the description at the end of a signal line, "" where the line is too short to have one."""
-    fields = line.split(maxsplit=8)
-    return fields[8] if len(fields) == 9 else ""
 
 
 def parse_signal_line(path: Path, line: str) -> SignalLine:
@@ -158,8 +155,7 @@ def parse_signal_line(path: Path, line: str) -> SignalLine:
     if not INTEGER.fullmatch(zero) or not INTEGER.fullmatch(checksum):
         raise RecordError(f"{where}: {zero!r} or {checksum!r} should be an integer. Restore the header.")
     storage_format, offset = _parse_storage(where, storage)
-    steps, baseline = _parse_gain(where, gain)
-    baseline = int(zero) if baseline is None else baseline
+    steps, baseline = _parse_gain(where, gain, int(zero))
     return SignalLine(lead, file, storage_format, offset, steps, baseline, int(checksum) % 65536)
 
 
@@ -176,8 +172,8 @@ def _parse_storage(where: str, field: str) -> tuple[int, int]:
     return int(match["format"]), int(match["offset"] or 0)
 
 
-def _parse_gain(where: str, field: str) -> tuple[float, int | None]:
-    """Returns (converter steps per mV, baseline or None) of a field such as `1000/mV` or `4.88(-3)/uV`."""
+def _parse_gain(where: str, field: str, zero: int) -> tuple[float, int]:
+    """Returns (converter steps per mV, baseline, else `zero`) of a field such as `1000/mV` or `4.88(-3)/uV`."""
     match = GAIN_FIELD.fullmatch(field)
     if match is None:
         raise RecordError(f"{where}: the gain {field!r} is not of the form 1000(0)/mV. Correct the header.")
@@ -190,8 +186,7 @@ def _parse_gain(where: str, field: str) -> tuple[float, int | None]:
     units = match["units"] or "mV"  # The format's own rule: units left out are millivolts.
     if units.lower() not in MILLIVOLTS:
         raise RecordError(f"{where}: the units {units!r} are unknown. Known are mV, µV (uV) and V.")
-    baseline = match["baseline"]
-    return gain / MILLIVOLTS[units.lower()], None if baseline is None else int(baseline)
+    return gain / MILLIVOLTS[units.lower()], int(match["baseline"] or zero)
 
 
 def _read_text(path: Path) -> str:
@@ -206,13 +201,3 @@ def _read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
-
-
-def _parse_comments(lines: list[str]) -> dict[str, str]:
-    """Returns `#Key: value` lines by lower-case key; values of a key that comes twice are joined by commas."""
-    comments: dict[str, str] = {}
-    for match in map(COMMENT.fullmatch, lines):
-        if match:
-            key = match["key"].lower()
-            comments[key] = f"{comments[key]},{match['value']}" if key in comments else match["value"]
-    return comments

@@ -63,6 +63,7 @@ def simulate_corpus(
       ConfigError: `recordings`, `seed` or `workers` out of range.
       CorpusError: the folder holds something else, or cannot be written.
     """
+    folder = Path(folder)
     if recordings < 1 or seed < 0 or (workers is not None and workers < 1):
         raise ConfigError(f"recordings {recordings}, seed {seed}, workers {workers}: at least 1, 0 and 1 are needed.")
     description = {"recordings": recordings, "seed": seed, "simulator": VERSION}
