@@ -84,10 +84,18 @@ def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
         (signal, header), resolution = _read_cpsc(path), None
     signal_rate = header.rate
     if signal_rate is None or not 50 <= signal_rate <= 100_000:
+        found = f"the sampling rate is {signal_rate or 'missing'}"
+        raise RecordError(f"{path}: {found}; an ECG has 50 to 100,000 Hz. Correct the header.")
+    if not len(signal):
+        raise RecordError(f"{path}: the recording has no samples. Remove it from the corpus.")
+    with np.errstate(over="ignore"):  # A value that float32 cannot hold is no voltage either.
+        invalid = ~np.isfinite(signal.astype(np.float32))
+    if invalid.any():
+        counts = ", ".join(f"{n} in {lead}" for lead, n in zip(LEADS, invalid.sum(0), strict=True) if n)
         raise RecordError(
-            f"{path}: the sampling rate is {signal_rate or 'missing'}; an ECG has 50 to 100,000 Hz. Correct the header."
+            f"{path}: of {len(signal)} samples some are marked invalid or are not finite: {counts}. "
+            "Cut them off or fill them in; a value made up here would pass for a measurement."
         )
-    _check_samples(path, signal)
     if rate is not None and rate != signal_rate:
         signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
     return Recording(
@@ -119,19 +127,6 @@ def _main_file(path: Path) -> Path:
     return header if path.suffix != ".mat" or header.is_file() else path
 
 
-def _check_samples(path: Path, signal: np.ndarray) -> None:
-    if not len(signal):
-        raise RecordError(f"{path}: the recording has no samples. Remove it from the corpus.")
-    with np.errstate(over="ignore"):  # A value that float32 cannot hold is no voltage either.
-        invalid = ~np.isfinite(signal.astype(np.float32))
-    if invalid.any():
-        counts = ", ".join(f"{n} in {lead}" for lead, n in zip(LEADS, invalid.sum(0), strict=True) if n)
-        raise RecordError(
-            f"{path}: of {len(signal)} samples some are marked invalid or are not finite: {counts}. "
-            "Cut them off or fill them in; a value made up here would pass for a measurement."
-        )
-
-
 def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
     """Returns ([T, 12] float64 mV with NaN where invalid, [12] mV per step) of the record of a header."""
     stored = [line.split(maxsplit=8) for line in header.signal_lines]
@@ -139,17 +134,13 @@ def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
     channels, problem = find_leads(names, "lead")
     if problem:
         signals = ", ".join(name or "(unnamed)" for name in names) or "(none)"
-        raise RecordError(
-            f"{path}: the record has {problem}; its signals are {signals}. "
-            "The twelve standard leads are needed, each once."
-        )
+        remedy = "The twelve standard leads are needed, each once."
+        raise RecordError(f"{path}: the record has {problem}; its signals are {signals}. {remedy}")
     lines = [parse_signal_line(path, header.signal_lines[channel]) for channel in channels]
     values = _read_values(path, header, channels, lines)
     if header.length is not None and len(values) != header.length:
-        raise RecordError(
-            f"{path}: the header promises {header.length} samples, the signal file has {len(values)}. "
-            "Restore both from the corpus."
-        )
+        found = f"the signal file has {len(values)}. Restore both from the corpus."
+        raise RecordError(f"{path}: the header promises {header.length} samples, {found}")
     sums = values.sum(axis=0, dtype=np.int64) % 65536
     wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
     if wrong and any(line.checksum for line in lines):  # If all of them are 0, the header's writer made none.
@@ -213,14 +204,10 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
     if not isinstance(data, np.ndarray):
         raise RecordError(f"{path}: `ECG.data` is missing or holds no real numbers. Restore it.")
     if data.dtype.kind != "f" or data.ndim != 2 or len(data) != len(LEADS):
+        found = f"{data.dtype} {list(data.shape)}"
         raise RecordError(
-            f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is "
-            f"{data.dtype} {list(data.shape)}. Restore it."
+            f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is {found}. Restore it."
         )
-    texts = {
-        name: value if isinstance(value, str) else " ".join(map(str, value.flat))
-        for name, value in fields.items()
-        if name != "data"
-    }
-    age, sex = parse_age(texts.get("age", "")), parse_sex(texts.get("sex", ""))
-    return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, age, sex)
+    # Several values are neither an age nor a sex.
+    age, sex = (" ".join(map(str, np.ravel(fields.get(name, "")))) for name in ("age", "sex"))
+    return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, parse_age(age), parse_sex(sex))

@@ -150,10 +150,8 @@ def _read_entries(corpus: Corpus, workers: int | None, progress: bool) -> Genera
         with closing(map_in_processes(read_for_pack, paths, workers)) as results, bar:
             yield from zip(bar, results, strict=True)
     except BrokenProcessPool as error:
-        raise PackError(
-            "a process that reads recordings was ended from outside, perhaps because memory ran out; "
-            "try again with fewer workers"
-        ) from error
+        problem = "a process that reads recordings was ended from outside, perhaps because memory ran out"
+        raise PackError(f"{problem}; try again with fewer workers") from error
 
 
 def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEntry], *, skip_bad: bool) -> None:

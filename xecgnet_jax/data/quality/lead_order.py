@@ -46,7 +46,12 @@ def limb_lead_warning(signal: np.ndarray) -> str | None:
     products = limbs.T @ limbs
     if not np.trace(products) or _violation(products) <= BROKEN:
         return None
-    repairs = [text for change, text in _changes() if _violation(change @ products @ change.T) <= BROKEN]
+    pairs = list(combinations(range(6), 2))
+    changes = [(np.eye(6)[_exchange(a, b)], f"{LIMB[a]} and {LIMB[b]} are exchanged") for a, b in pairs]
+    changes += [
+        (np.diag(1 - 2 * row), f"{lead} is turned upside down") for row, lead in zip(np.eye(6), LIMB, strict=True)
+    ]
+    repairs = [text for change, text in changes if _violation(change @ products @ change.T) <= BROKEN]
     hint = f"they do if {' or if '.join(repairs)}" if repairs else "no exchange of two and no single sign explains it"
     return f"the limb leads contradict each other (II = I + III and aVR, aVL, aVF from them do not hold): {hint}"
 
@@ -87,15 +92,6 @@ def chest_lead_warning(band: np.ndarray) -> str | None:
 def _violation(products: np.ndarray) -> float:
     """Returns the size of the relations' result for leads with these inner products [6, 6], relative to the leads'."""
     return float(np.sqrt(np.trace(RELATIONS @ products @ RELATIONS.T) / np.trace(products)))
-
-
-def _changes() -> list[tuple[np.ndarray, str]]:
-    """Returns every exchange of two limb leads and every turned sign, as a matrix and in words."""
-    exchanges = [
-        (np.eye(6)[_exchange(a, b)], f"{LIMB[a]} and {LIMB[b]} are exchanged") for a, b in combinations(range(6), 2)
-    ]
-    signs = [(np.diag(1.0 - 2 * np.eye(6)[lead]), f"{LIMB[lead]} is turned upside down") for lead in range(6)]
-    return exchanges + signs
 
 
 def _exchange(one: int, other: int) -> np.ndarray:

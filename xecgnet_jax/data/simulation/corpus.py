@@ -34,11 +34,9 @@ DESCRIPTION: str = "simulation.json"
 #: From this many recordings on, several processes are worth their start.
 WORTH_PROCESSES: int = 200
 
-#: Converter steps per mV, as in the Challenges' CPSC2018.
-GAIN: int = 1000
-
-#: The largest value of 16 bits; the smallest marks an invalid sample in WFDB files and is not used.
-LIMIT: int = 32767
+#: Converter steps per mV, as in the Challenges' CPSC2018, and the largest value of 16 bits; the smallest marks an
+#: invalid sample in WFDB files and is not used.
+GAIN, LIMIT = 1000, 32767
 
 
 def simulate_corpus(
@@ -50,14 +48,11 @@ def simulate_corpus(
     that a run that is started again finds its data.
 
     Args:
-      folder: where to; must not exist, be empty, or hold this very corpus.
+      folder: where to; must not exist, be empty, or hold this very corpus. It is returned.
       recordings: how many.
       seed: the same seed gives the same bytes, whatever the number of workers.
       progress: show a progress bar on standard error.
       workers: processes; None takes one per available core if there is enough to do.
-
-    Returns:
-      The folder.
 
     Raises:
       ConfigError: `recordings`, `seed` or `workers` out of range.
@@ -88,14 +83,11 @@ def simulate_corpus(
                 if not _holds(folder, description):  # If another process was first with the same corpus, theirs stays.
                     raise
     except BrokenProcessPool as error:
-        raise CorpusError(
-            f"{folder}: a process that simulated recordings for it ended early, perhaps because memory ran out. "
-            "Try one worker."
-        ) from error
+        problem = "a process that simulated recordings for it ended early, perhaps because memory ran out"
+        raise CorpusError(f"{folder}: {problem}. Try one worker.") from error
     except OSError as error:
-        raise CorpusError(
-            f"{folder}: the simulated corpus cannot be written ({error}). Choose a folder on a disk with space."
-        ) from error
+        problem = f"the simulated corpus cannot be written ({error})"
+        raise CorpusError(f"{folder}: {problem}. Choose a folder on a disk with space.") from error
     return folder
 
 
