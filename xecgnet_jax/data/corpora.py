@@ -25,8 +25,7 @@ class Entry:
       codes: diagnostic codes as the corpus writes them.
       patient: patient id, or None where the corpus has none.
       fold: the corpus's own fold, or None.
-      age: years, or None.
-      sex: "F", "M", or None.
+      age, sex: years, and "F" or "M"; or None.
     """
 
     id: str

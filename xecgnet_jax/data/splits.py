@@ -14,9 +14,6 @@ import numpy as np
 from xecgnet_jax.errors import SplitError, first_few
 from xecgnet_jax.files import write_text
 
-#: Seed of both draws of the authors' split.
-_PAPER_SEED = 1004
-
 
 class Split(NamedTuple):
     """The ids of the recordings in each part, in the order in which the split was drawn or written."""
@@ -45,8 +42,8 @@ def paper_split(ids: Iterable[str]) -> Split:
         raise SplitError(f"the paper's split needs at least 3 recordings, not {len(names)}")
     from sklearn.model_selection import train_test_split  # a second to import, which no other split needs
 
-    rest, test = train_test_split(names, test_size=0.2, train_size=0.8, shuffle=True, random_state=_PAPER_SEED)
-    train, validation = train_test_split(rest, test_size=0.05, train_size=0.95, shuffle=True, random_state=_PAPER_SEED)
+    rest, test = train_test_split(names, test_size=0.2, train_size=0.8, shuffle=True, random_state=1004)
+    train, validation = train_test_split(rest, test_size=0.05, train_size=0.95, shuffle=True, random_state=1004)
     return Split(tuple(train), tuple(validation), tuple(test))
 
 
@@ -106,8 +103,7 @@ def stratified_folds(
       ids: R ids.
       labels: [R, C] 0 or 1, C at least 2.
       patients: [R] patient of each recording. A recording without one (None) is a patient of its own.
-      folds: how many.
-      seed: of the draw that breaks ties.
+      folds: how many; `seed`: of the draw that breaks ties.
 
     Raises:
       SplitError: an id occurs twice, the lengths differ, or there are fewer patients than folds.
@@ -182,10 +178,8 @@ def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None]
             parts_of_patient.setdefault(patient, set()).add(part_of[name])
     if shared := [patient for patient, parts in parts_of_patient.items() if len(parts) > 1]:
         first = " and ".join(part for part in PARTS if part in parts_of_patient[shared[0]])
-        raise SplitError(
-            f"{len(shared)} patients are in more than one part: {first_few(shared)} (the first in {first}); "
-            "put all recordings of a patient into one part"
-        )
+        problem = f"{len(shared)} patients are in more than one part: {first_few(shared)} (the first in {first})"
+        raise SplitError(f"{problem}; put all recordings of a patient into one part")
 
 
 def read_split(path: Path) -> Split:

@@ -109,8 +109,12 @@ def _parse(path: Path, text: TextIO, units: str, longest: int) -> Table:
     blocks: list[np.ndarray] = []
     time, comma = TimeColumn(), False
     while block := list(islice(rows, BLOCK)):
-        if not blocks:
-            comma = delimiter != "," and _has_decimal_comma(path, block, columns)
+        if not blocks and delimiter != ",":
+            with_comma = [row[at].strip() for _, row in block for at in columns if "," in row[at]]
+            comma = bool(with_comma)  # Numbers are written 0,12. All other blocks must keep to it.
+            if with_comma and all(map(THOUSANDS.fullmatch, with_comma)):
+                problem = f"{with_comma[0]!r} may be a thousand and more, or have decimals"
+                raise RecordError(f"{path}: {problem}. Write it without commas.")
         if time_at is not None:
             time.add([row[time_at] for _, row in block])
         blocks.append(_to_millivolts(path, block, columns, names, comma, units))
@@ -178,15 +182,6 @@ def _lead_columns(path: Path, names: list[str], units: str) -> list[int]:
         if stated is not None and MILLIVOLTS.get(stated.lower()) != MILLIVOLTS[units.lower()]:
             raise RecordError(f"{path}: the column of lead {lead} says {stated}, --units says {units}. Correct one.")
     return columns
-
-
-def _has_decimal_comma(path: Path, rows: Rows, columns: list[int]) -> bool:
-    """Tells whether numbers are written 0,12. The first block shows it, and all others must keep to it."""
-    with_comma = [row[at].strip() for _, row in rows for at in columns if "," in row[at]]
-    if with_comma and all(map(THOUSANDS.fullmatch, with_comma)):
-        problem = f"{with_comma[0]!r} may be a thousand and more, or have decimals"
-        raise RecordError(f"{path}: {problem}. Write it without commas.")
-    return bool(with_comma)
 
 
 def _to_millivolts(path: Path, rows: Rows, columns: list[int], names: list[str], comma: bool, units: str) -> np.ndarray:

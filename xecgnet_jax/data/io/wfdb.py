@@ -35,8 +35,7 @@ class Recording:
       signal: [T, 12] float32, millivolts, leads in the order of `LEADS`.
       rate: sampling rate of `signal` in Hz.
       codes: diagnostic codes as the file or its corpus writes them, in the file's order.
-      age: years, or None where the file does not say.
-      sex: "F", "M", or None where the file does not say.
+      age, sex: years, and "F" or "M"; None where the file does not say.
       resolution: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has
         none or the signal was resampled.
     """
@@ -92,10 +91,9 @@ def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
         invalid = ~np.isfinite(signal.astype(np.float32))
     if invalid.any():
         counts = ", ".join(f"{n} in {lead}" for lead, n in zip(LEADS, invalid.sum(0), strict=True) if n)
-        raise RecordError(
-            f"{path}: of {len(signal)} samples some are marked invalid or are not finite: {counts}. "
-            "Cut them off or fill them in; a value made up here would pass for a measurement."
-        )
+        problem = f"of {len(signal)} samples some are marked invalid or are not finite: {counts}"
+        remedy = "Cut them off or fill them in; a value made up here would pass for a measurement."
+        raise RecordError(f"{path}: {problem}. {remedy}")
     if rate is not None and rate != signal_rate:
         signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
     return Recording(
@@ -175,18 +173,14 @@ def _read_values(path: Path, header: Header, channels: list[int], lines: list[Si
         try:
             record = wfdb.rdrecord(str(path.absolute().with_suffix("")), physical=False, channels=channels)
         except Exception as error:  # The package raises whatever its parsing runs into.
-            raise RecordError(
-                f"{path}: the wfdb package cannot read the record ({type(error).__name__}: {error}). "
-                "Restore header and signal files from the corpus."
-            ) from error
+            problem = f"the wfdb package cannot read the record ({type(error).__name__}: {error})"
+            raise RecordError(f"{path}: {problem}. Restore header and signal files from the corpus.") from error
         return np.asarray(record.d_signal)
     offset = lines[0].offset
     size = (path.parent / files[0]).stat().st_size - offset
     if size < 0 or size % (2 * len(in_file)):
-        raise RecordError(
-            f"{path}: the signal file {files[0]} does not hold whole samples of {len(in_file)} signals. "
-            "It is truncated or another file: restore it."
-        )
+        problem = f"the signal file {files[0]} does not hold whole samples of {len(in_file)} signals"
+        raise RecordError(f"{path}: {problem}. It is truncated or another file: restore it.")
     values = np.fromfile(path.parent / files[0], dtype="<i2", offset=offset).reshape(-1, len(in_file))
     return values[:, [in_file.index(channel) for channel in channels]]
 

@@ -41,11 +41,9 @@ class Header:
 
     Attributes:
       id: name of the record: the header's file name without its suffix.
-      rate: Hz, or None where the header does not say.
-      length: samples, or None where the header does not say.
+      rate, length: Hz and samples; None where the header does not say.
       codes: diagnostic codes of `#Dx:` in the file's order, or None where there is no such line.
-      age: years, or None.
-      sex: "F", "M", or None.
+      age, sex: years, and "F" or "M"; or None.
       signal_lines: the lines that describe the signals, for `parse_signal_line`.
     """
 

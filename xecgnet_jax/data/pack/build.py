@@ -46,8 +46,7 @@ class PackedRecording(NamedTuple):
       length: number of samples.
       step, zero: [12] float64, as in `QuantizedSignal`.
       problems: what is odd about the signal.
-      age: years, or None where the recording does not say.
-      sex: "F", "M", or None where the recording does not say.
+      age, sex: years, and "F" or "M"; None where the recording does not say.
     """
 
     length: int
@@ -103,8 +102,7 @@ def build_pack(
 ) -> Pack:
     """Reads every recording of a corpus and writes the pack.
 
-    The pack appears in `folder` when it is complete, in place of one that was there. It does not depend on the number
-    of workers.
+    It appears when it is complete, in place of one that was there, and does not depend on the number of workers.
 
     Args:
       corpus: the recordings.

@@ -36,10 +36,9 @@ SHORTER: float = 0.74
 
 
 def limb_lead_warning(signal: np.ndarray) -> str | None:
-    """Returns which relations of the limb leads do not hold, and which one change of names or signs would repair them.
+    """Returns how one change of names or signs would repair limb leads that contradict each other, else None.
 
-    Args:
-      signal: [T, 12] mV; limb leads that are flat contradict the relations, too.
+    Limb leads, of [T, 12] mV, that are flat contradict the relations, too.
     """
     limbs = signal[:, :6].astype(np.float64)
     limbs -= limbs.mean(axis=0)  # The relations are linear, so they hold without the offsets, too.

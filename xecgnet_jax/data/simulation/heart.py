@@ -20,13 +20,17 @@ from xecgnet_jax.data.simulation.morphology import (
     draw_ectopic,
     draw_p_wave,
 )
-from xecgnet_jax.data.simulation.rhythms import ECTOPIC_CLASSES, NEED_P_WAVES, Beat, Origin, Pacing
+from xecgnet_jax.data.simulation.rhythms import NEED_P_WAVES, Beat, Origin, Pacing
 
-#: Seconds beside the recording in which beats may start or end.
-MARGIN: float = 1.5
+#: Seconds beside the recording in which beats may start or end, and from a QRS onset until its T wave has ended.
+MARGIN, REPOLARIZATION = 1.5, 0.9
 
-#: Seconds from a QRS onset that its ST segment and T wave may take.
-REPOLARIZATION: float = 0.9
+#: Finding → shortest and longest mean RR interval in seconds, which leaves room for the events in it; the first of
+#: several findings counts. `OTHER_RR` is that beside any other finding.
+RR_LIMITS: dict[str, tuple[float, float]] = {
+    "fibrillation": (0.5, 0.95), "I-AVB": (0.78, 1.15), "PAC": (0.68, 1.05), "PVC": (0.68, 1.05), "Normal": (0.62, 1.0)
+}  # fmt: skip
+OTHER_RR = 0.56, 1.15
 
 #: Directions of two oscillations of fibrillating atria, mV: the first mostly to the front, seen by V1 and II.
 F_WAVES: tuple[tuple[float, float, float], ...] = ((-0.05, 0.05, -0.10), (0.02, 0.04, 0.02))
@@ -61,7 +65,8 @@ class Heart:
 
 def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
     """Draws a patient with these findings; what they leave open varies within the normal range."""
-    rr = _draw_rr(rng, classes)
+    shown = {"fibrillation"} if "AF" in classes and not classes & NEED_P_WAVES else classes
+    rr = rng.uniform(*next((limits for name, limits in RR_LIMITS.items() if name in shown), OTHER_RR))
     block = next((name for name in ("LBBB", "RBBB") if name in classes), None)
     conducted = draw_conducted(rng, block, rr, draw_injury(rng, classes))
     sinus_p = draw_p_wave(rng, SINUS_P)
@@ -142,16 +147,3 @@ def _wander(rng: np.random.Generator, time: np.ndarray, size: float) -> np.ndarr
     frequencies, phases = rng.uniform(0.1, 0.7, 3), rng.uniform(0, 2 * np.pi, 3)
     waves = np.sin(2 * np.pi * frequencies[:, None] * time + phases[:, None])
     return waves.sum(axis=0) * size * np.sqrt(2 / 3)
-
-
-def _draw_rr(rng: np.random.Generator, classes: frozenset[str]) -> float:
-    """Draws the mean RR interval in seconds: one that leaves room for the events in it."""
-    if "AF" in classes and not classes & NEED_P_WAVES:
-        return rng.uniform(0.5, 0.95)
-    if "I-AVB" in classes:
-        return rng.uniform(0.78, 1.15)
-    if classes & set(ECTOPIC_CLASSES):
-        return rng.uniform(0.68, 1.05)
-    if "Normal" in classes:
-        return rng.uniform(0.62, 1.0)
-    return rng.uniform(0.56, 1.15)

@@ -84,7 +84,13 @@ def simulate_recording(
         raise ConfigError(f"noise {noise}: must be 0 or more.")
     rng = np.random.default_rng([seed, index])
     classes = draw_classes(rng) if classes is None else classes
-    _check_classes(classes)
+    named = ", ".join(sorted(classes)) or "(none)"
+    if not classes or not classes <= set(CLASSES):
+        raise ConfigError(f"classes {named}: name one or more of {', '.join(CLASSES)}.")
+    if "Normal" in classes and len(classes) > 1:
+        raise ConfigError(f"classes {named}: Normal stands alone.")
+    if {"LBBB", "RBBB"} <= classes:
+        raise ConfigError(f"classes {named}: both bundle branches blocked is another disease. Choose one.")
     duration = draw_duration(rng) if duration_s is None else duration_s
     if not SHORTEST <= duration < 3600:
         raise ConfigError(f"duration {duration} s: a recording takes 6 s to an hour.")
@@ -133,13 +139,3 @@ def _annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
     events.sort(key=lambda event: event[0])
     at, symbols, notes = zip(*events, strict=True)
     return Annotations(np.array(at, dtype=np.int64), symbols, notes)
-
-
-def _check_classes(classes: frozenset[str]) -> None:
-    named = ", ".join(sorted(classes)) or "(none)"
-    if not classes or not classes <= set(CLASSES):
-        raise ConfigError(f"classes {named}: name one or more of {', '.join(CLASSES)}.")
-    if "Normal" in classes and len(classes) > 1:
-        raise ConfigError(f"classes {named}: Normal stands alone.")
-    if {"LBBB", "RBBB"} <= classes:
-        raise ConfigError(f"classes {named}: both bundle branches blocked is another disease. Choose one.")

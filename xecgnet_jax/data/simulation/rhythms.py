@@ -30,8 +30,7 @@ class Pacing:
     """The intervals of one heart.
 
     Attributes:
-      rr: mean RR interval, seconds.
-      pr: PR interval, seconds.
+      rr, pr: mean RR interval and PR interval, seconds.
       qt: QT interval, seconds: no ventricular ectopic beat starts before it has passed.
       refractory: seconds from a QRS onset before which no ectopic P wave starts.
       respiration: breaths per second; inspiration quickens the sinus rhythm.
