@@ -153,10 +153,8 @@ def _recording_of(path: Path) -> RecordingFile:
         raise RecordError(f"{path}: its header {header.name} is missing. Restore it: only there are names and gains.")
     if path.suffix.lower() in TABLES or names_leads(path):
         return RecordingFile(path, is_table=True)
-    raise RecordError(
-        f"{path}: is no recording. Known are WFDB (.hea with .mat or .dat), CPSC2018's .mat, and CSV tables whose "
-        "first line names the leads."
-    )
+    known = "WFDB (.hea with .mat or .dat), CPSC2018's .mat, and CSV tables whose first line names the leads"
+    raise RecordError(f"{path}: is no recording. Known are {known}.")
 
 
 def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[RecordingFile]:

@@ -142,10 +142,9 @@ def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
     sums = values.sum(axis=0, dtype=np.int64) % 65536
     wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
     if wrong and any(line.checksum for line in lines):  # If all of them are 0, the header's writer made none.
-        raise RecordError(
-            f"{path}: the checksum of lead {', '.join(wrong)} is not that of the samples: the signal file "
-            "is damaged, edited, or belongs to another header. Restore both, or rewrite the header."
-        )
+        problem = f"the checksum of lead {', '.join(wrong)} is not that of the samples"
+        causes = "the signal file is damaged, edited, or belongs to another header"
+        raise RecordError(f"{path}: {problem}: {causes}. Restore both, or rewrite the header.")
     gain = np.array([line.gain for line in lines])
     signal = (values - np.array([line.baseline for line in lines])) / gain
     for column, line in enumerate(lines):
@@ -190,10 +189,8 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
     try:
         fields = read_struct(path, "ECG")
     except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{path}: no recording of CPSC2018 can be read from it: {error}. Restore it; a recording of "
-            f"another corpus needs its header {path.stem}.hea beside it."
-        ) from error
+        remedy = f"Restore it; a recording of another corpus needs its header {path.stem}.hea beside it."
+        raise RecordError(f"{path}: no recording of CPSC2018 can be read from it: {error}. {remedy}") from error
     data = fields.get("data")
     if not isinstance(data, np.ndarray):
         raise RecordError(f"{path}: `ECG.data` is missing or holds no real numbers. Restore it.")
