@@ -13,13 +13,10 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
 
-import numpy as np
 from tqdm import tqdm
 
-from xecgnet_jax.data.labels import CLASSES, SNOMED_CT
-from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
-from xecgnet_jax.data.simulation.recording import SimulatedRecording, simulate_recording
+from xecgnet_jax.data.simulation.recording import SimulatedRecording, simulate_recording, write_simulated
 from xecgnet_jax.errors import ConfigError, CorpusError, XECGNetError
 from xecgnet_jax.files import write_json
 
@@ -33,10 +30,6 @@ DESCRIPTION: str = "simulation.json"
 
 #: From this many recordings on, several processes are worth their start.
 WORTH_PROCESSES: int = 200
-
-#: Converter steps per mV, as in the Challenges' CPSC2018, and the largest value of 16 bits; the smallest marks an
-#: invalid sample in WFDB files and is not used.
-GAIN, LIMIT = 1000, 32767
 
 
 def simulate_corpus(
@@ -73,7 +66,7 @@ def simulate_corpus(
             unfinished.mkdir()
             digits = max(5, len(str(recordings)))
             tasks = [(unfinished, seed, index, f"S{index:0{digits}d}") for index in range(1, recordings + 1)]
-            with closing(map_in_processes(_write_recording, tasks, workers)) as written:
+            with closing(map_in_processes(write_simulated, tasks, workers)) as written:
                 for _ in tqdm(written, "simulating", recordings, unit="recording", disable=None if progress else True):
                     pass
             write_json(unfinished / DESCRIPTION, description)
@@ -104,46 +97,6 @@ def _holds(folder: Path, description: dict[str, int]) -> bool:
         wanted = f"not the simulated corpus {description}"
         raise CorpusError(f"{folder}: holds {holds}, {wanted}. Choose another folder, or remove this one.")
     return True
-
-
-def _write_recording(task: tuple[Path, int, int, str]) -> None:
-    """Simulates the recording of (folder, seed, index, name) and writes it; one argument, for process pools.
-
-    The files are `name`.hea (WFDB header), `name`.mat (MATLAB v4, `val`: int16 [12, T]) and `name`.atr, whose beats
-    and other events are the recording's annotations.
-    """
-    import wfdb
-    from scipy.io import savemat
-
-    folder, seed, index, name = task
-    recording = simulate_recording(seed, index)
-    values = np.clip(np.rint(recording.signal * GAIN), -LIMIT, LIMIT).astype("<i2")
-    savemat(folder / f"{name}.mat", {"val": values.T}, format="4")
-    # write_bytes: a header is the same on every system, line ends included.
-    (folder / f"{name}.hea").write_bytes(_header(recording, values, name).encode("ascii"))
-    events = recording.annotations
-    symbols, notes = list(events.symbol), list(events.aux)
-    wfdb.wrann(name, "atr", events.sample, symbol=symbols, aux_note=notes, fs=RATE, write_dir=str(folder))
-
-
-def _header(recording: SimulatedRecording, values: np.ndarray, name: str) -> str:
-    """Returns the text of the WFDB header of a recording with these [T, 12] converter values."""
-    checksums = values.sum(axis=0, dtype=np.int16)  # Wraps around, as the format wants it.
-    first_codes = {label: code for code, label in reversed(SNOMED_CT.items())}
-    lines = [
-        f"{name} {len(LEADS)} {RATE} {len(values)}",
-        *(
-            f"{name}.mat 16+24 {GAIN}/mV 16 0 {first} {checksum} 0 {lead}"
-            for first, checksum, lead in zip(values[0], checksums, LEADS, strict=True)
-        ),
-        f"#Age: {recording.age:.0f}",
-        f"#Sex: {'Female' if recording.sex == 'F' else 'Male'}",
-        f"#Dx: {','.join(first_codes[label] for label in CLASSES if label in recording.classes)}",
-        "#Rx: Unknown",
-        "#Hx: Simulated",
-        "#Sx: Unknown",
-    ]
-    return "\n".join([*lines, ""])
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,13 +1,14 @@
-"""(seed, index) → one simulated recording, as a pure function."""
+"""(seed, index) → one simulated recording, as a pure function, and its three files as the Challenges lay them out."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from xecgnet_jax.data.labels import CLASSES
-from xecgnet_jax.data.leads import RATE
+from xecgnet_jax.data.labels import CLASSES, SNOMED_CT
+from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.simulation.heart import Heart, beats_dipole, draw_heart, fibrillatory_waves, move_by_breathing
 from xecgnet_jax.data.simulation.leads import to_twelve_leads
 from xecgnet_jax.data.simulation.noise import electrode_noise
@@ -17,6 +18,10 @@ from xecgnet_jax.errors import ConfigError
 
 #: mV from which a deviation of the ST segment is annotated.
 ST_THRESHOLD: float = 0.1
+
+#: Converter steps per mV, as in the Challenges' CPSC2018, and the largest value of 16 bits; the smallest marks an
+#: invalid sample in WFDB files and is not used.
+GAIN, LIMIT = 1000, 32767
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,3 +144,43 @@ def _annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
     events.sort(key=lambda event: event[0])
     at, symbols, notes = zip(*events, strict=True)
     return Annotations(np.array(at, dtype=np.int64), symbols, notes)
+
+
+def write_simulated(task: tuple[Path, int, int, str]) -> None:
+    """Simulates the recording of (folder, seed, index, name) and writes it; one argument, for process pools.
+
+    The files are `name`.hea (WFDB header), `name`.mat (MATLAB v4, `val`: int16 [12, T]) and `name`.atr, whose beats
+    and other events are the recording's annotations.
+    """
+    import wfdb
+    from scipy.io import savemat
+
+    folder, seed, index, name = task
+    recording = simulate_recording(seed, index)
+    values = np.clip(np.rint(recording.signal * GAIN), -LIMIT, LIMIT).astype("<i2")
+    savemat(folder / f"{name}.mat", {"val": values.T}, format="4")
+    # write_bytes: a header is the same on every system, line ends included.
+    (folder / f"{name}.hea").write_bytes(_header(recording, values, name).encode("ascii"))
+    events = recording.annotations
+    symbols, notes = list(events.symbol), list(events.aux)
+    wfdb.wrann(name, "atr", events.sample, symbol=symbols, aux_note=notes, fs=RATE, write_dir=str(folder))
+
+
+def _header(recording: SimulatedRecording, values: np.ndarray, name: str) -> str:
+    """Returns the text of the WFDB header of a recording with these [T, 12] converter values."""
+    checksums = values.sum(axis=0, dtype=np.int16)  # Wraps around, as the format wants it.
+    first_codes = {label: code for code, label in reversed(SNOMED_CT.items())}
+    lines = [
+        f"{name} {len(LEADS)} {RATE} {len(values)}",
+        *(
+            f"{name}.mat 16+24 {GAIN}/mV 16 0 {first} {checksum} 0 {lead}"
+            for first, checksum, lead in zip(values[0], checksums, LEADS, strict=True)
+        ),
+        f"#Age: {recording.age:.0f}",
+        f"#Sex: {'Female' if recording.sex == 'F' else 'Male'}",
+        f"#Dx: {','.join(first_codes[label] for label in CLASSES if label in recording.classes)}",
+        "#Rx: Unknown",
+        "#Hx: Simulated",
+        "#Sx: Unknown",
+    ]
+    return "\n".join([*lines, ""])
