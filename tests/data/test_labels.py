@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from xecgnet_jax.data.labels import (
     CLASSES,
     CPSC_INTEGERS,
-    HEADER_NAMES,
     SCP_ECG,
     SINUS_RHYTHM,
     SNOMED_CT,
@@ -24,7 +23,7 @@ from xecgnet_jax.data.labels import (
     unmapped_codes,
 )
 
-TABLES = (CPSC_INTEGERS, HEADER_NAMES, SNOMED_CT, SCP_ECG)
+TABLES = (CPSC_INTEGERS, dict(zip(CLASSES, CLASSES, strict=True)), SNOMED_CT, SCP_ECG)
 any_codes = st.lists(st.sampled_from([*VOCABULARY, "164934002", "SR", "IRBBB", "10", "", "af"]), max_size=6)
 
 

@@ -11,32 +11,23 @@ from xecgnet_jax.data.labels import count_codes
 from xecgnet_jax.errors import XECGNetError
 
 
-def describe(folder: Path) -> str:
-    """Returns kind, size, patients, folds of a corpus, and how many recordings have each class and unmapped code."""
-    corpus = read_corpus(folder)
-    entries = corpus.entries
-    classes, unmapped = count_codes(entry.codes for entry in entries)
-    patients = {entry.patient for entry in entries if entry.patient is not None}
-    folds = sorted({entry.fold for entry in entries if entry.fold is not None})
-    lines = [
-        f"{folder}: {corpus.kind}, {len(entries)} recordings",
-        f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}",
-        "classes:",
-        *(f"  {name:<24}{count:>8}" for name, count in classes.items()),
-        f"codes of no class ({len(unmapped)}):",
-        *(f"  {code:<24}{count:>8}" for code, count in unmapped.items()),
-    ]
-    return "\n".join(lines)
-
-
 def main(arguments: list[str] | None = None) -> int:
+    """Prints kind, size, patients and folds of a corpus, and how many recordings have each class and unmapped code."""
     parser = argparse.ArgumentParser(prog="python -m xecgnet_jax.data", description=__doc__)
     parser.add_argument("folder", type=Path, help="the corpus")
+    folder = parser.parse_args(arguments).folder
     try:
-        print(describe(parser.parse_args(arguments).folder))
+        corpus = read_corpus(folder)
     except XECGNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    classes, unmapped = count_codes(entry.codes for entry in corpus.entries)
+    patients = {entry.patient for entry in corpus.entries} - {None}
+    folds = sorted({entry.fold for entry in corpus.entries if entry.fold is not None})
+    print(f"{folder}: {corpus.kind}, {len(corpus.entries)} recordings")
+    print(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
+    for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
+        print(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
     return 0
 
 

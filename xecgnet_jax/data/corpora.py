@@ -25,8 +25,7 @@ class Entry:
       codes: diagnostic codes as the corpus writes them.
       patient: patient id, or None where the corpus has none.
       fold: the corpus's own fold, or None.
-      age: years, or None.
-      sex: "F", "M", or None.
+      age, sex: years, and "F" or "M"; or None.
     """
 
     id: str
@@ -85,11 +84,7 @@ def read_corpus(folder: str | Path) -> Corpus:
 
 
 def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
-    """Reads CPSC2018's REFERENCE.csv: recording → its one to three codes, in the table's order.
-
-    Raises:
-      CorpusError: the table is not of this form, or lists a recording twice.
-    """
+    """Reads CPSC2018's REFERENCE.csv, recording → its one to three codes in the table's order, or refuses it."""
     path = Path(path)
     rows = _read_table(path, ("Recording", "First_label"))
     columns = ("First_label", "Second_label", "Third_label")
@@ -196,14 +191,13 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file, strict=True)
-            missing = [column for column in columns if column not in (reader.fieldnames or ())]
-            if missing:
+            if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
                 raise CorpusError(f"{path}: no column {', '.join(missing)}. Restore or complete the table.")
             rows = []
             for row in reader:
                 if None in row or None in row.values():
-                    where = f"{path}: line {reader.line_num}"
-                    raise CorpusError(f"{where} has more or fewer cells than the first. Correct it.")
+                    problem = "has more or fewer cells than the first. Correct it."
+                    raise CorpusError(f"{path}: line {reader.line_num} {problem}")
                 rows.append({column: cell.strip() for column, cell in row.items()})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: cannot be read as a UTF-8 CSV table ({error}). Restore it.") from error
@@ -212,20 +206,15 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 def _files_below(root: Path, suffix: str) -> list[Path]:
     """Returns the files of a suffix in `root` and its folders, in the order of their paths, without hidden ones."""
-    return sorted(
-        Path(folder, name)
-        for folder, _, names in os.walk(root)
-        for name in names
-        if name.endswith(suffix) and not name.startswith(".")
-    )
+    files = (Path(folder, name) for folder, _, names in os.walk(root) for name in names if name.endswith(suffix))
+    return sorted(path for path in files if not path.name.startswith("."))
 
 
 def _paths_by_name(paths: Iterable[Path]) -> dict[str, Path]:
     """Returns name of a recording → its file; two files of one name are an error."""
     by_name: dict[str, Path] = {}
     for path in paths:
-        other = by_name.setdefault(path.stem, path)
-        if other != path:
+        if (other := by_name.setdefault(path.stem, path)) != path:
             raise CorpusError(f"{path}: another recording of this name is {other}. Rename one.")
     return by_name
 

@@ -16,8 +16,8 @@ from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split,
 from xecgnet_jax.errors import SplitError
 from xecgnet_jax.files import default_cache
 
-#: Size of CPSC2018; the paper's split is defined for exactly its names.
-_CPSC_SIZE = 6877
+#: Size, first and last name of CPSC2018; the paper's split is defined for exactly its names.
+_CPSC2018 = 6877, "A0001", "A6877"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,8 +96,7 @@ def corpus_name(pack: Pack) -> str:
 
 def split_fingerprint(split: Split) -> str:
     """sha256 of the three parts; the order of the training part counts, because batches follow it."""
-    lines = [",".join(part) for part in (split.train, split.validation, split.test)]
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+    return hashlib.sha256("\n".join(map(",".join, split)).encode()).hexdigest()
 
 
 def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
@@ -107,7 +106,7 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
       SplitError: the corpus has no such split, a part is empty, or a patient is on two sides.
     """
     split = choose_split(pack, config)
-    rows = {part: pack.select(getattr(split, part)) for part in ("train", "validation", "test")}
+    rows = {part: pack.select(ids) for part, ids in split._asdict().items()}
     if config.unlabeled == "drop":
         rows = {part: chosen[pack.labels[chosen].any(axis=1)] for part, chosen in rows.items()}
     for part in ("train", "validation"):
@@ -115,23 +114,24 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
             raise SplitError(f"the {part} part has no recording; choose another split")
         if not pack.labels[rows[part]].any():
             raise SplitError(f"no recording of the {part} part has any of the classes; choose another split")
-    return Dataset(pack, split, **rows, normalization=_normalization(pack, rows["train"], config))
+    if config.normalize_on == "none":
+        leads = len(pack.leads)
+        normalization = Normalization(np.zeros(leads, np.float32), np.ones(leads, np.float32))
+    else:
+        measured = rows["train"] if config.normalize_on == "train" else np.arange(len(pack))
+        normalization = measure_normalization(pack.signal, measured)
+    return Dataset(pack, split, **rows, normalization=normalization)
 
 
 def choose_split(pack: Pack, config: DataConfig) -> Split:
     """The split that the config names; see `DataConfig.split` for what `auto` chooses."""
     kind = config.split
     if kind == "auto":
-        kind = "paper" if _is_cpsc2018(pack) else "folds" if np.any(pack.folds >= 0) else "stratified"
+        is_cpsc2018 = (len(pack), pack.ids[0], pack.ids[-1]) == _CPSC2018
+        kind = "paper" if is_cpsc2018 else "folds" if np.any(pack.folds >= 0) else "stratified"
     if kind == "folds":
-        return fold_split(
-            pack.ids,
-            pack.folds,
-            train=config.train_folds,
-            validation=config.validation_folds,
-            test=config.test_folds,
-            patients=pack.patients,
-        )
+        parts = {part: getattr(config, f"{part}_folds") for part in Split._fields}
+        return fold_split(pack.ids, pack.folds, patients=pack.patients, **parts)
     if kind == "paper":
         split = paper_split(pack.ids)
     elif kind == "file":
@@ -140,15 +140,3 @@ def choose_split(pack: Pack, config: DataConfig) -> Split:
         split = stratified_split(pack.ids, pack.labels, pack.patients, seed=config.split_seed)
     check_split(split, pack.ids, pack.patients)
     return split
-
-
-def _is_cpsc2018(pack: Pack) -> bool:
-    return len(pack) == _CPSC_SIZE and pack.ids[0] == "A0001" and pack.ids[-1] == "A6877"
-
-
-def _normalization(pack: Pack, train: np.ndarray, config: DataConfig) -> Normalization:
-    if config.normalize_on == "none":
-        leads = len(pack.leads)
-        return Normalization(np.zeros(leads, np.float32), np.ones(leads, np.float32))
-    rows = train if config.normalize_on == "train" else np.arange(len(pack))
-    return measure_normalization(pack.signal, rows)

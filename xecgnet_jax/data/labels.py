@@ -15,42 +15,22 @@ CPSC_INTEGERS: dict[str, str] = dict(
     zip("123456789", ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE"), strict=True)
 )
 
-#: The first release of Challenge 2020 wrote `#Dx:` by name.
-HEADER_NAMES: dict[str, str] = {name: name for name in CLASSES}
-
 #: SNOMED CT as used by the PhysioNet/CinC Challenges. The first code of a class is the one we write.
 SNOMED_CT: dict[str, str] = {
-    "164889003": "AF",
-    "270492004": "I-AVB",
-    "164909002": "LBBB",
-    "733534002": "LBBB",
-    "426783006": "Normal",
-    "284470004": "PAC",
-    "63593006": "PAC",
-    "164884008": "PVC",
-    "427172004": "PVC",
-    "17338001": "PVC",
-    "59118001": "RBBB",
-    "713427006": "RBBB",
-    "429622005": "STD",
-    "164931005": "STE",
-}
+    "164889003": "AF", "270492004": "I-AVB", "164909002": "LBBB", "733534002": "LBBB", "426783006": "Normal",
+    "284470004": "PAC", "63593006": "PAC", "164884008": "PVC", "427172004": "PVC", "17338001": "PVC",
+    "59118001": "RBBB", "713427006": "RBBB", "429622005": "STD", "164931005": "STE",
+}  # fmt: skip
 
 #: SCP-ECG statements of PTB-XL. Incomplete bundle branch blocks (IRBBB, ILBBB) are other findings.
 SCP_ECG: dict[str, str] = {
-    "NORM": "Normal",
-    "AFIB": "AF",
-    "1AVB": "I-AVB",
-    "CLBBB": "LBBB",
-    "CRBBB": "RBBB",
-    "PAC": "PAC",
-    "PVC": "PVC",
-    "STD_": "STD",
-    "STE_": "STE",
-}
+    "NORM": "Normal", "AFIB": "AF", "1AVB": "I-AVB", "CLBBB": "LBBB", "CRBBB": "RBBB", "PAC": "PAC", "PVC": "PVC",
+    "STD_": "STD", "STE_": "STE",
+}  # fmt: skip
 
-#: Every code of every vocabulary. They can share one table because no string means two things.
-VOCABULARY: dict[str, str] = CPSC_INTEGERS | HEADER_NAMES | SNOMED_CT | SCP_ECG
+#: Every code of every vocabulary, and the names with which the first release of Challenge 2020 wrote `#Dx:`. They can
+#: share one table because no string means two things.
+VOCABULARY: dict[str, str] = CPSC_INTEGERS | dict(zip(CLASSES, CLASSES, strict=True)) | SNOMED_CT | SCP_ECG
 
 #: SNOMED CT "sinus rhythm". Challenge sources write it for a normal ECG, but also beside other findings, where it
 #: describes the rhythm only.
@@ -81,14 +61,10 @@ def label_vector(codes: Collection[str]) -> np.ndarray:
 def count_codes(recordings: Iterable[Collection[str]]) -> tuple[dict[str, int], dict[str, int]]:
     """Counts the recordings with each class and with each unmapped code, from the codes of each recording.
 
-    Returns:
-      (classes, unmapped codes). Classes in the order of `CLASSES`, zeros included; unmapped codes by falling count,
-      then by code.
+    Classes are in the order of `CLASSES`, zeros included; unmapped codes by falling count, then by code.
     """
-    classes: Counter[str] = Counter()
-    others: Counter[str] = Counter()
-    for codes in recordings:
-        classes.update(classes_of(codes))
-        others.update(unmapped_codes(codes))
+    recordings = list(recordings)
+    classes = Counter(name for codes in recordings for name in classes_of(codes))
+    others = Counter(code for codes in recordings for code in unmapped_codes(codes))
     by_count = sorted(others.items(), key=lambda item: (-item[1], item[0]))
     return {name: classes[name] for name in CLASSES}, dict(by_count)

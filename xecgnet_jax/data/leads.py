@@ -14,9 +14,7 @@ RATE: int = 500
 def find_leads(names: Sequence[str], kind: str) -> tuple[list[int], str]:
     """Returns where each of `LEADS` stands among `names`, in any case, and what is wrong: "" if each is there once.
 
-    Args:
-      names: of the signals of a recording.
-      kind: what they name, for the text about what is wrong: "lead" or "column".
+    `kind` is what they name, for the text about what is wrong: "lead" or "column".
     """
     lower = [name.lower() for name in names]
     missing = [lead for lead in LEADS if lead.lower() not in lower]

@@ -28,12 +28,8 @@ def available_cpus() -> int:
 def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result]:
     """Yields the result of the function for each item, in the order of the items.
 
-    Close the generator when leaving it early, or its processes wait for the garbage collector.
-
-    Args:
-      function: one that a process can import by its name.
-      items: its arguments.
-      workers: processes; 1 computes everything in this one.
+    Close the generator when leaving it early, or its processes wait for the garbage collector. A process must be able
+    to import the function by its name; 1 worker computes everything in this process.
 
     Raises:
       BrokenProcessPool: a process died.

@@ -14,9 +14,6 @@ import numpy as np
 from xecgnet_jax.errors import SplitError, first_few
 from xecgnet_jax.files import write_text
 
-#: Seed of both draws of the authors' split.
-_PAPER_SEED = 1004
-
 
 class Split(NamedTuple):
     """The ids of the recordings in each part, in the order in which the split was drawn or written."""
@@ -34,10 +31,7 @@ def paper_split(ids: Iterable[str]) -> Split:
     """Returns the authors' split: 20 % to test, 5 % of the rest to validation, both drawn with seed 1004.
 
     Of CPSC2018's 6,877 recordings that is 5,225 / 276 / 1,376. CPSC2018 publishes no patients, so no one can tell
-    whether a patient is in two parts.
-
-    Args:
-      ids: ids of the whole corpus, in any order; the draw starts from their sorted order.
+    whether a patient is in two parts. `ids` are those of the whole corpus; the draw starts from their sorted order.
 
     Raises:
       SplitError: an id occurs twice, or there are too few ids for three parts.
@@ -48,8 +42,8 @@ def paper_split(ids: Iterable[str]) -> Split:
         raise SplitError(f"the paper's split needs at least 3 recordings, not {len(names)}")
     from sklearn.model_selection import train_test_split  # a second to import, which no other split needs
 
-    rest, test = train_test_split(names, test_size=0.2, train_size=0.8, shuffle=True, random_state=_PAPER_SEED)
-    train, validation = train_test_split(rest, test_size=0.05, train_size=0.95, shuffle=True, random_state=_PAPER_SEED)
+    rest, test = train_test_split(names, test_size=0.2, train_size=0.8, shuffle=True, random_state=1004)
+    train, validation = train_test_split(rest, test_size=0.05, train_size=0.95, shuffle=True, random_state=1004)
     return Split(tuple(train), tuple(validation), tuple(test))
 
 
@@ -81,13 +75,11 @@ def fold_split(
     uses = Counter(fold for part in wanted for fold in part)
     if shared := sorted(fold for fold, count in uses.items() if count > 1):
         raise SplitError(f"fold {first_few(shared)} is in more than one part; give each fold to one part only")
-    numbers = [-1 if fold is None else int(fold) for fold in folds]
-    known = sorted({number for number in numbers if number >= 0})
+    known = sorted({int(fold) for fold in folds if fold is not None and fold >= 0})
     if missing := sorted(set(uses) - set(known)):
         has = f"has the folds {first_few(known, 20)}" if known else "has no folds"
         raise SplitError(f"no recording is in fold {first_few(missing)}; the corpus {has}")
-    fold_of = list(zip(ids, numbers, strict=True))
-    split = Split(*(tuple(name for name, fold in fold_of if fold in part) for part in wanted))
+    split = Split(*(tuple(name for name, fold in zip(ids, folds, strict=True) if fold in part) for part in wanted))
     _refuse_empty(split)
     check_split(split, ids, patients)
     return split
@@ -111,8 +103,7 @@ def stratified_folds(
       ids: R ids.
       labels: [R, C] 0 or 1, C at least 2.
       patients: [R] patient of each recording. A recording without one (None) is a patient of its own.
-      folds: how many.
-      seed: of the draw that breaks ties.
+      folds: how many; `seed`: of the draw that breaks ties.
 
     Raises:
       SplitError: an id occurs twice, the lengths differ, or there are fewer patients than folds.
@@ -125,10 +116,10 @@ def stratified_folds(
     members = _members_of_patients(ids, patients)
     if not 2 <= folds <= len(members):
         raise SplitError(f"cannot make {folds} folds of {len(members)} patients; ask for 2 to {len(members)}")
-    has_class = np.stack([labels[rows].any(axis=0) for rows in members])
-    fold_of = np.empty(len(ids), np.int64)
     from iterstrat.ml_stratifiers import MultilabelStratifiedKFold  # as slow to import as scikit-learn, which it needs
 
+    has_class = np.stack([labels[rows].any(axis=0) for rows in members])
+    fold_of = np.empty(len(ids), np.int64)
     stratifier = MultilabelStratifiedKFold(n_splits=folds, shuffle=True, random_state=seed)
     for number, (_, chosen) in enumerate(stratifier.split(np.zeros(len(members)), has_class), start=1):
         for patient in chosen:
@@ -147,11 +138,8 @@ def stratified_split(
 ) -> Split:
     """Returns the split that has one of `stratified_folds` for test, the one before for validation, the rest to train.
 
-    `test_fold` = 1 … `folds` with the same seed is a cross-validation: every recording is tested once.
-
-    Args:
-      ids: R ids; `labels`, `patients`, `folds` and `seed` as in `stratified_folds`.
-      test_fold: 1 to `folds`; the last where None. The fold before fold 1 is the last one.
+    `test_fold` = 1 … `folds` (the last where None) with the same seed is a cross-validation: every recording is tested
+    once. The fold before fold 1 is the last one. All other arguments are as in `stratified_folds`.
 
     Raises:
       SplitError: as `stratified_folds`; also for fewer than 3 folds or a test fold that does not exist.
@@ -168,12 +156,9 @@ def stratified_split(
 
 
 def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None] | None = None) -> None:
-    """Refuses a split that does not fit its corpus or whose test part is not independent of the others.
+    """Refuses a split that does not fit its corpus (R ids) or whose test part is not independent of the others.
 
-    Args:
-      split: the split.
-      ids: R ids of the corpus.
-      patients: [R] patient of each recording in the order of `ids`, None where unknown.
+    `patients` are [R], of each recording in the order of `ids`, None where unknown.
 
     Raises:
       SplitError: an id that the corpus does not have, an id twice, or a patient in two parts; names the first few.
@@ -186,17 +171,15 @@ def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None]
     _refuse_repeated(sum(split, ()))
     if patients is None:
         return
-    part_of = {name: part for part, names in zip(PARTS, split, strict=True) for name in names}
+    part_of = dict(_rows_of(split))
     parts_of_patient: dict[str, set[str]] = {}
     for name, patient in zip(corpus, patients, strict=True):
         if patient is not None and name in part_of:
             parts_of_patient.setdefault(patient, set()).add(part_of[name])
     if shared := [patient for patient, parts in parts_of_patient.items() if len(parts) > 1]:
         first = " and ".join(part for part in PARTS if part in parts_of_patient[shared[0]])
-        raise SplitError(
-            f"{len(shared)} patients are in more than one part: {first_few(shared)} (the first in {first}); "
-            "put all recordings of a patient into one part"
-        )
+        problem = f"{len(shared)} patients are in more than one part: {first_few(shared)} (the first in {first})"
+        raise SplitError(f"{problem}; put all recordings of a patient into one part")
 
 
 def read_split(path: Path) -> Split:
@@ -236,10 +219,7 @@ def write_split(path: Path, split: Split) -> None:
       SplitError: the file cannot be written.
     """
     text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    rows.writerows(
-        [("id", "part"), *((name, part) for part, names in zip(PARTS, split, strict=True) for name in names)]
-    )
+    csv.writer(text, lineterminator="\n").writerows([("id", "part"), *_rows_of(split)])
     try:
         if not path.parent.is_dir():
             raise NotADirectoryError(f"{path.parent} is no folder")
@@ -248,11 +228,15 @@ def write_split(path: Path, split: Split) -> None:
         raise SplitError(f"{path}: cannot write this split file: {error}") from error
 
 
+def _rows_of(split: Split) -> list[tuple[str, str]]:
+    """Returns the (id, part) of each recording."""
+    return [(name, part) for part, names in zip(PARTS, split, strict=True) for name in names]
+
+
 def _members_of_patients(ids: Sequence[str], patients: Sequence[str | None] | None) -> list[list[int]]:
     """Returns the rows of each patient, patients sorted so that the order of the recordings does not matter."""
     members: dict[tuple[str, str], list[int]] = {}
-    for row, name in enumerate(ids):
-        patient = None if patients is None else patients[row]
+    for row, (name, patient) in enumerate(zip(ids, [None] * len(ids) if patients is None else patients, strict=True)):
         # The first element keeps a recording apart from a patient who happens to have the same name.
         key = ("recording", name) if patient is None else ("patient", patient)
         members.setdefault(key, []).append(row)
@@ -260,8 +244,7 @@ def _members_of_patients(ids: Sequence[str], patients: Sequence[str | None] | No
 
 
 def _refuse_repeated(names: Iterable[str]) -> None:
-    repeated = [name for name, count in Counter(names).items() if count > 1]
-    if repeated:
+    if repeated := [name for name, count in Counter(names).items() if count > 1]:
         raise SplitError(f"{len(repeated)} recordings occur more than once: {first_few(repeated)}")
 
 

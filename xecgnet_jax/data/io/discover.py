@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -91,12 +92,7 @@ def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
 
 
 def load_recording(file: RecordingFile, *, rate: float | None = None, units: Units | None = None) -> LoadedRecording:
-    """Reads a recording, and looks for what is wrong with it.
-
-    Args:
-      file: the recording.
-      rate: Hz of a table; other files state it themselves.
-      units: of a table.
+    """Reads a recording, and looks for what is wrong with it; a table does not state its `rate` (Hz) and units itself.
 
     Raises:
       RecordError: it cannot be read without guessing, see `read_recording` and `read_table`.
@@ -119,21 +115,14 @@ def load_recording(file: RecordingFile, *, rate: float | None = None, units: Uni
                 notes = (f"columns that are no leads are ignored: {', '.join(table.ignored)}",)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.") from error
-    signal = _to_package_rate(path, signal, rate)
-    return LoadedRecording(signal, rate, find_warnings(signal, units=units) + _check_rate(time_step, rate), notes)
-
-
-def _to_package_rate(path: Path, signal: np.ndarray, rate: float) -> np.ndarray:
-    """Returns the signal [T, 12] as float32 at 500 Hz; refuses samples that cannot be voltages."""
     largest = np.abs(signal).max(axis=0)
     if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= LARGEST]:
-        raise RecordError(
-            f"{path}: samples of {', '.join(wrong)} are no voltages, they are beyond {LARGEST:g} mV. "
-            "Correct the gain or units in the header, or the samples."
-        )
+        problem = f"samples of {', '.join(wrong)} are no voltages, they are beyond {LARGEST:g} mV"
+        raise RecordError(f"{path}: {problem}. Correct the gain or units in the header, or the samples.")
     if rate != RATE:
         signal = resample(signal.astype(np.float64), rate, RATE)
-    return np.ascontiguousarray(signal, dtype=np.float32)
+    signal = np.ascontiguousarray(signal, dtype=np.float32)
+    return LoadedRecording(signal, rate, find_warnings(signal, units=units) + _check_rate(time_step, rate), notes)
 
 
 def _check_rate(step: TimeStep | None, rate: float) -> tuple[RecordingWarning, ...]:
@@ -164,10 +153,8 @@ def _recording_of(path: Path) -> RecordingFile:
         raise RecordError(f"{path}: its header {header.name} is missing. Restore it: only there are names and gains.")
     if path.suffix.lower() in TABLES or names_leads(path):
         return RecordingFile(path, is_table=True)
-    raise RecordError(
-        f"{path}: is no recording. Known are WFDB (.hea with .mat or .dat), CPSC2018's .mat, and CSV tables whose "
-        "first line names the leads."
-    )
+    known = "WFDB (.hea with .mat or .dat), CPSC2018's .mat, and CSV tables whose first line names the leads"
+    raise RecordError(f"{path}: is no recording. Known are {known}.")
 
 
 def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[RecordingFile]:
@@ -188,22 +175,19 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
         has_loose = any(path.suffix.lower() in SIGNAL_FILES and path.stem not in stems for path in paths)
         described = _signal_files(headers) if has_loose else set()
         for path in paths:
-            if path.suffix == ".hea":
-                found.append(RecordingFile(path))
-            elif path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems):
+            is_table = path.suffix.lower() in TABLES
+            if path.suffix != ".hea" and (
+                path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
+            ):
                 continue
+            if path.suffix in (".hea", ".mat") or (is_table and names_leads(path)):
+                found.append(RecordingFile(path, is_table))
             elif _is_upper_case(path):
                 ignored.append((path, UPPER_CASE.format(path.suffix.lower())))
-            elif path.suffix == ".mat":
-                found.append(RecordingFile(path))
             elif path.suffix == ".dat":
                 ignored.append((path, "no header (.hea) describes it"))
-            elif path.suffix.lower() not in TABLES:
-                ignored.append((path, "no format of recordings"))
-            elif names_leads(path):
-                found.append(RecordingFile(path, is_table=True))
             else:
-                ignored.append((path, "its first line names no leads"))
+                ignored.append((path, "its first line names no leads" if is_table else "no format of recordings"))
     return found
 
 
@@ -217,8 +201,6 @@ def _signal_files(headers: Sequence[Path]) -> set[str]:
     """Returns the names of the files that headers refer to; a damaged header is refused later, when it is read."""
     names: set[str] = set()
     for header in headers:
-        try:
+        with suppress(RecordError):
             names |= {line.split()[0] for line in parse_header(header).signal_lines}
-        except RecordError:
-            continue
     return names

@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import TextIO
 
@@ -28,14 +29,11 @@ DELIMITERS = ";\t,"
 #: Rows that are turned into numbers at once: 20 seconds at 500 Hz.
 BLOCK: int = 10_000
 
-#: A file is a table of leads if its first line names at least so many of them.
-FEWEST_LEADS: int = 3
+#: A file is a table of leads if its first line is shorter than this, in bytes, and names at least so many of them.
+LONGEST_LINE, FEWEST_LEADS = 65_536, 3
 
 #: mV, beyond which a number is no voltage, whatever the recorder.
 LARGEST: float = 1e9
-
-#: The first line of a table of leads is shorter than this, in bytes.
-LONGEST_LINE: int = 65_536
 
 #: A lead's column: `II`, `lead II`, `II (mV)`, `v1 [µV]`.
 COLUMN = re.compile(r"(?:(?:lead|ecg)[ _-]?)?(?P<lead>[a-z]+[1-6]?)\s*(?:[\[(](?P<units>\S+)[\])])?", re.IGNORECASE)
@@ -111,8 +109,12 @@ def _parse(path: Path, text: TextIO, units: str, longest: int) -> Table:
     blocks: list[np.ndarray] = []
     time, comma = TimeColumn(), False
     while block := list(islice(rows, BLOCK)):
-        if not blocks:
-            comma = delimiter != "," and _has_decimal_comma(path, block, columns)
+        if not blocks and delimiter != ",":
+            with_comma = [row[at].strip() for _, row in block for at in columns if "," in row[at]]
+            comma = bool(with_comma)  # Numbers are written 0,12. All other blocks must keep to it.
+            if with_comma and all(map(THOUSANDS.fullmatch, with_comma)):
+                problem = f"{with_comma[0]!r} may be a thousand and more, or have decimals"
+                raise RecordError(f"{path}: {problem}. Write it without commas.")
         if time_at is not None:
             time.add([row[time_at] for _, row in block])
         blocks.append(_to_millivolts(path, block, columns, names, comma, units))
@@ -138,9 +140,8 @@ def _read_rows(path: Path, text: TextIO, delimiter: str, cells: int) -> Iterator
         if len(row) != cells:
             is_split = delimiter == "," and len(row) > cells
             hint = " Decimals with a comma need ; or tabs between cells." if is_split else ""
-            raise RecordError(
-                f"{path}: line {line} has {len(row)} cells, the first line has {cells}. Correct it.{hint}"
-            )
+            counts = f"has {len(row)} cells, the first line has {cells}"
+            raise RecordError(f"{path}: line {line} {counts}. Correct it.{hint}")
         yield line, row
 
 
@@ -157,12 +158,9 @@ def _find_encoding(content: bytes) -> str:
 
 def _find_delimiter(line: str) -> tuple[str, int]:
     """Returns the delimiter with which a line names most leads, and how many."""
-    counts = {}
-    for mark in DELIMITERS:
-        leads = {lead for lead, _ in map(_parse_name, next(csv.reader([line], delimiter=mark), []))}
-        counts[mark] = len(leads - {""})
-    best = max(DELIMITERS, key=lambda mark: counts[mark])
-    return best, counts[best]
+    names = {mark: next(csv.reader([line], delimiter=mark), []) for mark in DELIMITERS}
+    counts = {mark: len({_parse_name(name)[0] for name in found} - {""}) for mark, found in names.items()}
+    return max(counts.items(), key=itemgetter(1))
 
 
 def _parse_name(name: str) -> tuple[str, str | None]:
@@ -178,24 +176,12 @@ def _lead_columns(path: Path, names: list[str], units: str) -> list[int]:
     columns, problem = find_leads([lead for lead, _ in leads], "column")
     if problem:
         shown = ", ".join(name[:30] or "(unnamed)" for name in names[:20]) or "(nothing)"
-        raise RecordError(
-            f"{path}: the table has {problem}; its first line is: {shown}. "
-            "It must name the twelve standard leads, each once."
-        )
+        wanted = "It must name the twelve standard leads, each once."
+        raise RecordError(f"{path}: the table has {problem}; its first line is: {shown}. {wanted}")
     for lead, stated in leads:
         if stated is not None and MILLIVOLTS.get(stated.lower()) != MILLIVOLTS[units.lower()]:
             raise RecordError(f"{path}: the column of lead {lead} says {stated}, --units says {units}. Correct one.")
     return columns
-
-
-def _has_decimal_comma(path: Path, rows: Rows, columns: list[int]) -> bool:
-    """Tells whether numbers are written 0,12. The first block shows it, and all others must keep to it."""
-    with_comma = [row[at].strip() for _, row in rows for at in columns if "," in row[at]]
-    if with_comma and all(THOUSANDS.fullmatch(cell) for cell in with_comma):
-        raise RecordError(
-            f"{path}: {with_comma[0]!r} may be a thousand and more, or have decimals. Write it without commas."
-        )
-    return bool(with_comma)
 
 
 def _to_millivolts(path: Path, rows: Rows, columns: list[int], names: list[str], comma: bool, units: str) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -10,15 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from xecgnet_jax.data.io.matlab import read_struct
-from xecgnet_jax.data.io.wfdb_header import (
-    Header,
-    SignalLine,
-    lead_name,
-    parse_age,
-    parse_header,
-    parse_sex,
-    parse_signal_line,
-)
+from xecgnet_jax.data.io.wfdb_header import Header, SignalLine, parse_age, parse_header, parse_sex, parse_signal_line
 from xecgnet_jax.data.leads import LEADS, RATE, find_leads
 from xecgnet_jax.errors import RecordError
 
@@ -44,8 +35,7 @@ class Recording:
       signal: [T, 12] float32, millivolts, leads in the order of `LEADS`.
       rate: sampling rate of `signal` in Hz.
       codes: diagnostic codes as the file or its corpus writes them, in the file's order.
-      age: years, or None where the file does not say.
-      sex: "F", "M", or None where the file does not say.
+      age, sex: years, and "F" or "M"; None where the file does not say.
       resolution: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has
         none or the signal was resampled.
     """
@@ -93,10 +83,17 @@ def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
         (signal, header), resolution = _read_cpsc(path), None
     signal_rate = header.rate
     if signal_rate is None or not 50 <= signal_rate <= 100_000:
-        raise RecordError(
-            f"{path}: the sampling rate is {signal_rate or 'missing'}; an ECG has 50 to 100,000 Hz. Correct the header."
-        )
-    _check_samples(path, signal)
+        found = f"the sampling rate is {signal_rate or 'missing'}"
+        raise RecordError(f"{path}: {found}; an ECG has 50 to 100,000 Hz. Correct the header.")
+    if not len(signal):
+        raise RecordError(f"{path}: the recording has no samples. Remove it from the corpus.")
+    with np.errstate(over="ignore"):  # A value that float32 cannot hold is no voltage either.
+        invalid = ~np.isfinite(signal.astype(np.float32))
+    if invalid.any():
+        counts = ", ".join(f"{n} in {lead}" for lead, n in zip(LEADS, invalid.sum(0), strict=True) if n)
+        problem = f"of {len(signal)} samples some are marked invalid or are not finite: {counts}"
+        remedy = "Cut them off or fill them in; a value made up here would pass for a measurement."
+        raise RecordError(f"{path}: {problem}. {remedy}")
     if rate is not None and rate != signal_rate:
         signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
     return Recording(
@@ -128,37 +125,26 @@ def _main_file(path: Path) -> Path:
     return header if path.suffix != ".mat" or header.is_file() else path
 
 
-def _check_samples(path: Path, signal: np.ndarray) -> None:
-    if not len(signal):
-        raise RecordError(f"{path}: the recording has no samples. Remove it from the corpus.")
-    with np.errstate(over="ignore"):  # A value that float32 cannot hold is no voltage either.
-        invalid = ~np.isfinite(signal.astype(np.float32))
-    if invalid.any():
-        counts = ", ".join(f"{n} in {lead}" for lead, n in zip(LEADS, invalid.sum(0), strict=True) if n)
-        raise RecordError(
-            f"{path}: of {len(signal)} samples some are marked invalid or are not finite: {counts}. "
-            "Cut them off or fill them in; a value made up here would pass for a measurement."
-        )
-
-
 def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
     """Returns ([T, 12] float64 mV with NaN where invalid, [12] mV per step) of the record of a header."""
-    names = [lead_name(line) for line in header.signal_lines]
+    stored = [line.split(maxsplit=8) for line in header.signal_lines]
+    names = [fields[8] if len(fields) == 9 else "" for fields in stored]
     channels, problem = find_leads(names, "lead")
     if problem:
         signals = ", ".join(name or "(unnamed)" for name in names) or "(none)"
-        raise RecordError(
-            f"{path}: the record has {problem}; its signals are {signals}. "
-            "The twelve standard leads are needed, each once."
-        )
+        remedy = "The twelve standard leads are needed, each once."
+        raise RecordError(f"{path}: the record has {problem}; its signals are {signals}. {remedy}")
     lines = [parse_signal_line(path, header.signal_lines[channel]) for channel in channels]
     values = _read_values(path, header, channels, lines)
     if header.length is not None and len(values) != header.length:
-        raise RecordError(
-            f"{path}: the header promises {header.length} samples, the signal file has {len(values)}. "
-            "Restore both from the corpus."
-        )
-    _check_checksums(path, values, lines)
+        found = f"the signal file has {len(values)}. Restore both from the corpus."
+        raise RecordError(f"{path}: the header promises {header.length} samples, {found}")
+    sums = values.sum(axis=0, dtype=np.int64) % 65536
+    wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
+    if wrong and any(line.checksum for line in lines):  # If all of them are 0, the header's writer made none.
+        problem = f"the checksum of lead {', '.join(wrong)} is not that of the samples"
+        causes = "the signal file is damaged, edited, or belongs to another header"
+        raise RecordError(f"{path}: {problem}: {causes}. Restore both, or rewrite the header.")
     gain = np.array([line.gain for line in lines])
     signal = (values - np.array([line.baseline for line in lines])) / gain
     for column, line in enumerate(lines):
@@ -181,42 +167,21 @@ def _read_values(path: Path, header: Header, channels: list[int], lines: list[Si
     stored = [tuple(line.split()[:2]) for line in header.signal_lines]  # (file, storage format)
     in_file = [index for index, (file, *_) in enumerate(stored) if file == files[0]]
     if len(files) > 1 or len({stored[index] for index in in_file}) > 1 or lines[0].format != 16:
-        return _read_values_by_wfdb(path, channels)
+        import wfdb
+
+        try:
+            record = wfdb.rdrecord(str(path.absolute().with_suffix("")), physical=False, channels=channels)
+        except Exception as error:  # The package raises whatever its parsing runs into.
+            problem = f"the wfdb package cannot read the record ({type(error).__name__}: {error})"
+            raise RecordError(f"{path}: {problem}. Restore header and signal files from the corpus.") from error
+        return np.asarray(record.d_signal)
     offset = lines[0].offset
     size = (path.parent / files[0]).stat().st_size - offset
     if size < 0 or size % (2 * len(in_file)):
-        raise RecordError(
-            f"{path}: the signal file {files[0]} does not hold whole samples of {len(in_file)} signals. "
-            "It is truncated or another file: restore it."
-        )
+        problem = f"the signal file {files[0]} does not hold whole samples of {len(in_file)} signals"
+        raise RecordError(f"{path}: {problem}. It is truncated or another file: restore it.")
     values = np.fromfile(path.parent / files[0], dtype="<i2", offset=offset).reshape(-1, len(in_file))
     return values[:, [in_file.index(channel) for channel in channels]]
-
-
-def _read_values_by_wfdb(path: Path, channels: list[int]) -> np.ndarray:
-    import wfdb
-
-    try:
-        record = wfdb.rdrecord(str(path.absolute().with_suffix("")), physical=False, channels=channels)
-    except Exception as error:  # The package raises whatever its parsing runs into.
-        raise RecordError(
-            f"{path}: the wfdb package cannot read the record ({type(error).__name__}: {error}). "
-            "Restore header and signal files from the corpus."
-        ) from error
-    return np.asarray(record.d_signal)
-
-
-def _check_checksums(path: Path, values: np.ndarray, lines: Sequence[SignalLine]) -> None:
-    """Compares the sums that the header states. If all of them are 0, its writer made none."""
-    if not any(line.checksum for line in lines):
-        return
-    sums = values.sum(axis=0, dtype=np.int64) % 65536
-    wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
-    if wrong:
-        raise RecordError(
-            f"{path}: the checksum of lead {', '.join(wrong)} is not that of the samples: the signal file "
-            "is damaged, edited, or belongs to another header. Restore both, or rewrite the header."
-        )
 
 
 def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
@@ -224,24 +189,16 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
     try:
         fields = read_struct(path, "ECG")
     except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{path}: no recording of CPSC2018 can be read from it: {error}. Restore it; a recording of "
-            f"another corpus needs its header {path.stem}.hea beside it."
-        ) from error
+        remedy = f"Restore it; a recording of another corpus needs its header {path.stem}.hea beside it."
+        raise RecordError(f"{path}: no recording of CPSC2018 can be read from it: {error}. {remedy}") from error
     data = fields.get("data")
     if not isinstance(data, np.ndarray):
         raise RecordError(f"{path}: `ECG.data` is missing or holds no real numbers. Restore it.")
     if data.dtype.kind != "f" or data.ndim != 2 or len(data) != len(LEADS):
+        found = f"{data.dtype} {list(data.shape)}"
         raise RecordError(
-            f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is "
-            f"{data.dtype} {list(data.shape)}. Restore it."
+            f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is {found}. Restore it."
         )
-    age, sex = parse_age(_to_text(fields.get("age"))), parse_sex(_to_text(fields.get("sex")))
-    return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, age, sex)
-
-
-def _to_text(value: np.ndarray | str | None) -> str:
-    """Returns the one value of a field as text, "" where there is none or several."""
-    if isinstance(value, np.ndarray):
-        return str(value.item()) if value.size == 1 else ""
-    return value or ""
+    # Several values are neither an age nor a sex.
+    age, sex = (" ".join(map(str, np.ravel(fields.get(name, "")))) for name in ("age", "sex"))
+    return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, parse_age(age), parse_sex(sex))

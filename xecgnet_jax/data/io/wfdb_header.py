@@ -41,11 +41,9 @@ class Header:
 
     Attributes:
       id: name of the record: the header's file name without its suffix.
-      rate: Hz, or None where the header does not say.
-      length: samples, or None where the header does not say.
+      rate, length: Hz and samples; None where the header does not say.
       codes: diagnostic codes of `#Dx:` in the file's order, or None where there is no such line.
-      age: years, or None.
-      sex: "F", "M", or None.
+      age, sex: years, and "F" or "M"; or None.
       signal_lines: the lines that describe the signals, for `parse_signal_line`.
     """
 
@@ -103,25 +101,23 @@ def parse_header(path: Path) -> Header:
     """
     lines = [line.strip() for line in _read_text(path).splitlines()]
     fields = [line for line in lines if line and not line.startswith("#")]
+    record = RECORD_LINE.fullmatch(fields[0]) if fields else None
+    restore = "Restore the file from its corpus."
     if not fields:
-        raise RecordError(f"{path}: the header is empty. Restore the file from its corpus.")
-    record = RECORD_LINE.fullmatch(fields[0])
+        raise RecordError(f"{path}: the header is empty. {restore}")
     if record is None:
-        raise RecordError(
-            f"{path}: the first line is no WFDB record line (name, number of signals, rate, length): "
-            f"{fields[0][:80]!r}. Restore the file from its corpus."
-        )
+        wanted = "WFDB record line (name, number of signals, rate, length)"
+        raise RecordError(f"{path}: the first line is no {wanted}: {fields[0][:80]!r}. {restore}")
     if record["segments"]:
-        raise RecordError(
-            f"{path}: the record has several segments. Join them into one, for example with WFDB's `xform`."
-        )
-    count = int(record["signals"])
-    if len(fields) - 1 != count:
-        raise RecordError(
-            f"{path}: the record line promises {count} signals, {len(fields) - 1} are described. "
-            "Restore the file from its corpus."
-        )
-    comments = _parse_comments(lines)
+        remedy = "Join them into one, for example with WFDB's `xform`."
+        raise RecordError(f"{path}: the record has several segments. {remedy}")
+    if len(fields) - 1 != (count := int(record["signals"])):
+        found = f"{len(fields) - 1} are described"
+        raise RecordError(f"{path}: the record line promises {count} signals, {found}. {restore}")
+    comments: dict[str, str] = {}  # by lower-case key; values of a key that comes twice are joined by commas
+    for match in filter(None, map(COMMENT.fullmatch, lines)):
+        key = match["key"].lower()
+        comments[key] = f"{comments[key]},{match['value']}" if key in comments else match["value"]
     return Header(
         id=path.stem,
         rate=float(record["rate"]) if record["rate"] else None,
@@ -131,12 +127,6 @@ def parse_header(path: Path) -> Header:
         sex=parse_sex(comments.get("sex", "")),
         signal_lines=tuple(fields[1:]),
     )
-
-
-def lead_name(line: str) -> str:
-    """Returns the description at the end of a signal line, "" where the line is too short to have one."""
-    fields = line.split(maxsplit=8)
-    return fields[8] if len(fields) == 9 else ""
 
 
 def parse_signal_line(path: Path, line: str) -> SignalLine:
@@ -150,48 +140,30 @@ def parse_signal_line(path: Path, line: str) -> SignalLine:
     if len(fields) < 9:
         raise RecordError(f"{path}: the signal line {line[:80]!r} is incomplete. Restore the header.")
     file, storage, gain, _resolution, zero, _first, checksum, _block, lead = fields
-    where = f"{path}: lead {lead}"
+    stored, scale = FORMAT_FIELD.fullmatch(storage), GAIN_FIELD.fullmatch(gain)
+    steps = float(scale["gain"]) if scale else 0.0
+    units = (scale and scale["units"]) or "mV"  # The format's own rule: units left out are millivolts.
     if Path(file).name != file or "\\" in file or file.startswith((".", "~")):
-        raise RecordError(
-            f"{where}: the signal file {file!r} is not a plain name in the header's own folder. Put it there."
-        )
-    if not INTEGER.fullmatch(zero) or not INTEGER.fullmatch(checksum):
-        raise RecordError(f"{where}: {zero!r} or {checksum!r} should be an integer. Restore the header.")
-    storage_format, offset = _parse_storage(where, storage)
-    steps, baseline = _parse_gain(where, gain)
-    baseline = int(zero) if baseline is None else baseline
-    return SignalLine(lead, file, storage_format, offset, steps, baseline, int(checksum) % 65536)
-
-
-def _parse_storage(where: str, field: str) -> tuple[int, int]:
-    """Returns (WFDB format, bytes before the first sample) of a field such as `16`, `212` or `16x1+24`."""
-    match = FORMAT_FIELD.fullmatch(field)
-    if match is None:
-        raise RecordError(f"{where}: the storage format {field!r} is none of WFDB's. Restore the header.")
-    if int(match["frame"] or 1) != 1 or int(match["skew"] or 0) != 0:
-        raise RecordError(
-            f"{where}: the storage format {field!r} has several samples per frame, or a skew, which are "
-            "not supported. Rewrite the record with WFDB's `xform`."
-        )
-    return int(match["format"]), int(match["offset"] or 0)
-
-
-def _parse_gain(where: str, field: str) -> tuple[float, int | None]:
-    """Returns (converter steps per mV, baseline or None) of a field such as `1000/mV` or `4.88(-3)/uV`."""
-    match = GAIN_FIELD.fullmatch(field)
-    if match is None:
-        raise RecordError(f"{where}: the gain {field!r} is not of the form 1000(0)/mV. Correct the header.")
-    gain = float(match["gain"])
-    if gain == 0 or not math.isfinite(gain):
-        raise RecordError(
-            f"{where}: the gain {field!r} says that the signal is not calibrated, so its millivolts are "
-            "unknown. Write the gain into the header."
-        )
-    units = match["units"] or "mV"  # The format's own rule: units left out are millivolts.
-    if units.lower() not in MILLIVOLTS:
-        raise RecordError(f"{where}: the units {units!r} are unknown. Known are mV, µV (uV) and V.")
-    baseline = match["baseline"]
-    return gain / MILLIVOLTS[units.lower()], None if baseline is None else int(baseline)
+        problem = f"the signal file {file!r} is not a plain name in the header's own folder. Put it there."
+    elif not INTEGER.fullmatch(zero) or not INTEGER.fullmatch(checksum):
+        problem = f"{zero!r} or {checksum!r} should be an integer. Restore the header."
+    elif stored is None:
+        problem = f"the storage format {storage!r} is none of WFDB's. Restore the header."
+    elif int(stored["frame"] or 1) != 1 or int(stored["skew"] or 0) != 0:
+        problem = f"the storage format {storage!r} has several samples per frame, or a skew, which are not supported. "
+        problem += "Rewrite the record with WFDB's `xform`."
+    elif scale is None:
+        problem = f"the gain {gain!r} is not of the form 1000(0)/mV. Correct the header."
+    elif steps == 0 or not math.isfinite(steps):
+        problem = f"the gain {gain!r} says that the signal is not calibrated, so its millivolts are unknown. "
+        problem += "Write the gain into the header."
+    elif units.lower() not in MILLIVOLTS:
+        problem = f"the units {units!r} are unknown. Known are mV, µV (uV) and V."
+    else:
+        offset, baseline = int(stored["offset"] or 0), int(scale["baseline"] or zero)
+        per_mv = steps / MILLIVOLTS[units.lower()]
+        return SignalLine(lead, file, int(stored["format"]), offset, per_mv, baseline, int(checksum) % 65536)
+    raise RecordError(f"{path}: lead {lead}: {problem}")
 
 
 def _read_text(path: Path) -> str:
@@ -206,13 +178,3 @@ def _read_text(path: Path) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
-
-
-def _parse_comments(lines: list[str]) -> dict[str, str]:
-    """Returns `#Key: value` lines by lower-case key; values of a key that comes twice are joined by commas."""
-    comments: dict[str, str] = {}
-    for match in map(COMMENT.fullmatch, lines):
-        if match:
-            key = match["key"].lower()
-            comments[key] = f"{comments[key]},{match['value']}" if key in comments else match["value"]
-    return comments

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -12,21 +13,16 @@ from xecgnet_jax.data.labels import classes_of, count_codes
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import first_few
 
-#: Samples that a lead must stay at its extreme value to count as clipped: 20 ms at 500 Hz.
-CLIPPED_RUN: int = 10
+#: Samples that a lead must stay at its extreme value to count as clipped (20 ms), and mV that this extreme must reach:
+#: below, equal values in a row are a quiet baseline.
+CLIPPED_RUN, CLIPPED_LEVEL = 10, 2.0
 
-#: mV that this extreme must reach. Below it, equal values in a row are a quiet baseline.
-CLIPPED_LEVEL: float = 2.0
-
-#: mV beyond which an amplitude is no ECG: a wrong gain, or a loose electrode.
-ABSURD_LEVEL: float = 20.0
-
-#: mV of standard deviation below which a lead is no ECG: a wrong gain.
-ABSURD_STD: float = 1e-3
+#: mV beyond which an amplitude is no ECG (a wrong gain, or a loose electrode), and of standard deviation below which a
+#: lead is none (a wrong gain).
+ABSURD_LEVEL, ABSURD_STD = 20.0, 1e-3
 
 
-@dataclass(frozen=True)
-class SignalProblems:
+class SignalProblems(NamedTuple):
     """What is odd about one recording's signal.
 
     Attributes:
@@ -76,32 +72,29 @@ def find_problems(signal: np.ndarray) -> SignalProblems:
     quiet = (leads.std(axis=1, dtype=np.float64) < ABSURD_STD) & ~flat
     absurd = (np.maximum(-low, high) > ABSURD_LEVEL) | quiet
     microvolts = np.rint(signal.astype(np.float64) * 1e3).astype(np.int64)
-    names = (
-        tuple(lead for lead, found in zip(LEADS, found, strict=True) if found) for found in (flat, clipped, absurd)
-    )
+    names = (tuple(np.array(LEADS)[found].tolist()) for found in (flat, clipped, absurd))
     return SignalProblems(hashlib.sha256(microvolts.tobytes()).hexdigest(), *names)
 
 
 def make_audit(
     problems: Mapping[str, SignalProblems], refused: Mapping[str, str], codes: Sequence[Collection[str]]
 ) -> Audit:
-    """Returns the audit of a corpus.
+    """Returns the audit of a corpus: problems of packed recordings and causes of refused ones by id, and codes.
 
-    Args:
-      problems: by id, of the recordings that were packed.
-      refused: causes by id, of those that were not.
-      codes: diagnostic codes of each packed recording, in the order of `problems`.
+    `codes` has the diagnostic codes of each packed recording, in the order of `problems`.
     """
     same: dict[str, list[str]] = {}
     for name, found in problems.items():
         same.setdefault(found.digest, []).append(name)
     classes, unmapped = count_codes(codes)
+    odd = {
+        kind: {name: list(getattr(found, kind)) for name, found in problems.items() if getattr(found, kind)}
+        for kind in ("flat", "clipped", "absurd")
+    }
     return Audit(
         packed=len(problems),
         refused=dict(refused),
-        flat={name: list(found.flat) for name, found in problems.items() if found.flat},
-        clipped={name: list(found.clipped) for name, found in problems.items() if found.clipped},
-        absurd={name: list(found.absurd) for name, found in problems.items() if found.absurd},
+        **odd,
         duplicates=[names for names in same.values() if len(names) > 1],
         without_class=[name for name, own in zip(problems, codes, strict=True) if not classes_of(own)],
         classes=classes,

@@ -13,18 +13,19 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
 
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
+from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES, SINUS_RHYTHM, VOCABULARY, label_vector
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.pack import storage
-from xecgnet_jax.data.pack.audit import make_audit
+from xecgnet_jax.data.pack.audit import SignalProblems, find_problems, make_audit
 from xecgnet_jax.data.pack.pack import Pack, open_pack
-from xecgnet_jax.data.pack.packed_recording import PackedRecording, read_for_pack
+from xecgnet_jax.data.pack.quantized import quantize
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 
@@ -36,6 +37,25 @@ CAUSES_SHOWN: int = 3
 
 #: What to do about a recording that cannot be read.
 OnBadRecording = Literal["fail", "skip"]
+
+
+class PackedRecording(NamedTuple):
+    """One recording's row in the index of a pack, as far as its own file gives it; the samples are kept apart.
+
+    Attributes:
+      length: number of samples.
+      step, zero: [12] float64, as in `QuantizedSignal`.
+      problems: what is odd about the signal.
+      age, sex: years, and "F" or "M"; None where the recording does not say.
+    """
+
+    length: int
+    step: np.ndarray
+    zero: np.ndarray
+    problems: SignalProblems
+    age: float | None
+    sex: str | None
+
 
 #: A recording of a corpus, and its samples [T, 12] int16 and row in the index, or why it cannot be read.
 ReadEntry: TypeAlias = tuple[Entry, tuple[np.ndarray, PackedRecording] | RecordError]
@@ -63,12 +83,11 @@ def pack_of(
       PackError: as `build_pack` and `open_pack`.
     """
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
-    if (pack_folder / storage.MANIFEST).is_file():
-        packed_state = storage.read_manifest(pack_folder)["state"]
-        if packed_state == corpus_state(corpus_folder, pack_folder):
-            pack = open_pack(pack_folder)
-            if on_bad_recording == "skip" or not pack.audit.refused:
-                return pack
+    is_packed = (pack_folder / storage.MANIFEST).is_file()
+    if is_packed and storage.read_manifest(pack_folder)["state"] == corpus_state(corpus_folder, pack_folder):
+        pack = open_pack(pack_folder)
+        if on_bad_recording == "skip" or not pack.audit.refused:
+            return pack
     corpus = read_corpus(corpus_folder)
     return build_pack(corpus, pack_folder, on_bad_recording=on_bad_recording, workers=workers, progress=progress)
 
@@ -83,8 +102,7 @@ def build_pack(
 ) -> Pack:
     """Reads every recording of a corpus and writes the pack.
 
-    The pack appears in `folder` when it is complete, in place of one that was there. It does not depend on the number
-    of workers.
+    It appears when it is complete, in place of one that was there, and does not depend on the number of workers.
 
     Args:
       corpus: the recordings.
@@ -107,6 +125,17 @@ def build_pack(
     return open_pack(folder)
 
 
+def read_for_pack(path: Path) -> tuple[np.ndarray, PackedRecording] | RecordError:
+    """Reads one recording: samples [T, 12] int16 and its row. An error is returned, so that the others go on."""
+    try:
+        recording = read_recording(path)
+    except RecordError as error:
+        return error
+    samples, step, zero = quantize(recording.signal, recording.resolution)
+    problems = find_problems(recording.signal)
+    return samples, PackedRecording(len(samples), step, zero, problems, recording.age, recording.sex)
+
+
 def _read_entries(corpus: Corpus, workers: int | None, progress: bool) -> Generator[ReadEntry]:
     """Reads each recording of the corpus, with a progress bar."""
     if workers is None:
@@ -119,10 +148,8 @@ def _read_entries(corpus: Corpus, workers: int | None, progress: bool) -> Genera
         with closing(map_in_processes(read_for_pack, paths, workers)) as results, bar:
             yield from zip(bar, results, strict=True)
     except BrokenProcessPool as error:
-        raise PackError(
-            "a process that reads recordings was ended from outside, perhaps because memory ran out; "
-            "try again with fewer workers"
-        ) from error
+        problem = "a process that reads recordings was ended from outside, perhaps because memory ran out"
+        raise PackError(f"{problem}; try again with fewer workers") from error
 
 
 def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEntry], *, skip_bad: bool) -> None:
@@ -190,18 +217,13 @@ def corpus_state(corpus_folder: Path, pack_folder: Path) -> str:
     """Returns the sha256 of all that decides what a pack will hold, without reading signals.
 
     That is the name, size and time of modification of each file of the corpus, the content of its tables, the
-    vocabulary, and the version of the pack's format. Where the corpus lies does not count.
-
-    Args:
-      corpus_folder: folder of the corpus.
-      pack_folder: does not count, should it lie in the corpus.
+    vocabulary, and the version of the pack's format. Where the corpus lies does not count, nor `pack_folder` in it.
 
     Raises:
       CorpusError: the folder is missing, or cannot be listed.
     """
-    state = hashlib.sha256(
-        storage.to_json([storage.FORMAT, RATE, LEADS, CLASSES, SINUS_RHYTHM, sorted(VOCABULARY.items())])
-    )
+    fixed = [storage.FORMAT, RATE, LEADS, CLASSES, SINUS_RHYTHM, sorted(VOCABULARY.items())]
+    state = hashlib.sha256(storage.to_json(fixed))
     try:
         for table in sorted(corpus_folder.glob("*.csv")):
             state.update(table.read_bytes())

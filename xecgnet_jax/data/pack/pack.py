@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -79,10 +80,10 @@ class Pack:
         Raises:
           PackError: the pack has no recording of such an id.
         """
-        wanted = list(ids)
-        if unknown := [name for name in wanted if name not in self._rows]:
+        found = [(name, self._rows.get(name)) for name in ids]
+        if unknown := [name for name, row in found if row is None]:
             raise PackError(f"the pack has no recording {first_few(unknown)} ({len(unknown)} in all)")
-        return np.array([self._rows[name] for name in wanted], np.int64)
+        return np.array([row for _, row in found], np.int64)
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -98,23 +99,20 @@ def open_pack(folder: Path) -> Pack:
     folder = Path(folder)
     manifest = read_manifest(folder)
     if manifest["format"] != FORMAT:
-        raise PackError(
-            f"{folder}: was made by another version of this package; delete the folder and make the pack anew"
-        )
+        remedy = "delete the folder and make the pack anew"
+        raise PackError(f"{folder}: was made by another version of this package; {remedy}")
     index = np.load(io.BytesIO(read_checked(folder, INDEX, manifest)), allow_pickle=False)
     texts = json.loads(read_checked(folder, RECORDINGS, manifest))
-    audit = json.loads(read_checked(folder, AUDIT, manifest))
+    rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
+    rows |= {name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")}
     return Pack(
         samples=map_samples(folder, manifest["samples"]),
-        ids=tuple(texts["ids"]),
-        patients=tuple(texts["patients"]),
-        sexes=tuple(texts["sexes"]),
         codes=tuple(tuple(codes) for codes in texts["codes"]),
         classes=tuple(manifest["classes"]),
         leads=tuple(manifest["leads"]),
         rate=manifest["rate"],
         kind=manifest["kind"],
         fingerprint=manifest["fingerprint"],
-        audit=Audit(**audit),
-        **{name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")},
+        audit=Audit(**json.loads(read_checked(folder, AUDIT, manifest))),
+        **rows,
     )

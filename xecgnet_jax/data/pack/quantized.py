@@ -33,12 +33,9 @@ class QuantizedSignal(NamedTuple):
 def quantize(signal: np.ndarray, resolution: np.ndarray | None) -> QuantizedSignal:
     """Returns the signal in 16-bit integers, which give it back within half a step.
 
-    Where the source's own steps fit, the integers of its converter are kept (shifted, if their offset requires it), and
-    the signal comes back to float32 rounding.
-
-    Args:
-      signal: [T, 12] float32, mV, finite, T at least 1.
-      resolution: [12] mV per converter step of the source, or None.
+    Where the source's own steps (`resolution`, [12] mV, or None) fit, the integers of its converter are kept (shifted,
+    if their offset requires it), and the signal comes back to float32 rounding. The signal is [T, 12] float32, mV,
+    finite, T at least 1.
     """
     leads = np.ascontiguousarray(signal.T, np.float64)
     steps = [None] * len(leads) if resolution is None else resolution.tolist()
@@ -59,16 +56,12 @@ def dequantize(samples: np.ndarray, step: np.ndarray, zero: np.ndarray) -> np.nd
 def _choose_step(lead: np.ndarray, source_step: float | None) -> float:
     """Returns a lead's mV per integer step: the source's, else 1 µV where that suits, else the finest that fits."""
     span = float(lead.max() - lead.min())
-    if source_step is not None and np.rint(span / source_step) <= _WIDEST and _follows(lead, source_step):
-        return source_step
+    if source_step is not None and np.rint(span / source_step) <= _WIDEST:
+        values = lead / source_step
+        rounding = np.abs(values).max() * 2.0**-23  # Values are whole steps only as far as float32 can tell.
+        if rounding < 0.25 and np.abs(values - np.rint(values)).max() <= rounding + 1e-9:
+            return source_step
     finest = span / (_WIDEST - 1)  # one less, because rounding both ends may widen the span by a step
     if span == 0 or (span >= FINE_SPAN and finest <= PLAIN_STEP):
         return PLAIN_STEP
     return finest
-
-
-def _follows(lead: np.ndarray, step: float) -> bool:
-    """Tells whether all values are whole steps, as far as float32 can tell."""
-    values = lead / step
-    rounding = np.abs(values).max() * 2.0**-23
-    return bool(rounding < 0.25 and np.abs(values - np.rint(values)).max() <= rounding + 1e-9)

@@ -23,11 +23,7 @@ from xecgnet_jax.files import write_bytes
 FORMAT: int = 1
 
 #: All files of a pack. The manifest has the sha256 of the small ones, and of itself.
-SAMPLES = "samples.npy"
-INDEX = "index.npz"
-RECORDINGS = "recordings.json"
-AUDIT = "audit.json"
-MANIFEST = "pack.json"
+SAMPLES, INDEX, RECORDINGS, AUDIT, MANIFEST = "samples.npy index.npz recordings.json audit.json pack.json".split()
 FILES: frozenset[str] = frozenset({SAMPLES, INDEX, RECORDINGS, AUDIT, MANIFEST})
 
 #: Seconds without a write after which an unfinished pack must come from a killed process.
@@ -69,11 +65,7 @@ def replacement(folder: Path) -> Iterator[Path]:
 
 @contextmanager
 def samples_writer(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
-    """Writes a `.npy` file of int16 [N, 12] whose N is known only at the end.
-
-    Yields:
-      A function that appends samples, [T, 12] int16.
-    """
+    """Writes a `.npy` file of int16 [N, 12] whose N is known only at the end: by a function that appends [T, 12]."""
     count = 0
 
     def write_header() -> None:
@@ -96,11 +88,7 @@ def samples_writer(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
 
 
 def map_samples(folder: Path, count: int) -> np.ndarray:
-    """Returns the samples, [count, 12] int16, memory-mapped and read-only.
-
-    Raises:
-      PackError: the file is missing, or does not have this number of samples.
-    """
+    """Returns the samples, [count, 12] int16, memory-mapped and read-only; refuses a file that does not hold them."""
     path = folder / SAMPLES
     try:
         samples = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -122,11 +110,7 @@ def write_checked(folder: Path, files: Mapping[str, bytes], manifest: Mapping[st
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Reads the manifest of a pack.
-
-    Raises:
-      PackError: there is none, or it is not as it was written.
-    """
+    """Reads the manifest of a pack; refuses one that is missing or not as it was written."""
     if not folder.is_dir():
         raise PackError(f"{folder}: no such pack; make it first")
     try:
@@ -140,11 +124,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 
 def read_checked(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
-    """Reads a small file.
-
-    Raises:
-      PackError: it is missing, or its sha256 is not that of the manifest.
-    """
+    """Reads a small file; refuses one that is missing or whose sha256 is not that of the manifest."""
     content = _read(folder, name)
     if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
         raise _damaged(folder, f"{name} is not as it was written")

@@ -12,11 +12,8 @@ import numpy as np
 
 from xecgnet_jax.data.leads import RATE
 
-#: Seconds of a long recording that are searched.
-LONGEST_SEARCHED: int = 60
-
-#: Seconds of the shortest signal that can be searched.
-SHORTEST: float = 2.0
+#: Seconds of the shortest signal that can be searched, and of a long one that are searched.
+SHORTEST, LONGEST_SEARCHED = 2.0, 60
 
 #: Hz that QRS complexes have most of their power in.
 BAND: tuple[float, float] = (5.0, 30.0)
@@ -58,7 +55,13 @@ def find_heartbeats(band: np.ndarray) -> Heartbeats:
     if len(beats) < 2:
         return Heartbeats(beats, float("nan"), float("nan"))
     slope = _mean_over_leads(np.abs(np.gradient(band, axis=0)), smooth=0.018)
-    return Heartbeats(beats, 60 * RATE / float(np.median(np.diff(beats))), _median_width(slope, beats))
+    quiet, reach = np.median(slope), round(0.15 * RATE)
+    widths = []
+    for beat in beats:
+        near = slope[max(0, beat - reach) : beat + reach]
+        steep = np.flatnonzero(near > quiet + 0.25 * (near.max() - quiet))
+        widths.append(1000 * (steep[-1] - steep[0] + 1) / RATE if len(steep) else 0.0)
+    return Heartbeats(beats, 60 * RATE / float(np.median(np.diff(beats))), float(np.median(widths)))
 
 
 def _mean_over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
@@ -71,15 +74,3 @@ def _mean_over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
     peaks = np.quantile(height[::2], 0.98, axis=0)
     scaled = np.minimum(height / np.where(peaks > 0, peaks, 1).astype(np.float32), 2)
     return uniform_filter1d(scaled.mean(axis=1), round(smooth * RATE))
-
-
-def _median_width(slope: np.ndarray, beats: np.ndarray) -> float:
-    """Returns the median width in ms of the steep part around each beat."""
-    reach = round(0.15 * RATE)
-    quiet = np.median(slope)
-    widths = []
-    for beat in beats:
-        near = slope[max(0, beat - reach) : beat + reach]
-        steep = np.flatnonzero(near > quiet + 0.25 * (near.max() - quiet))
-        widths.append(1000 * (steep[-1] - steep[0] + 1) / RATE if len(steep) else 0.0)
-    return float(np.median(widths))

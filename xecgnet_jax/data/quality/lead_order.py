@@ -36,17 +36,21 @@ SHORTER: float = 0.74
 
 
 def limb_lead_warning(signal: np.ndarray) -> str | None:
-    """Returns which relations of the limb leads do not hold, and which one change of names or signs would repair them.
+    """Returns how one change of names or signs would repair limb leads that contradict each other, else None.
 
-    Args:
-      signal: [T, 12] mV; limb leads that are flat contradict the relations, too.
+    Limb leads, of [T, 12] mV, that are flat contradict the relations, too.
     """
     limbs = signal[:, :6].astype(np.float64)
     limbs -= limbs.mean(axis=0)  # The relations are linear, so they hold without the offsets, too.
     products = limbs.T @ limbs
     if not np.trace(products) or _violation(products) <= BROKEN:
         return None
-    repairs = [text for change, text in _changes() if _violation(change @ products @ change.T) <= BROKEN]
+    pairs = list(combinations(range(6), 2))
+    changes = [(np.eye(6)[_exchange(a, b)], f"{LIMB[a]} and {LIMB[b]} are exchanged") for a, b in pairs]
+    changes += [
+        (np.diag(1 - 2 * row), f"{lead} is turned upside down") for row, lead in zip(np.eye(6), LIMB, strict=True)
+    ]
+    repairs = [text for change, text in changes if _violation(change @ products @ change.T) <= BROKEN]
     hint = f"they do if {' or if '.join(repairs)}" if repairs else "no exchange of two and no single sign explains it"
     return f"the limb leads contradict each other (II = I + III and aVR, aVL, aVF from them do not hold): {hint}"
 
@@ -87,15 +91,6 @@ def chest_lead_warning(band: np.ndarray) -> str | None:
 def _violation(products: np.ndarray) -> float:
     """Returns the size of the relations' result for leads with these inner products [6, 6], relative to the leads'."""
     return float(np.sqrt(np.trace(RELATIONS @ products @ RELATIONS.T) / np.trace(products)))
-
-
-def _changes() -> list[tuple[np.ndarray, str]]:
-    """Returns every exchange of two limb leads and every turned sign, as a matrix and in words."""
-    exchanges = [
-        (np.eye(6)[_exchange(a, b)], f"{LIMB[a]} and {LIMB[b]} are exchanged") for a, b in combinations(range(6), 2)
-    ]
-    signs = [(np.diag(1.0 - 2 * np.eye(6)[lead]), f"{LIMB[lead]} is turned upside down") for lead in range(6)]
-    return exchanges + signs
 
 
 def _exchange(one: int, other: int) -> np.ndarray:

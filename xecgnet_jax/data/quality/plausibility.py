@@ -52,11 +52,9 @@ class RecordingWarning(NamedTuple):
 
 
 def find_warnings(signal: np.ndarray, *, units: str | None = None) -> tuple[RecordingWarning, ...]:
-    """Returns what looks wrong with one recording.
+    """Returns what looks wrong with one recording, [T, 12] float32, mV at 500 Hz, leads in the standard order.
 
-    Args:
-      signal: [T, 12] float32, mV at 500 Hz, leads in the standard order.
-      units: what a user said that the file's numbers are, to name what would fit; None: the file says it itself.
+    `units` are what a user said that the file's numbers are, to name what would fit; None: the file says it itself.
     """
     return tuple(RecordingWarning(kind, text) for kind, text in _check(signal, units) if text)
 
@@ -71,8 +69,7 @@ def _check(signal: np.ndarray, units: str | None) -> Iterator[tuple[str, str | N
     problems = find_problems(signal)
     if problems.flat:
         yield "flat", f"nothing in {', '.join(problems.flat)}: a lost electrode?"
-    moving = [lead for lead in LEADS if lead not in problems.flat]
-    if not moving:
+    if not (moving := [lead for lead in LEADS if lead not in problems.flat]):
         return
     size = _peak_to_peak(signal[:, [LEADS.index(lead) for lead in moving]])
     if not SMALLEST <= size <= LARGEST:
@@ -110,8 +107,7 @@ def _units_text(size: float, units: str | None) -> str:
 
 def _check_amplitudes(signal: np.ndarray, problems: SignalProblems) -> Iterator[tuple[str, str]]:
     """Yields (kind, text) of single leads with amplitudes that an ECG does not have."""
-    large = [lead for lead in problems.absurd if np.abs(signal[:, LEADS.index(lead)]).max() > ABSURD_LEVEL]
-    if large:
+    if large := [lead for lead in problems.absurd if np.abs(signal[:, LEADS.index(lead)]).max() > ABSURD_LEVEL]:
         yield "amplitude", f"beyond {ABSURD_LEVEL:g} mV in {', '.join(large)}, not in all leads: an artifact"
     if quiet := [lead for lead in problems.absurd if lead not in large]:
         yield "flat", f"next to nothing in {', '.join(quiet)}: a lost electrode?"

@@ -16,8 +16,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
-from xecgnet_jax.data.simulation.files import write_simulated
-from xecgnet_jax.data.simulation.recording import SimulatedRecording, simulate_recording
+from xecgnet_jax.data.simulation.recording import SimulatedRecording, simulate_recording, write_simulated
 from xecgnet_jax.errors import ConfigError, CorpusError, XECGNetError
 from xecgnet_jax.files import write_json
 
@@ -42,14 +41,11 @@ def simulate_corpus(
     that a run that is started again finds its data.
 
     Args:
-      folder: where to; must not exist, be empty, or hold this very corpus.
+      folder: where to; must not exist, be empty, or hold this very corpus. It is returned.
       recordings: how many.
       seed: the same seed gives the same bytes, whatever the number of workers.
       progress: show a progress bar on standard error.
       workers: processes; None takes one per available core if there is enough to do.
-
-    Returns:
-      The folder.
 
     Raises:
       ConfigError: `recordings`, `seed` or `workers` out of range.
@@ -80,14 +76,11 @@ def simulate_corpus(
                 if not _holds(folder, description):  # If another process was first with the same corpus, theirs stays.
                     raise
     except BrokenProcessPool as error:
-        raise CorpusError(
-            f"{folder}: a process that simulated recordings for it ended early, perhaps because memory ran out. "
-            "Try one worker."
-        ) from error
+        problem = "a process that simulated recordings for it ended early, perhaps because memory ran out"
+        raise CorpusError(f"{folder}: {problem}. Try one worker.") from error
     except OSError as error:
-        raise CorpusError(
-            f"{folder}: the simulated corpus cannot be written ({error}). Choose a folder on a disk with space."
-        ) from error
+        problem = f"the simulated corpus cannot be written ({error})"
+        raise CorpusError(f"{folder}: {problem}. Choose a folder on a disk with space.") from error
     return folder
 
 
@@ -101,10 +94,8 @@ def _holds(folder: Path, description: dict[str, int]) -> bool:
         found = None
     if found != description:
         holds = f"another simulated corpus ({found})" if isinstance(found, dict) else "something else"
-        raise CorpusError(
-            f"{folder}: holds {holds}, not the simulated corpus {description}. "
-            "Choose another folder, or remove this one."
-        )
+        wanted = f"not the simulated corpus {description}"
+        raise CorpusError(f"{folder}: holds {holds}, {wanted}. Choose another folder, or remove this one.")
     return True
 
 
@@ -117,10 +108,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, help="where the corpus goes")
     parser.add_argument("--recordings", type=int, default=1000, help="how many (default: 1000)")
     parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: 0)")
-    parser.add_argument("--workers", type=int, default=None, help="processes (default: one per core)")
-    chosen = parser.parse_args(arguments)
+    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
     try:
-        print(simulate_corpus(chosen.folder, chosen.recordings, chosen.seed, workers=chosen.workers))
+        print(simulate_corpus(**vars(parser.parse_args(arguments))))
     except XECGNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

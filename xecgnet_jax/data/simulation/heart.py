@@ -1,4 +1,4 @@
-"""Beats → the heart's dipole over time."""
+"""One patient's heart, drawn to have given findings, and its beats → its dipole over time."""
 
 from __future__ import annotations
 
@@ -9,27 +9,31 @@ from functools import partial
 import numpy as np
 
 from xecgnet_jax.data.leads import RATE
-from xecgnet_jax.data.simulation.morphology import Loop, Ventricles
-from xecgnet_jax.data.simulation.rhythms import Beat, Origin, Pacing
+from xecgnet_jax.data.simulation.injury import draw_injury
+from xecgnet_jax.data.simulation.morphology import (
+    LEFT_ATRIAL_P,
+    LOW_ATRIAL_P,
+    SINUS_P,
+    Loop,
+    Ventricles,
+    draw_conducted,
+    draw_ectopic,
+    draw_p_wave,
+)
+from xecgnet_jax.data.simulation.rhythms import NEED_P_WAVES, Beat, Origin, Pacing
 
-#: Seconds beside the recording in which beats may start or end.
-MARGIN: float = 1.5
+#: Seconds beside the recording in which beats may start or end, and from a QRS onset until its T wave has ended.
+MARGIN, REPOLARIZATION = 1.5, 0.9
 
-#: Seconds from a QRS onset that its ST segment and T wave may take.
-REPOLARIZATION: float = 0.9
+#: Finding → shortest and longest mean RR interval in seconds, which leaves room for the events in it; the first of
+#: several findings counts. `OTHER_RR` is that beside any other finding.
+RR_LIMITS: dict[str, tuple[float, float]] = {
+    "fibrillation": (0.5, 0.95), "I-AVB": (0.78, 1.15), "PAC": (0.68, 1.05), "PVC": (0.68, 1.05), "Normal": (0.62, 1.0)
+}  # fmt: skip
+OTHER_RR = 0.56, 1.15
 
-
-@dataclass(frozen=True, eq=False)
-class Fibrillation:
-    """Fibrillatory waves of the atria.
-
-    Attributes:
-      vectors: [2, 3] directions of two independent oscillations, in mV.
-      frequency: Hz.
-    """
-
-    vectors: np.ndarray
-    frequency: float
+#: Directions of two oscillations of fibrillating atria, mV: the first mostly to the front, seen by V1 and II.
+F_WAVES: tuple[tuple[float, float, float], ...] = ((-0.05, 0.05, -0.10), (0.02, 0.04, 0.02))
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +44,8 @@ class Heart:
       pacing: its intervals.
       conducted: shape of ventricular beats that the atria start; `ectopic` of those with a focus in a ventricle.
       sinus_p, ectopic_p: P waves.
-      fibrillation: waves of the atria while they fibrillate.
+      f_waves: [2, 3] directions of two independent oscillations of the atria while they fibrillate, in mV.
+      f_rate: Hz of these.
       block: the blocked bundle branch, "LBBB" or "RBBB", or None.
     """
 
@@ -49,16 +54,42 @@ class Heart:
     ectopic: Ventricles
     sinus_p: Loop
     ectopic_p: Loop
-    fibrillation: Fibrillation
+    f_waves: np.ndarray
+    f_rate: float
     block: str | None
-
-    def ventricles(self, origin: Origin) -> Ventricles:
-        """Returns the shape of ventricular beats of this origin."""
-        return self.ectopic if origin == "ventricular" else self.conducted
 
     def p_wave(self, origin: Origin) -> Loop:
         """Returns the P wave of beats of this origin."""
         return self.ectopic_p if origin == "atrial" else self.sinus_p
+
+
+def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
+    """Draws a patient with these findings; what they leave open varies within the normal range."""
+    shown = {"fibrillation"} if "AF" in classes and not classes & NEED_P_WAVES else classes
+    rr = rng.uniform(*next((limits for name, limits in RR_LIMITS.items() if name in shown), OTHER_RR))
+    block = next((name for name in ("LBBB", "RBBB") if name in classes), None)
+    conducted = draw_conducted(rng, block, rr, draw_injury(rng, classes))
+    sinus_p = draw_p_wave(rng, SINUS_P)
+    pr = rng.uniform(0.212, 0.32) if "I-AVB" in classes else rng.uniform(0.125, 0.193)
+    return Heart(
+        pacing=Pacing(
+            rr=rr,
+            pr=max(pr, sinus_p.duration + 0.04),  # The atrioventricular node takes its time.
+            qt=conducted.qt,
+            refractory=conducted.qrs.duration + 0.12,
+            respiration=rng.uniform(0.18, 0.32),
+            sinus_arrhythmia=(0.1 if "Normal" in classes else 0.04) * rng.beta(1.0, 2.0),
+            irregularity=rng.uniform(0.005, 0.025),
+            fibrillation_irregularity=rng.uniform(0.17, 0.3),
+        ),
+        conducted=conducted,
+        ectopic=draw_ectopic(rng, block, rr),
+        sinus_p=sinus_p,
+        ectopic_p=draw_p_wave(rng, LOW_ATRIAL_P if rng.random() < 0.6 else LEFT_ATRIAL_P),
+        f_waves=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.2, 0.85),
+        f_rate=rng.uniform(4.8, 7.8),
+        block=block,
+    )
 
 
 def beats_dipole(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarray:
@@ -80,14 +111,12 @@ def beats_dipole(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarra
     return dipole[margin : margin + samples]
 
 
-def fibrillatory_waves(
-    rng: np.random.Generator, fibrillation: Fibrillation, samples: int, start: float, end: float
-) -> np.ndarray:
+def fibrillatory_waves(rng: np.random.Generator, heart: Heart, samples: int, start: float, end: float) -> np.ndarray:
     """Returns the dipole [T, 3] in mV of f waves from `start` to `end` (seconds): 4 to 9 Hz, rate and height vary."""
     time = np.arange(samples) / RATE
     waves = np.zeros((samples, 3))
-    for number, vector in enumerate(fibrillation.vectors):
-        rate = fibrillation.frequency * (1 + 0.07 * number) + _wander(rng, time, 0.4)
+    for number, vector in enumerate(heart.f_waves):
+        rate = heart.f_rate * (1 + 0.07 * number) + _wander(rng, time, 0.4)
         phase = 2 * np.pi * (np.cumsum(rate) / RATE + rng.random())
         shape = np.sin(phase) + 0.3 * np.sin(2 * phase + rng.uniform(0, 2 * np.pi))
         waves += (shape * (1 + _wander(rng, time, 0.25)))[:, None] * vector

@@ -16,23 +16,17 @@ CONTIGUOUS: dict[str, tuple[tuple[str, str], ...]] = {
     "lateral": (("I", "aVL"), ("V5", "V6")),
 }
 
-#: Territory → direction of the injury vector when the territory's ST segments rise (Frank's axes).
-ELEVATION: dict[str, tuple[float, float, float]] = {
-    "inferior": (-0.05, 1.0, 0.10),
-    "anterior": (0.25, 0.0, -1.0),
-    "lateral": (1.0, -0.30, 0.25),
-}
-
-#: The same when they fall. Subendocardial injury of the lateral wall points to the right shoulder: it lowers the
-#: inferior leads a little too and lifts aVR, not III.
-DEPRESSION: dict[str, tuple[float, float, float]] = {
-    "inferior": (-0.30, -1.0, 0.0),
-    "anterior": (-0.40, 0.0, 1.0),
-    "lateral": (-1.0, -0.45, -0.05),
+#: Territory → directions of the injury vector when the territory's ST segments rise (+1) and fall (−1), in Frank's
+#: axes. Subendocardial injury of the lateral wall points to the right shoulder: it lowers the inferior leads a little
+#: too and lifts aVR, not III.
+DIRECTIONS: dict[str, dict[int, tuple[float, float, float]]] = {
+    "inferior": {1: (-0.05, 1.0, 0.10), -1: (-0.30, -1.0, 0.0)},
+    "anterior": {1: (0.25, 0.0, -1.0), -1: (-0.40, 0.0, 1.0)},
+    "lateral": {1: (1.0, -0.30, 0.25), -1: (-1.0, -0.45, -0.05)},
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Shift:
     """An ST deviation over one territory.
 
@@ -45,23 +39,21 @@ class Shift:
 
     territory: str
     sign: int
-    direction: tuple[float, float, float]
+    direction: np.ndarray
     amount: float
 
     def add_to(self, st: np.ndarray) -> np.ndarray:
-        """Returns an ST vector, [3] mV, with which two contiguous leads of the territory deviate by `amount`.
+        """Returns the ST vector, [3] mV, with which two contiguous leads of the territory deviate by `amount`.
 
-        Args:
-          st: [3] the ST vector without this injury, for example that of a bundle branch block.
+        `st` [3] is the one without this injury, for example that of a bundle branch block.
         """
-        per_unit = self.sign * _leads_of(np.array(self.direction))
-        before = self.sign * _leads_of(st)
+        per_unit, before = self.sign * to_twelve_leads(self.direction), self.sign * to_twelve_leads(st)
         needed = []
         for pair in CONTIGUOUS[self.territory]:
             leads = [LEADS.index(name) for name in pair]
             if (per_unit[leads] > 0.2).all():
                 needed.append(((self.amount - before[leads]) / per_unit[leads]).max())
-        return st + max(min(needed), 0.0) * np.array(self.direction)
+        return st + max(min(needed), 0.0) * self.direction
 
 
 @dataclass(frozen=True)
@@ -95,13 +87,17 @@ def draw_injury(rng: np.random.Generator, classes: frozenset[str]) -> Injury:
     """
     elevated, depressed = _draw_territories(rng, classes)
     shifts = []
+
+    def add(territory: str, sign: int, least: float, more: float) -> None:
+        amount = least + more * rng.beta(1.2, 2.0)
+        direction = np.array(DIRECTIONS[territory][sign]) + rng.normal(0.0, 0.06, 3)
+        shifts.append(Shift(territory, sign, direction, amount))
+
     if "STE" in classes:
         # Leads V2 and V3 of healthy hearts can rise by 0.1 mV and more: the definition asks for twice that.
-        amount = (0.20 if elevated == "anterior" else 0.13) + 0.22 * rng.beta(1.2, 2.0)
-        shifts.append(Shift(elevated, 1, _jitter(rng, ELEVATION[elevated]), amount))
+        add(elevated, 1, 0.20 if elevated == "anterior" else 0.13, 0.22)
     if "STD" in classes:
-        amount = 0.13 + 0.15 * rng.beta(1.2, 2.0)
-        shifts.append(Shift(depressed, -1, _jitter(rng, DEPRESSION[depressed]), amount))
+        add(depressed, -1, 0.13, 0.15)
     if not shifts:
         return Injury()
     if "STE" in classes:
@@ -126,13 +122,3 @@ def _draw_territories(rng: np.random.Generator, classes: frozenset[str]) -> tupl
         if elevated == "anterior":
             elevated = "inferior"
     return elevated, depressed
-
-
-def _jitter(rng: np.random.Generator, direction: tuple[float, float, float]) -> tuple[float, float, float]:
-    x, y, z = np.array(direction) + rng.normal(0.0, 0.06, 3)
-    return float(x), float(y), float(z)
-
-
-def _leads_of(vector: np.ndarray) -> np.ndarray:
-    """Returns the leads [12] in mV of a constant dipole [3]."""
-    return to_twelve_leads(vector[None])[0]

@@ -87,39 +87,33 @@ def smooth_step(x: np.ndarray) -> np.ndarray:
 # Rows of the tables: center, width (parts of the QRS duration), X, Y, Z (mV).
 
 #: Septum (to the right and front), apex, free wall, base (to the back), crista: qR in V6, rS in V1.
-NORMAL_QRS = np.array(
-    [
-        [0.17, 0.07, -0.14, -0.04, -0.26],
-        [0.35, 0.08, 0.40, 0.25, -0.35],
-        [0.49, 0.09, 1.05, 0.75, 0.30],
-        [0.67, 0.09, 0.20, 0.05, 0.72],
-        [0.84, 0.07, -0.18, -0.12, 0.20],
-    ]
-)
+NORMAL_QRS = [
+    [0.17, 0.07, -0.14, -0.04, -0.26],
+    [0.35, 0.08, 0.40, 0.25, -0.35],
+    [0.49, 0.09, 1.05, 0.75, 0.30],
+    [0.67, 0.09, 0.20, 0.05, 0.72],
+    [0.84, 0.07, -0.18, -0.12, 0.20],
+]
 
 #: The left ventricle as above, then alone and slowly the right one, to the right and front: R' in V1, broad S in I,
 #: V6.
-RBBB_QRS = np.array(
-    [
-        [0.11, 0.045, -0.14, -0.04, -0.26],
-        [0.22, 0.055, 0.40, 0.25, -0.30],
-        [0.31, 0.060, 1.00, 0.60, 0.30],
-        [0.42, 0.060, 0.25, 0.10, 0.55],
-        [0.61, 0.100, -0.45, 0.05, -0.55],
-        [0.79, 0.095, -0.45, 0.00, -0.36],
-    ]
-)
+RBBB_QRS = [
+    [0.11, 0.045, -0.14, -0.04, -0.26],
+    [0.22, 0.055, 0.40, 0.25, -0.30],
+    [0.31, 0.060, 1.00, 0.60, 0.30],
+    [0.42, 0.060, 0.25, 0.10, 0.55],
+    [0.61, 0.100, -0.45, 0.05, -0.55],
+    [0.79, 0.095, -0.45, 0.00, -0.36],
+]
 
 #: The septum from right to left (no q in I and V6), then slowly the left ventricle, to the left and back, in two humps:
 #: notched R in I, aVL, V5, V6; deep QS or rS in V1 to V3.
-LBBB_QRS = np.array(
-    [
-        [0.12, 0.060, 0.22, 0.05, -0.12],
-        [0.32, 0.110, 0.95, 0.25, 0.25],
-        [0.50, 0.160, 0.35, 0.08, 0.75],
-        [0.69, 0.110, 0.98, 0.08, 0.30],
-    ]
-)
+LBBB_QRS = [
+    [0.12, 0.060, 0.22, 0.05, -0.12],
+    [0.32, 0.110, 0.95, 0.25, 0.25],
+    [0.50, 0.160, 0.35, 0.08, 0.75],
+    [0.69, 0.110, 0.98, 0.08, 0.30],
+]
 
 Vector = tuple[float, float, float]
 
@@ -144,7 +138,7 @@ LOW_ATRIAL_P = np.array([[0.36, 0.16, 0.040, -0.090, -0.020], [0.64, 0.17, 0.030
 LEFT_ATRIAL_P = np.array([[0.36, 0.16, -0.080, 0.050, -0.060], [0.64, 0.17, -0.070, 0.060, -0.070]])
 
 #: Blocked bundle branch → QRS table, range of QRS durations (seconds), peak of the T wave, ST segment (None: near 0).
-CONDUCTED: dict[str | None, tuple[np.ndarray, tuple[float, float], Vector, Vector | None]] = {
+CONDUCTED: dict[str | None, tuple[list[list[float]], tuple[float, float], Vector, Vector | None]] = {
     None: (NORMAL_QRS, (0.082, 0.106), (0.36, 0.27, -0.20), None),
     "RBBB": (RBBB_QRS, (0.127, 0.16), (0.38, 0.22, 0.22), (0.03, 0.01, 0.04)),
     "LBBB": (LBBB_QRS, (0.128, 0.168), (-0.36, -0.02, -0.42), (-0.07, 0.0, -0.10)),
@@ -154,16 +148,14 @@ CONDUCTED: dict[str | None, tuple[np.ndarray, tuple[float, float], Vector, Vecto
 def draw_conducted(rng: np.random.Generator, block: str | None, rr: float, injury: Injury) -> Ventricles:
     """Draws the shape of beats that come down the conduction system.
 
-    Args:
-      rng: source of the patient's variation.
-      block: "LBBB", "RBBB" or None.
-      rr: the patient's mean RR interval in seconds; it sets the QT interval.
-      injury: ischemia, which shifts the ST segment and alters the T wave.
+    `block` is "LBBB", "RBBB" or None. The patient's mean RR interval `rr` (seconds) sets the QT interval; the injury
+    shifts the ST segment and alters the T wave.
     """
     frontal, horizontal = np.radians(_bounded_normal(rng, 15.0)), np.radians(_bounded_normal(rng, 5.0))
     gain = float(np.clip(rng.lognormal(-0.12, 0.3), 0.5, 1.5))
     t_gain = gain**0.5 * rng.uniform(0.6, 1.25) * injury.t_factor
-    table, durations, t_peak, st_level = CONDUCTED[block]
+    bumps, durations, t_peak, st_level = CONDUCTED[block]
+    table = np.array(bumps)
     duration, t = rng.uniform(*durations), _vary(rng, t_peak) * t_gain
     st = _bounded_normal(rng, 0.013, (3,)) if st_level is None else np.array(st_level) * gain
     vectors = _vary(rng, table[:, 2:]) * gain

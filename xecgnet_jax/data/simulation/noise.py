@@ -15,12 +15,7 @@ def electrode_noise(rng: np.random.Generator, samples: int, respiration: float) 
     """Returns [T, 9] mV: baseline wander, mains, muscle and amplifier noise, electrode motion.
 
     Noise belongs to electrodes, so that it appears in the leads as it does in reality: that of an arm in several limb
-    leads, a third of it in every chest lead.
-
-    Args:
-      rng: source of randomness.
-      samples: length T at 500 Hz.
-      respiration: breaths per second, the main rhythm of the wander.
+    leads, a third of it in every chest lead. The main rhythm of the wander is `respiration`, breaths per second.
     """
     loudness = float(np.clip(rng.lognormal(0.0, 0.7), 0.25, 4.0))
     time = np.arange(samples) / RATE

@@ -23,37 +23,23 @@ SHORTEST, LONGEST = 6.0, 144.0
 #: Mean age in years by finding; of several findings the oldest counts. Plausible, not measured: conduction disease and
 #: fibrillation belong to old age.
 MEAN_AGE: dict[str, float] = {
-    "AF": 70.0,
-    "I-AVB": 66.0,
-    "LBBB": 69.0,
-    "Normal": 42.0,
-    "PAC": 66.0,
-    "PVC": 58.0,
-    "RBBB": 63.0,
-    "STD": 58.0,
-    "STE": 52.0,
-}
+    "AF": 70, "I-AVB": 66, "LBBB": 69, "Normal": 42, "PAC": 66, "PVC": 58, "RBBB": 63, "STD": 58, "STE": 52
+}  # fmt: skip
 
 
 def draw_classes(rng: np.random.Generator) -> frozenset[str]:
     """Draws a set of labels with its frequency in CPSC2018."""
-    sets = list(LABEL_SETS)
     counts = np.array(list(LABEL_SETS.values()))
-    return frozenset(sets[rng.choice(len(sets), p=counts / counts.sum())])
+    return frozenset(list(LABEL_SETS)[rng.choice(len(counts), p=counts / counts.sum())])
 
 
 def draw_duration(rng: np.random.Generator) -> float:
     """Draws seconds: 6 to 144, more than a third exactly 10, most 10 to 15, about 0.8 % over 60, mean 16."""
     kind = rng.choice(5, p=[0.38, 0.02, 0.40, 0.192, 0.008])
+    low, high = [(10.0, 10.0), (SHORTEST, 10.0), (10.0, 16.0), (16.0, 60.0), (60.0, LONGEST)][kind]
     if kind == 0:
-        return 10.0
-    if kind == 1:
-        return rng.uniform(SHORTEST, 10.0)
-    if kind == 2:
-        return rng.uniform(10.0, 16.0)
-    if kind == 3:
-        return 16.0 + 44.0 * rng.beta(1.0, 2.0)
-    return 60.0 + (LONGEST - 60.0) * rng.beta(1.0, 2.0)
+        return low
+    return rng.uniform(low, high) if kind < 3 else low + (high - low) * rng.beta(1.0, 2.0)
 
 
 def draw_age(rng: np.random.Generator, classes: frozenset[str]) -> float:

@@ -30,8 +30,7 @@ class Pacing:
     """The intervals of one heart.
 
     Attributes:
-      rr: mean RR interval, seconds.
-      pr: PR interval, seconds.
+      rr, pr: mean RR interval and PR interval, seconds.
       qt: QT interval, seconds: no ventricular ectopic beat starts before it has passed.
       refractory: seconds from a QRS onset before which no ectopic P wave starts.
       respiration: breaths per second; inspiration quickens the sinus rhythm.
@@ -79,7 +78,7 @@ ECTOPIC_CLASSES: dict[str, Origin] = {"PAC": "atrial", "PVC": "ventricular"}
 
 @dataclass
 class Ectopy:
-    """The ectopic beats that are to come.
+    """The ectopic beats that are to come: from one per recording to one after every beat (bigeminy).
 
     Attributes:
       chance: origin → probability after each beat that is not itself ectopic.
@@ -107,7 +106,12 @@ def draw_course(rng: np.random.Generator, pacing: Pacing, classes: frozenset[str
     start, end = -rng.uniform(0.6, 1.4), duration + 0.5
     rhythms, fibrillating = [(0.0, "(N")], None
     change = rng.uniform(0.5, 0.65) * duration if "AF" in classes and classes & NEED_P_WAVES else duration
-    ectopy = _draw_ectopy(rng, classes, change)
+    ectopy = Ectopy()
+    origins = [origin for name, origin in ECTOPIC_CLASSES.items() if name in classes]
+    for origin in origins:
+        burden = 1.0 if rng.random() < 0.1 else rng.uniform(0.08, 0.4)
+        ectopy.chance[origin] = burden / len(origins)
+        ectopy.due[origin] = rng.uniform(0.15, 0.5) * change
     if "AF" not in classes:
         beats = draw_sinus_rhythm(rng, pacing, ectopy, start, end)
     elif not classes & NEED_P_WAVES:
@@ -165,14 +169,3 @@ def draw_fibrillation(rng: np.random.Generator, pacing: Pacing, ectopy: Ectopy, 
 def _draw_coupling(rng: np.random.Generator, pacing: Pacing, interval: float) -> float:
     """Draws the seconds from a QRS complex to the ventricular ectopic beat after it: early, but not on its T wave."""
     return min(max(rng.uniform(0.5, 0.72) * interval, pacing.qt + 0.02), 0.8 * interval)
-
-
-def _draw_ectopy(rng: np.random.Generator, classes: frozenset[str], duration: float) -> Ectopy:
-    """Draws from one ectopic beat per recording to one after every beat (bigeminy)."""
-    ectopy = Ectopy()
-    origins = [origin for name, origin in ECTOPIC_CLASSES.items() if name in classes]
-    for origin in origins:
-        burden = 1.0 if rng.random() < 0.1 else rng.uniform(0.08, 0.4)
-        ectopy.chance[origin] = burden / len(origins)
-        ectopy.due[origin] = rng.uniform(0.15, 0.5) * duration
-    return ectopy
