@@ -37,7 +37,7 @@ CONFIG = Config(
 )
 LINEAR = dataclasses.replace(
     CONFIG,
-    model=ModelConfig(width=0.01),
+    model=ModelConfig(width=0.0625),
     data=dataclasses.replace(CONFIG.data, window="crop", length=250),
 )
 

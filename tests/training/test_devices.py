@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+#: Eight devices on few cores take minutes.
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

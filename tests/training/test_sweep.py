@@ -194,6 +194,7 @@ def tiny_alone(dataset, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_members_together_end_as_alone(dataset, tiny_alone, tmp_path, monkeypatch):
     """The program of accelerators. One diverges, one was an epoch ahead; killed in between and gone on with."""
     members = {"a": tiny(3, 0.01), "b": tiny(4, 2.0), "c": tiny(5, 0.0), "d": tiny(6, 3e38)}
@@ -216,6 +217,7 @@ def test_members_together_end_as_alone(dataset, tiny_alone, tmp_path, monkeypatc
         assert_close(tmp_path / name, tiny_alone / name)
 
 
+@pytest.mark.slow
 def test_each_member_together_stops_by_itself_and_leaves(dataset, tmp_path, monkeypatch):
     """Those that are done wait; a smaller program takes over when it pays."""
     given = iter([0.5, 0.1, 0.1, 0.4, 0.2, 0.2, 0.1, 0.4, 0.5])
