@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-#: A class is predicted from this probability on (paper.md).
+#: A class is predicted from this probability on, as the authors do (docs/fidelity.md).
 THRESHOLD = 0.5
 #: Recordings by their number of true classes: any, one, several, none.
 LABEL_COUNTS = ("all", "single_label", "multi_label", "no_label")
