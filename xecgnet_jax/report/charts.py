@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 from sklearn.metrics import precision_recall_curve
 
 from xecgnet_jax.report.figure_svg import INK, MUTED, RULE, SERIES, figure_svg, new_figure, page_settings
@@ -149,15 +150,8 @@ def spread(places: Sequence[float], apart: float) -> np.ndarray:
     Isotonic regression of the places less the gaps: neighbors that would overlap form a block about their mean.
     """
     order = np.argsort(places, kind="stable")
-    gaps = apart * np.arange(len(order))
-    blocks: list[tuple[float, int]] = []
-    for value in np.asarray(places, float)[order] - gaps:
-        blocks.append((value, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (low, m), (high, n) = blocks[-2:]
-            blocks[-2:] = [((low * m + high * n) / (m + n), m + n)]
-    moved = np.empty(len(order))
-    moved[order] = np.concatenate([np.full(n, value) for value, n in blocks]) + gaps
+    gaps, moved = apart * np.arange(len(order)), np.empty(len(order))
+    moved[order] = isotonic_regression(np.asarray(places, float)[order] - gaps).x + gaps
     return moved
 
 
