@@ -76,13 +76,7 @@ def precision_recall_charts(
     Steps, because the average precision is the area under the steps; a dot at the threshold; a broken line at the share
     of recordings that have the class: what a guess gives.
 
-    Args:
-      labels: [R, C] bool.
-      probabilities: [R, C].
-      per_class: of the metrics.
-
-    Returns:
-      Class → SVG.
+    Labels [R, C] are bool, probabilities [R, C], `per_class` is of the metrics. Returns class → SVG.
     """
     charts = {}
     for column, (name, row) in enumerate(per_class.items()):
@@ -102,11 +96,7 @@ def precision_recall_charts(
 
 @page_settings
 def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
-    """Draws the share of true labels against the mean probability, a point for each bin that is not empty.
-
-    Args:
-      bins: `calibration.bins` of the metrics.
-    """
+    """Draws the share of true labels against the mean probability, a point for each non-empty bin of the metrics."""
     bins = [row for row in bins if row["pairs"]]
     figure = new_figure(400, 320)
     labels = "predicted probability", "share that has the class"
@@ -134,10 +124,7 @@ def marked_epoch(training: Sequence[Mapping[str, Any]], step: int | None) -> int
 def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: int | None) -> str | None:
     """Draws curves over epochs, each with its name and last value at its end; None where no record has any of them.
 
-    Args:
-      training: records of metrics.jsonl.
-      chart: "losses" or "validation", of `TRAINING`.
-      marked: the epoch to mark.
+    Records are of metrics.jsonl, the chart is "losses" or "validation" (`TRAINING`), `marked` the epoch to mark.
     """
     curves = {
         name: np.array([np.nan if record.get(key) is None else record[key] for record in training], float)
@@ -163,12 +150,7 @@ def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: in
         axes.axvline(marked, color=INK, linewidth=1, linestyle=_BROKEN)
         side, ha = (4, "left") if marked < epochs.mean() else (-4, "right")
         axes.annotate(f"epoch {marked}", (marked, 1), (side, 3), **_BESIDE, ha=ha)
-    _name_ends(figure, axes, curves)
-    return figure_svg(figure, chart, f"Training, {chart} over epochs: {', '.join(curves)}")
-
-
-def _name_ends(figure: Figure, axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
-    """Writes names and last values beside the ends of the curves."""
+    # Names and last values beside the ends of the curves.
     last = [float(values[np.isfinite(values)][-1]) for values in curves.values()]
     low, high = axes.get_ylim()
     height = figure.get_size_inches()[1] * 72 * axes.get_position().height
@@ -176,6 +158,7 @@ def _name_ends(figure: Figure, axes: Axes, curves: Mapping[str, np.ndarray]) -> 
     for ink, name, value, place in zip(SERIES, curves, last, places, strict=False):
         style = _BESIDE | {"xycoords": "axes fraction", "va": "center", "color": ink, "annotation_clip": False}
         axes.annotate(f"{name} {value:.3f}", (1, place), (7, 0), **style)
+    return figure_svg(figure, chart, f"Training, {chart} over epochs: {', '.join(curves)}")
 
 
 def spread(places: Sequence[float], apart: float) -> np.ndarray:

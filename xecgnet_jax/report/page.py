@@ -39,8 +39,9 @@ def report_html(contents: Contents, *, progress: Callable[[int], object] | None 
     view |= {"listed": len(contents.ids), "pictured": len(contents.ids)}
     template = environment.get_template("report.html.j2")
     # Room for what two more counts of recordings take where they differ from each other.
-    shown = gallery(contents, LIMIT - 500 - len(template.render(view).encode("utf-8", "replace")), progress)
-    html = template.render(view | shown._asdict())
+    left = LIMIT - 500 - len(template.render(view).encode("utf-8", "replace"))
+    data, listed, pictured = gallery(contents, left, progress or (lambda recordings: None))
+    html = template.render(view | {"data": data, "listed": listed, "pictured": pictured})
     # Names of files may hold what UTF-8 cannot.
     return html.encode("utf-8", "replace").decode("utf-8")
 
