@@ -56,8 +56,8 @@ def describe_difference(
 def notes(runs: tuple[int, int], names: tuple[str, str], *, pairs: int, patients_repeat: bool) -> list[str]:
     """Returns what the intervals and tests do not know.
 
-    `runs` are the numbers of the candidate's and the baseline's, `pairs` of runs were tested against each other, and
-    `patients_repeat` where a patient has several recordings.
+    `runs` and `names` are the number of runs and the name of candidate and baseline, `pairs` is how many pairs of runs
+    were tested against each other, `patients_repeat` whether a patient has several recordings.
     """
     found = ["Intervals are for other recordings and other seeds."]
     if runs == (1, 1):
