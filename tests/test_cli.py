@@ -186,7 +186,7 @@ def test_the_command_that_scores_is_printed_whole(corpus, run, capsys):
 
 def test_folds_that_do_not_exist_are_refused(corpus, tmp_path, capsys):
     words = ["--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--workdir", str(tmp_path / "run")]
-    printed = refused(capsys, cli.train, *words, "--split", "folds", "--no-progress")
+    printed = refused(capsys, cli.train, "--preset", "quick", *words, "--split", "folds", "--no-progress")
     assert "folds" in printed and "1, 2, 3" in printed
     assert not (tmp_path / "run").exists()
 

@@ -10,8 +10,10 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
-from xecgnet_jax.evaluation.comparison import METRICS, Group, compare
-from xecgnet_jax.evaluation.differences import (
+from xecgnet_jax.evaluation.comparison import (
+    METRICS,
+    Group,
+    compare,
     estimate_difference,
     exact_p,
     least_difference,

@@ -73,15 +73,15 @@ def title_of(picture: str) -> str:
 @pytest.mark.parametrize("signal", [beats, noise])
 def test_it_keeps_within_its_size(size, signal):
     contents = example(80, signal=signal, maps=None)
-    found = gallery(contents, size)
-    data = json.loads(found.data)
-    assert len(found.data) <= size
-    assert (found.listed, found.pictured) == (len(data["recordings"]), len(data["pictures"]))
+    found, listed_count, pictured_count = gallery(contents, size)
+    data = json.loads(found)
+    assert len(found) <= size
+    assert (listed_count, pictured_count) == (len(data["recordings"]), len(data["pictures"]))
     titles = {at: title_of(picture) for at, picture in data["pictures"].items()}
     assert titles == {at: data["recordings"][int(at)][0] for at in titles}
     if signal is beats:
         typical = len(next(iter(data["pictures"].values())))
-        assert found.pictured == 80 or len(found.data) > size - 2 * typical
+        assert pictured_count == 80 or len(found) > size - 2 * typical
 
 
 def test_twenty_thousand_recordings_are_listed_as_far_as_there_is_room():
@@ -90,18 +90,18 @@ def test_twenty_thousand_recordings_are_listed_as_far_as_there_is_room():
     labels, probabilities = (np.tile(array, (500, 1)) for array in (few.labels, few.probabilities))
     many = dataclasses.replace(few, ids=ids, labels=labels, probabilities=probabilities, signal=noise, maps=None)
     size = 1_200_000
-    found = gallery(many, size)
-    assert len(found.data) <= size
-    assert 2_000 < found.listed < 20_000
-    listed = {row[0] for row in json.loads(found.data)["recordings"]}
-    assert listed == {ids[at] for at in picture_order(many.truths, many.predictions)[: found.listed]}
+    found, listed_count, _ = gallery(many, size)
+    assert len(found) <= size
+    assert 2_000 < listed_count < 20_000
+    listed = {row[0] for row in json.loads(found)["recordings"]}
+    assert listed == {ids[at] for at in picture_order(many.truths, many.predictions)[:listed_count]}
 
 
 def test_probabilities_are_told_apart_from_thresholds():
     contents = example(4)
     contents.probabilities[:] = 0.499996
     contents.probabilities[:, 1] = 0.123456
-    rows = json.loads(gallery(contents, 400_000).data)["recordings"]
+    rows = json.loads(gallery(contents, 400_000)[0])["recordings"]
     assert {value for row in rows for value in row[3]} == {0.499996, 0.123}
     assert all(row[2] == [] for row in rows)
 

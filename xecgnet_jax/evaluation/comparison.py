@@ -12,8 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from xecgnet_jax.evaluation.comparison_text import describe_difference, notes
-from xecgnet_jax.evaluation.differences import estimate_difference, least_difference, mcnemar, pair_runs
-from xecgnet_jax.evaluation.intervals import LEVEL, RESAMPLES, bootstrap, resampling_units
+from xecgnet_jax.evaluation.intervals import (
+    LEVEL,
+    RESAMPLES,
+    bootstrap,
+    percentile_interval,
+    resampling_units,
+    standard_error,
+)
 from xecgnet_jax.evaluation.metrics import (
     LABEL_COUNTS,
     Floats,
@@ -40,6 +46,8 @@ METRICS = {
 }
 #: Metrics whose sentences make up the comparison's words.
 IN_WORDS = tuple(METRICS)[:5]
+#: A difference below this is one of rounding.
+_ROUNDING = 1e-12
 
 
 class Group(NamedTuple):
@@ -47,11 +55,9 @@ class Group(NamedTuple):
 
     Attributes:
       name: in tables and sentences.
-      runs: K names.
-      seeds: K seeds, None where unknown; runs of one seed are tested against each other.
-      labels: [R, C], 0 or 1.
+      runs, seeds: K each; a seed is None where unknown, and runs of one seed are tested against each other.
+      labels: [R, C], predictions: [K, R, C], 0 or 1.
       probabilities: [K, R, C].
-      predictions: [K, R, C], 0 or 1.
     """
 
     name: str
@@ -116,7 +122,9 @@ def compare(
             entry["recordings"] = int(mask.sum())
             entry["same_predictions"] = np.array_equal(candidate.predictions[:, mask], baseline.predictions[:, mask])
             if entry["method"] == "bootstrap":
-                entry["detectable"] = _detectable(own_tests[0])
+                # What the exact test could have told, given on how many recordings the runs differ.
+                needed = least_difference(own_tests[0]["only_candidate"] + own_tests[0]["only_baseline"])
+                entry["detectable"] = needed / entry["recordings"] if needed <= entry["recordings"] else None
         entry["verdict"] = _verdict(entry, own_tests)
         metrics[key] = entry | {"words": describe_difference(entry, label_count, own_tests, *names)}
     described = [{"name": group.name, "runs": list(group.runs), "seeds": list(group.seeds)} for group in groups]
@@ -188,14 +196,117 @@ def _verdict(entry: dict[str, Any], tests: list[dict[str, Any]]) -> str:
     return "better" if (entry["difference"] > 0) == (entry["better"] == "higher") else "worse"
 
 
-def _detectable(test: dict[str, Any]) -> float | None:
-    """Returns the smallest difference that the exact test could have told, given on how many recordings runs differ."""
-    needed = least_difference(test["only_candidate"] + test["only_baseline"])
-    return needed / test["recordings"] if needed <= test["recordings"] else None
-
-
 def _describe_runs(values: Floats) -> dict[str, Any]:
     """Returns mean, standard deviation between runs ("sd") and the value of every run."""
     shown = [none_if_nan(value) for value in values]
     sd = float(np.std(values, ddof=1)) if len(values) > 1 and None not in shown else None
     return {"mean": none_if_nan(float(np.mean(values))), "sd": sd, "values": shown}
+
+
+def estimate_difference(candidate: Floats, baseline: Floats, resampled: Floats, units: int) -> dict[str, Any]:
+    """Returns the difference of two groups' mean metrics, candidate − baseline, with its interval.
+
+    Args:
+      candidate, baseline: [K] the metric of each run of a group on the recordings as they are.
+      resampled: [B] differences of the means over the same runs, in resamples of the recordings.
+      units: recordings or patients over which the metric is taken.
+
+    Returns:
+      "difference"; "interval" and "detectable", half its width, both None where undefined; "method"; "identical",
+      whether no resample and no seed shows any difference; with several runs in a group also "standard_error" and
+      "degrees_of_freedom".
+    """
+    several = max(len(candidate), len(baseline)) > 1
+    difference, identical = float(np.mean(candidate) - np.mean(baseline)), False
+    found: dict[str, Any] = {"interval": None, "detectable": None}
+    if several:
+        found |= {"standard_error": None, "degrees_of_freedom": None}
+    if not np.isnan(difference):
+        spread = max(np.ptp(candidate), np.ptp(baseline))
+        identical = bool(np.nanmax(np.abs([difference, spread, *resampled])) < _ROUNDING)
+        if several:
+            found |= _t_interval(difference, candidate, baseline, standard_error(resampled), units)
+        elif interval := percentile_interval(resampled):
+            found |= {"interval": interval, "detectable": (interval[1] - interval[0]) / 2}
+    method = "t" if several else "bootstrap"
+    return {"difference": none_if_nan(difference), "method": method, "identical": identical, **found}
+
+
+def _t_interval(
+    difference: float, candidate: Floats, baseline: Floats, recordings: float | None, units: int
+) -> dict[str, Any]:
+    """Returns the interval for other recordings and other seeds: difference ± t · SE; {} where undefined.
+
+    SE² = recordings² + s² / K of each group with several runs, s their standard deviation; `recordings` is that of the
+    difference over resamples of the recordings, None where undefined. Degrees of freedom after B. L. Welch, Biometrika
+    34 (1947) 28–35, and F. E. Satterthwaite, Biometrics Bulletin 2 (1946) 110–114: units − 1 and K − 1 for the parts.
+    """
+    from scipy import stats
+
+    if recordings is None or units < 2:
+        return {}
+    runs = {"candidate": candidate, "baseline": baseline}
+    seeds = {name: float(np.var(each, ddof=1) / len(each)) for name, each in runs.items() if len(each) > 1}
+    parts = [(recordings**2, units - 1), *((part, len(runs[name]) - 1) for name, part in seeds.items())]
+    variance = sum(part for part, _ in parts)
+    if variance < _ROUNDING**2:
+        return {}
+    freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
+    errors = {name: float(np.sqrt(seeds[name])) if name in seeds else None for name in runs}
+    return {
+        "interval": [difference - half, difference + half],
+        "detectable": half,
+        "standard_error": {"recordings": recordings} | errors,
+        "degrees_of_freedom": float(freedom),
+    }
+
+
+def exact_p(only_candidate: int, only_baseline: int) -> float:
+    """Returns the two-sided p of the two discordant counts: a fair coin thrown for each; 1 without any.
+
+    Q. McNemar, Psychometrika 12 (1947) 153–157, in its exact form.
+    """
+    from scipy import stats
+
+    discordant = int(only_candidate) + int(only_baseline)
+    return float(stats.binomtest(int(only_candidate), discordant).pvalue) if discordant else 1.0
+
+
+def mcnemar(candidate: np.ndarray, baseline: np.ndarray) -> dict[str, Any]:
+    """Returns the test of two runs, given for each, [R] bool, whether it predicts exactly the true label set.
+
+    Returns:
+      "recordings", and of them exact in "both", "only_candidate", "only_baseline", "neither"; "p", None without
+      recordings.
+    """
+    candidate, baseline = np.asarray(candidate, bool), np.asarray(baseline, bool)
+    masks = candidate & baseline, candidate & ~baseline, ~candidate & baseline, ~candidate & ~baseline
+    names = ("both", "only_candidate", "only_baseline", "neither")
+    counts = {name: int(mask.sum()) for name, mask in zip(names, masks, strict=True)}
+    p = exact_p(counts["only_candidate"], counts["only_baseline"]) if len(candidate) else None
+    return {"recordings": len(candidate), **counts, "p": p}
+
+
+def least_difference(discordant: int) -> int:
+    """Returns the smallest difference of the discordant counts that the test can tell from chance.
+
+    Where all `discordant` in one run would not do, as many as would: 6.
+    """
+    for total in range(discordant, discordant + 7):
+        for more in range((total + 1) // 2, total + 1):
+            if exact_p(more, total - more) < 1 - LEVEL:
+                return 2 * more - total
+    raise AssertionError("six more in one run are always enough")
+
+
+def pair_runs(candidate: Sequence[int | None], baseline: Sequence[int | None]) -> list[tuple[int, int]]:
+    """Returns the positions, in both groups, of the runs that are tested against each other, given their seeds.
+
+    Those of one seed where both groups have each seed once (None: unknown) and some in common; else the i-th with the
+    i-th where there are equally many; else none.
+    """
+    known = all(None not in seeds and len(set(seeds)) == len(seeds) for seeds in (candidate, baseline))
+    if known and (common := [seed for seed in candidate if seed in baseline]):
+        return [(list(candidate).index(seed), list(baseline).index(seed)) for seed in common]
+    return [(index, index) for index in range(len(candidate))] if len(candidate) == len(baseline) else []

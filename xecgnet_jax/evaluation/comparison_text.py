@@ -23,29 +23,41 @@ def describe_difference(
       tests: exact McNemar test of each pair of runs on these recordings.
       candidate, baseline: names of the groups.
     """
-    both, conclusion = f"{candidate} and {baseline}", _conclude(entry, tests, candidate, baseline)
+    both, mean, baseline_mean = f"{candidate} and {baseline}", *(format_mean(entry[group]) for group in _GROUPS)
+    detectable = entry["detectable"]
+    unseen = "" if detectable is None else f"difference below about {detectable:.3f} could not have been seen."
     if label_count in LABEL_COUNT_NAMES:
+        number = entry["recordings"]
         what = "recordings" if label_count == "all" else f"recordings with {LABEL_COUNT_NAMES[label_count]}"
-        return _describe_subset_accuracy(entry, what, candidate, baseline, conclusion)
-    label = entry["label"][0].upper() + entry["label"][1:]
-    mean, baseline_mean = (format_mean(entry[group]) for group in _GROUPS)
-    if entry["difference"] is None:
-        return f"{label} is undefined for these recordings."
-    if entry["verdict"] == "identical":
-        return f"{label} of {both} is the same, {mean}."
-    sentence = f"{label} of {candidate} is {mean}, of {baseline} {baseline_mean}; {conclusion}"
-    if entry["verdict"] != "not distinguishable":
-        return sentence
-    return f"{sentence} A difference below about {entry['detectable']:.3f} could not have been seen."
+        if not number:
+            return f"There are no {what}, so nothing can be said about them."
+        these = f"On these {number} {what}" if number > 1 else f"On the one {what.replace('recordings', 'recording')}"
+        exact, exact_baseline = (_count_exact(entry[group], number) for group in _GROUPS)
+        if entry["same_predictions"]:
+            return f"{these}, {both} predict the same classes: there is nothing to compare."
+        if entry["verdict"] == "identical":
+            return f"{these}, {both} are exact on the same {exact}: they differ only in how they are wrong."
+        sentence = f"{these}, {candidate} is exact on {exact} and {baseline} on {exact_baseline}"
+        few = "recordings" if entry["method"] == "bootstrap" else "recordings and runs"
+        unseen = f"With {number} such recordings, a {unseen}"
+        if detectable is None or detectable > 1:
+            unseen = f"So few {few} could not have shown any difference."
+    else:
+        label = entry["label"][0].upper() + entry["label"][1:]
+        if entry["difference"] is None:
+            return f"{label} is undefined for these recordings."
+        if entry["verdict"] == "identical":
+            return f"{label} of {both} is the same, {mean}."
+        sentence, unseen = f"{label} of {candidate} is {mean}, of {baseline} {baseline_mean}", f"A {unseen}"
+    sentence += f"; {_conclude(entry, tests, candidate, baseline)}"
+    return f"{sentence} {unseen}" if entry["verdict"] == "not distinguishable" else sentence
 
 
 def notes(runs: tuple[int, int], names: tuple[str, str], *, pairs: int, patients_repeat: bool) -> list[str]:
     """Returns what the intervals and tests do not know.
 
-    Args:
-      runs, names: how many runs the candidate and the baseline have, and their names.
-      pairs: of runs that were tested against each other.
-      patients_repeat: whether a patient has several recordings.
+    `runs` and `names` are the number of runs and the name of candidate and baseline, `pairs` is how many pairs of runs
+    were tested against each other, `patients_repeat` whether a patient has several recordings.
     """
     found = ["Intervals are for other recordings and other seeds."]
     if runs == (1, 1):
@@ -74,27 +86,6 @@ def notes(runs: tuple[int, int], names: tuple[str, str], *, pairs: int, patients
     ]
 
 
-def _describe_subset_accuracy(entry: dict[str, Any], what: str, candidate: str, baseline: str, conclusion: str) -> str:
-    number = entry["recordings"]
-    if not number:
-        return f"There are no {what}, so nothing can be said about them."
-    these = f"On these {number} {what}" if number > 1 else f"On the one {what.replace('recordings', 'recording')}"
-    both = f"{candidate} and {baseline}"
-    exact, exact_baseline = (_count_exact(entry[group], number) for group in _GROUPS)
-    if entry["same_predictions"]:
-        return f"{these}, {both} predict the same classes: there is nothing to compare."
-    if entry["verdict"] == "identical":
-        return f"{these}, {both} are exact on the same {exact}: they differ only in how they are wrong."
-    sentence = f"{these}, {candidate} is exact on {exact} and {baseline} on {exact_baseline}; {conclusion}"
-    if entry["verdict"] != "not distinguishable":
-        return sentence
-    if entry["detectable"] is None or entry["detectable"] > 1:
-        few = "recordings" if entry["method"] == "bootstrap" else "recordings and runs"
-        return f"{sentence} So few {few} could not have shown any difference."
-    seen = f"a difference below about {entry['detectable']:.3f} could not have been seen"
-    return f"{sentence} With {number} such recordings, {seen}."
-
-
 def _conclude(entry: dict[str, Any], tests: list[dict[str, Any]], candidate: str, baseline: str) -> str:
     """Returns the difference, its interval, the exact test of a single pair of runs, and what they say."""
     interval, verdict = entry["interval"], entry["verdict"]
@@ -106,7 +97,12 @@ def _conclude(entry: dict[str, Any], tests: list[dict[str, Any]], candidate: str
         known += f"; exact McNemar p {'' if p < 0.001 else '= '}{format_p(p)}"
     difference = f"the difference of {format_signed(entry['difference'])} ({known})"
     if verdict in ("better", "worse"):
-        return f"{difference} is more than chance explains: {_name_better(entry, candidate, baseline)}."
+        better = f"{candidate if verdict == 'better' else baseline} is"
+        if entry["method"] == "bootstrap":  # One run may be a lucky seed.
+            return f"{difference} is more than chance explains: {better} the better of the two runs."
+        names, errors = zip((candidate, baseline), _GROUPS, strict=True), entry["standard_error"]
+        alone = [f", if the one run of {name} is typical" for name, key in names if errors[key] is None]
+        return f"{difference} is more than chance explains: {better} better{''.join(alone)}."
     if verdict == "undefined":
         return f"{difference} says nothing: it is undefined in too many resamples of the recordings."
     why = ""
@@ -116,16 +112,6 @@ def _conclude(entry: dict[str, Any], tests: list[dict[str, Any]], candidate: str
         elif p < 1 - LEVEL:
             why = ": the exact test would, but the interval holds 0"
     return f"{difference} does not tell them apart{why}."
-
-
-def _name_better(entry: dict[str, Any], candidate: str, baseline: str) -> str:
-    """Returns which group is better, and of what that can be said: one run may be a lucky seed."""
-    name = candidate if entry["verdict"] == "better" else baseline
-    if entry["method"] == "bootstrap":
-        return f"{name} is the better of the two runs"
-    errors = entry["standard_error"]
-    single = [group for group, key in zip((candidate, baseline), _GROUPS, strict=True) if errors[key] is None]
-    return f"{name} is better, if the one run of {single[0]} is typical" if single else f"{name} is better"
 
 
 def _count_exact(runs: dict[str, Any], recordings: int) -> str:

@@ -24,12 +24,7 @@ Interval = list[float]
 
 
 class ResamplingUnits(NamedTuple):
-    """What is drawn in a resample.
-
-    Attributes:
-      of_recording: [R], the unit of each recording, 0 … number − 1.
-      number: of units.
-    """
+    """What is drawn in a resample: `of_recording` [R] is the unit, 0 … number − 1, of each recording."""
 
     of_recording: npt.NDArray[np.int64]
     number: int

@@ -8,8 +8,6 @@ counts once; a resample that loses one of these classes has no macro average.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 import numpy.typing as npt
 
@@ -21,27 +19,8 @@ LABEL_COUNTS = ("all", "single_label", "multi_label", "no_label")
 Floats = npt.NDArray[np.float64]
 
 
-class ConfusionCounts(NamedTuple):
-    """How often classes and whole label sets were predicted rightly and wrongly; whole numbers without weights.
-
-    Attributes:
-      true_positives, false_positives, false_negatives: [B, C].
-      exact: [B, 4], recordings whose whole label set is predicted, by `LABEL_COUNTS`.
-      recordings: [B, 4], all recordings, by `LABEL_COUNTS`.
-    """
-
-    true_positives: Floats
-    false_positives: Floats
-    false_negatives: Floats
-    exact: Floats
-    recordings: Floats
-
-
 def apply_thresholds(probabilities: np.ndarray, threshold: float | np.ndarray = THRESHOLD) -> npt.NDArray[np.uint8]:
-    """Returns the predicted labels [.., C] of probabilities [.., C]; no class is forced where none is reached.
-
-    `threshold` is one for all classes, or [C].
-    """
+    """Returns the predicted labels of probabilities, both [.., C], by one threshold or [C]; no class is forced."""
     return (np.asarray(probabilities) >= threshold).astype(np.uint8)
 
 
@@ -89,18 +68,19 @@ def check_arrays(labels: np.ndarray, probabilities: np.ndarray, predictions: np.
         raise ValueError("probabilities must be numbers from 0 to 1")
 
 
-def count_confusion(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None) -> ConfusionCounts:
-    """Returns the counts of true and predicted labels, both [R, C] of 0 or 1, with weights [B, R]."""
+def count_confusion(labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None) -> list[Floats]:
+    """Returns how often classes and whole label sets, both [R, C] of 0 or 1, are predicted rightly and wrongly.
+
+    Returns:
+      True positives, false positives and false negatives [B, C]; recordings whose whole label set is predicted, and all
+      recordings, [B, 4] by `LABEL_COUNTS`. Whole numbers without weights.
+    """
     check_shapes(labels=labels, predictions=predictions)
     labels, predictions = np.asarray(labels, bool), np.asarray(predictions, bool)
-    weights, masks = as_weights(weights, len(labels)), label_count_masks(labels)
-    return ConfusionCounts(
-        true_positives=weights @ (labels & predictions),
-        false_positives=weights @ (~labels & predictions),
-        false_negatives=weights @ (labels & ~predictions),
-        exact=weights @ (masks & np.all(labels == predictions, axis=1)).T,
-        recordings=weights @ masks.T,
-    )
+    masks = label_count_masks(labels)
+    exact = masks & np.all(labels == predictions, axis=1)
+    counted = (labels & predictions, ~labels & predictions, labels & ~predictions, exact.T, masks.T)
+    return [as_weights(weights, len(labels)) @ each for each in counted]
 
 
 def label_set_metrics(

@@ -100,9 +100,8 @@ def evaluate(
     """Returns all metrics with their intervals, as JSON values; the layout is in docs/evaluation.md.
 
     Args:
-      labels: [R, C], 0 or 1.
+      labels, predictions: [R, C], 0 or 1; the latter from `metrics.apply_thresholds`.
       probabilities: [R, C] in 0 … 1.
-      predictions: [R, C], 0 or 1, from `metrics.apply_thresholds`.
       classes: C names.
       patients: [R] patient of each recording, None where unknown. Where one has several recordings, patients are
         resampled, not recordings.

@@ -28,12 +28,9 @@ _SETS, _PREDICTED = 15, 3
 
 
 def format_table(metrics: dict[str, Any], title: str) -> str:
-    """Returns the tables of one evaluation: per class, averages, subset accuracy with its counts, calibration.
+    """Returns the tables of an evaluation (`scores.evaluate`): classes, averages, subset accuracy, calibration.
 
-    Args:
-      metrics: from `scores.evaluate`. Its "thresholds" {"name", "values" by class}, where it has them, are named below
-        the title.
-      title: the first line.
+    `title` is the first line; "thresholds" {"name", "values" by class} of the metrics, where they have them, the next.
     """
     thresholds = thresholds_lines(**metrics["thresholds"]) if "thresholds" in metrics else []
     resampling = metrics["resampling"]

@@ -27,12 +27,7 @@ _PASSES = 10
 
 
 class Thresholds(NamedTuple):
-    """The probabilities from which on the classes are predicted.
-
-    Attributes:
-      name: how they were chosen.
-      values: [C].
-    """
+    """The probabilities, `values` [C], from which on the classes are predicted; `name` says how they were chosen."""
 
     name: ThresholdName
     values: Floats

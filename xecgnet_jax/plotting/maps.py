@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import Element
 
 import numpy as np
@@ -24,23 +24,6 @@ DARKEST = 0.5
 FLAT = 0.001
 #: mm between the lines over what was not seen.
 _HATCH = 5.0
-
-
-class Strip(NamedTuple):
-    """One map under the traces.
-
-    Attributes:
-      heading, remark: first and second line of its label.
-      values: [S] float.
-      top: the value that fills the strip's height; its lower edge is 0.
-      ink: color of the bars.
-    """
-
-    heading: str
-    remark: str
-    values: np.ndarray
-    top: float
-    ink: str
 
 
 def check_maps(maps: Maps, samples: int, classes: int) -> None:
@@ -96,48 +79,53 @@ def write_shade_key(page: Element, attention: np.ndarray, y: float, width: float
     return y + 4
 
 
-def map_strips(maps: Maps, verdicts: Sequence[Verdict]) -> list[Strip]:
-    """Returns the strip of the attention map, then that of the response map of each class with a verdict."""
-    strips = []
-    if maps.attention is not None:
-        strips.append(Strip("attention", "", np.asarray(maps.attention), 1.0, "attention"))
-    for verdict in verdicts if maps.responses is not None else ():
-        values = np.asarray(maps.responses)[:, verdict.column]
-        remark = verdict.comparison if values.any() else f"{verdict.comparison} (all 0)".strip()
-        heading = f"{clean(verdict.name, 9)} {verdict.word}"
-        strips.append(Strip(heading, remark, values, float(values.max()), "response"))
-    return strips
-
-
 def draw_strips(
-    parent: Element, strips: list[Strip], edges: np.ndarray, unseen: list[tuple[float, float]], y: float, end: float
-) -> float:
-    """Draws strips from y mm down, with what was not seen over each, and returns the mm below them."""
-    for strip in strips:
-        _draw_strip(parent, strip, edges, y, end)
+    parent: Element,
+    maps: Maps,
+    verdicts: Sequence[Verdict],
+    edges: np.ndarray,
+    unseen: list[tuple[float, float]],
+    y: float,
+    end: float,
+) -> tuple[float, list[str]]:
+    """Draws the attention map, then the response map of each class with a verdict, as strips from y mm down.
+
+    Bars stand between each two of the edges in mm, with label, scale and second marks, and what was not seen over them.
+
+    Returns:
+      The mm below the strips, and what their heights stand for.
+    """
+    strips, scales = [], []
+    if maps.attention is not None:
+        strips.append(("attention", "", np.asarray(maps.attention), 1.0, "attention"))
+        scales.append("attention from 0 to 1")
+    if maps.responses is not None and verdicts:
+        scales.append("response maps from 0 to the highest value of each")
+        for verdict in verdicts:
+            values = np.asarray(maps.responses)[:, verdict.column]
+            remark = verdict.comparison if values.any() else f"{verdict.comparison} (all 0)".strip()
+            heading = f"{clean(verdict.name, 9)} {verdict.word}"
+            strips.append((heading, remark, values, float(values.max()), "response"))
+    for heading, remark, values, top, ink in strips:
+        foot = y + STRIP_HEIGHT
+        seconds = "".join(f"M{x} {number(y)}v{STRIP_HEIGHT:g}" for x in range(0, int(end) + 1, 25))
+        element(parent, "path", d=seconds, **stroke("grid-thick", 0.2))
+        bars = "".join(
+            f"M{number(left)} {number(foot)}v-{STRIP_HEIGHT * value / top:.2f}H{number(right)}V{number(foot)}z"
+            for (left, right), value in zip(pairwise(edges), values, strict=True)
+            if value > 0
+        )
+        element(parent, "path", data_strip=heading, shape_rendering="crispEdges", d=bars, **fill(ink))
+        element(parent, "path", d=f"M0 {number(y)}v{STRIP_HEIGHT:g}H{number(end)}", **stroke("text", 0.2))
+        size = min(2.8, 34 / len(heading))  # A long heading would run into the scale.
+        element(parent, "text", heading, x=-28, y=y + 3.2, font_size=size, font_weight="bold")
+        if remark:
+            element(parent, "text", remark, x=-28, y=y + 6.7, font_size=2.5)
+        for value, place in {f"{top:.3g}": y + 1.9, "0": foot}.items():  # One 0 if nothing is above.
+            element(parent, "text", value, x=-0.8, y=place, font_size=2.1, text_anchor="end")
         draw_unseen(parent, unseen, y, STRIP_HEIGHT)
         y += STRIP_STEP
-    return y
-
-
-def _draw_strip(parent: Element, strip: Strip, edges: np.ndarray, y: float, end: float) -> None:
-    """Draws bars from 0 up, one between each two of the edges in mm, with label, scale and second marks."""
-    foot = y + STRIP_HEIGHT
-    seconds = "".join(f"M{x} {number(y)}v{STRIP_HEIGHT:g}" for x in range(0, int(end) + 1, 25))
-    element(parent, "path", d=seconds, **stroke("grid-thick", 0.2))
-    bars = "".join(
-        f"M{number(left)} {number(foot)}v-{STRIP_HEIGHT * value / strip.top:.2f}H{number(right)}V{number(foot)}z"
-        for (left, right), value in zip(pairwise(edges), strip.values, strict=True)
-        if value > 0
-    )
-    element(parent, "path", data_strip=strip.heading, shape_rendering="crispEdges", d=bars, **fill(strip.ink))
-    element(parent, "path", d=f"M0 {number(y)}v{STRIP_HEIGHT:g}H{number(end)}", **stroke("text", 0.2))
-    size = min(2.8, 34 / len(strip.heading))  # A long heading would run into the scale.
-    element(parent, "text", strip.heading, x=-28, y=y + 3.2, font_size=size, font_weight="bold")
-    if strip.remark:
-        element(parent, "text", strip.remark, x=-28, y=y + 6.7, font_size=2.5)
-    for value, place in {f"{strip.top:.3g}": y + 1.9, "0": foot}.items():  # One 0 if nothing is above.
-        element(parent, "text", value, x=-0.8, y=place, font_size=2.1, text_anchor="end")
+    return y, scales
 
 
 def draw_unseen(parent: Element, spans: list[tuple[float, float]], y: float, height: float) -> None:

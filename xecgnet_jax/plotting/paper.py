@@ -28,17 +28,11 @@ NAMES_EVERY = 10
 
 
 class Rows(NamedTuple):
-    """Where the leads are.
+    """Where the leads are, all in mm."""
 
-    Attributes:
-      baselines: [12] int, mm from the grid's upper edge down to each lead's line.
-      height: of the grid in mm, a multiple of 5.
-      lowest, highest: [12] float, mm from a row's line, between which its trace is drawn.
-    """
-
-    baselines: np.ndarray
-    height: int
-    lowest: np.ndarray
+    baselines: np.ndarray  #: [12] int, from the grid's upper edge down to each lead's line.
+    height: int  #: of the grid, a multiple of 5.
+    lowest: np.ndarray  #: [12] float, from a row's line; between these two its trace is drawn.
     highest: np.ndarray
 
 
@@ -103,8 +97,7 @@ def draw_traces(parent: Element, heights: np.ndarray, rate: float, rows: Rows, t
 def draw_cuts(parent: Element, heights: np.ndarray, rate: float, rows: Rows) -> list[str]:
     """Draws arrowheads where traces, [T, 12] mm, are cut off, one for all that happens within 0.2 s.
 
-    Returns:
-      The value furthest out, as text, for each lead and side that is cut off.
+    Returns, for each lead and side that is cut off, the value furthest out as text.
     """
     cut = []
     for lead, y, values, *bounds in zip(LEADS, rows.baselines, heights.T, rows.highest, rows.lowest, strict=True):

@@ -9,7 +9,7 @@ from xml.etree.ElementTree import Element, tostring
 import numpy as np
 
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.plotting.maps import check_maps, draw_shade, draw_strips, draw_unseen, map_strips, write_shade_key
+from xecgnet_jax.plotting.maps import check_maps, draw_shade, draw_strips, draw_unseen, write_shade_key
 from xecgnet_jax.plotting.paper import draw_cuts, draw_grid, draw_names, draw_seconds, draw_traces, grid_end, place_rows
 from xecgnet_jax.plotting.svg import MARGIN, clean, element, fill, number, write_lines
 from xecgnet_jax.plotting.trace import FINEST, MM_PER_MV, MM_PER_S, TOLERANCE
@@ -119,7 +119,6 @@ def _draw_body(
     # Compared in samples: rounded to mm, the last edge may lie before the end where both are the same sample.
     unseen = [(0.0, float(edges[0]))] * bool(samples[0] > 0)
     unseen += [(float(edges[-1]), end)] * bool(samples[-1] < len(signal))
-    strips = [] if maps is None else map_strips(maps, verdicts)
 
     if maps is not None and maps.attention is not None:
         draw_shade(body, maps, edges, verdicts, rows.height)
@@ -129,10 +128,10 @@ def _draw_body(
     draw_traces(body, heights, rate, rows, tolerance)
     cut = draw_cuts(body, heights, rate, rows)
     draw_seconds(body, end, rows.height)
-    depth = draw_strips(body, strips, edges, unseen, rows.height + 7.0, end)
-    scales = {"attention": "attention from 0 to 1", "response": "response maps from 0 to the highest value of each"}
-    shown = [text for ink, text in scales.items() if ink in {strip.ink for strip in strips}]
-    remarks = [f"Strips: {', '.join(shown)}."] * bool(strips)
+    depth, scales = rows.height + 7.0, list[str]()
+    if maps is not None:
+        depth, scales = draw_strips(body, maps, verdicts, edges, unseen, depth, end)
+    remarks = [f"Strips: {', '.join(scales)}."] * bool(scales)
     remarks += ["Hatched: not seen by the network."] * bool(unseen)
     remarks += [f"Cut off where arrowheads are: {', '.join(cut)}."] * bool(cut)
     return depth, remarks

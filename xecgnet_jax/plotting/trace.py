@@ -33,10 +33,7 @@ def unit_mm(rate: float) -> float:
 def trace_paths(heights: np.ndarray, rate: float, tolerance: float) -> list[str]:
     """Returns the path data of L traces, in whole units: the first point, and after `l` the steps from point to point.
 
-    Args:
-      heights: [T, L] mm, upwards.
-      rate: Hz.
-      tolerance: mm in height from the straight lines between the points to every sample, at most.
+    Heights, [T, L] at `rate` Hz, are mm upwards; the straight lines pass every sample within `tolerance` mm in height.
     """
     unit, units_per_sample = unit_mm(rate), math.ceil(RATE / rate)
     quantum = max(1, round(min(STEP, tolerance) / unit))

@@ -21,7 +21,7 @@ class Verdict(NamedTuple):
       name: of the class, cleaned.
       word: "correct", "wrong", "missed"; "predicted" where the truth, "labeled" where the prediction is not known.
       probability: as text, "" where there is none.
-      comparison: of probability and threshold, as text, "" where there is none.
+      comparison: of probability and threshold, as text ("0.93 ≥ 0.50"), "" where there is none.
     """
 
     column: int
@@ -34,13 +34,9 @@ class Verdict(NamedTuple):
 def judge_classes(
     classes: Sequence[str], probabilities: np.ndarray | None, thresholds: np.ndarray, truth: Collection[str] | None
 ) -> list[Verdict]:
-    """Returns a verdict on each class that is predicted or true, in the order of `classes`.
+    """Returns a verdict on each class that is predicted or true, in the order of the C classes.
 
-    Args:
-      classes: C names.
-      probabilities: [C], or None.
-      thresholds: [C], or [] for all classes.
-      truth: names of the true classes, or None.
+    Probabilities are [C] or None, thresholds [C] or [] for all classes, `truth` names the true classes or is None.
 
     Raises:
       ValueError: shapes do not fit each other, a number is not finite, or `truth` names what is not in `classes`.
@@ -66,7 +62,11 @@ def judge_classes(
         judged = "correct" if is_true else "wrong" if truth is not None else "predicted"
         word = judged if predicted[column] else "missed"
         probability, threshold = float(probabilities[column]), float(np.broadcast_to(thresholds, shape)[column])
-        comparison = _compare(probability, threshold)
+        for decimals in range(2, 8):  # As many as tell the two apart.
+            left, right = f"{probability:.{decimals}f}", f"{threshold:.{decimals}f}"
+            if left != right or probability == threshold:
+                break
+        comparison = f"{left} {'≥' if probability >= threshold else '<'} {right}"
         verdicts.append(Verdict(column, clean(name, 40), word, f"{probability:.2f}", comparison))
     return verdicts
 
@@ -85,12 +85,3 @@ def verdict_sentence(verdicts: Sequence[Verdict], *, predictions: bool, truth: C
     none = f"{NONE} (correct)" if truth is not None and not missed else NONE
     text = f"Predicted: {', '.join(predicted) or none}."
     return f"{text} Missed: {', '.join(missed)}." if missed else text
-
-
-def _compare(probability: float, threshold: float) -> str:
-    """Returns "0.93 ≥ 0.50", with as many decimals as tell the two apart."""
-    for decimals in range(2, 8):
-        left, right = f"{probability:.{decimals}f}", f"{threshold:.{decimals}f}"
-        if left != right or probability == threshold:
-            break
-    return f"{left} {'≥' if probability >= threshold else '<'} {right}"

@@ -1,16 +1,51 @@
-"""The charts of a report, as inline SVG."""
+"""The charts of a report: matplotlib figures as inline SVG that takes colors and font from the page it stands in."""
 
 from __future__ import annotations
 
+import io
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from xml.etree.ElementTree import Element, fromstring, tostring
 
+import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
 from sklearn.metrics import precision_recall_curve
 
-from xecgnet_jax.report.figure_svg import INK, MUTED, RULE, SERIES, figure_svg, new_figure, page_settings
+#: Color in matplotlib → CSS property of the page. What is drawn in none of them would not change with the theme.
+_PROPERTIES = ("--ink", "--muted", "--rule", "--chart-1", "--chart-2", "--chart-3", "--chart-4")
+INKS = {f"#{at:02}{at:02}{at:02}": name for at, name in enumerate(_PROPERTIES, 1)}
+INK, MUTED, RULE, *SERIES = INKS
+
+#: Text stays text, $ is no formula, ids do not change from run to run, lines lose the points that cannot be seen.
+SETTINGS = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "xecgnet-jax",
+    "text.parse_math": False,
+    "path.simplify": True,
+    "path.simplify_threshold": 0.25,
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans"],
+    "font.size": 11,
+    "axes.facecolor": "none",
+    "text.color": INK,
+    "axes.edgecolor": RULE,
+    "axes.labelcolor": MUTED,
+    "axes.linewidth": 1,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "xtick.color": RULE,
+    "xtick.labelcolor": MUTED,
+    "ytick.color": RULE,
+    "ytick.labelcolor": MUTED,
+    "lines.solid_capstyle": "butt",
+}
+
+#: Decorator of the functions that draw and save figures.
+page_settings = matplotlib.rc_context(SETTINGS)  # type: ignore[arg-type]
 
 #: Chart → key in metrics.jsonl → what the curve is called.
 TRAINING = {
@@ -41,13 +76,7 @@ def precision_recall_charts(
     Steps, because the average precision is the area under the steps; a dot at the threshold; a broken line at the share
     of recordings that have the class: what a guess gives.
 
-    Args:
-      labels: [R, C] bool.
-      probabilities: [R, C].
-      per_class: of the metrics.
-
-    Returns:
-      Class → SVG.
+    Labels [R, C] are bool, probabilities [R, C], `per_class` is of the metrics. Returns class → SVG.
     """
     charts = {}
     for column, (name, row) in enumerate(per_class.items()):
@@ -67,11 +96,7 @@ def precision_recall_charts(
 
 @page_settings
 def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
-    """Draws the share of true labels against the mean probability, a point for each bin that is not empty.
-
-    Args:
-      bins: `calibration.bins` of the metrics.
-    """
+    """Draws the share of true labels against the mean probability, a point for each non-empty bin of the metrics."""
     bins = [row for row in bins if row["pairs"]]
     figure = new_figure(400, 320)
     labels = "predicted probability", "share that has the class"
@@ -99,10 +124,7 @@ def marked_epoch(training: Sequence[Mapping[str, Any]], step: int | None) -> int
 def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: int | None) -> str | None:
     """Draws curves over epochs, each with its name and last value at its end; None where no record has any of them.
 
-    Args:
-      training: records of metrics.jsonl.
-      chart: "losses" or "validation", of `TRAINING`.
-      marked: the epoch to mark.
+    Records are of metrics.jsonl, the chart is "losses" or "validation" (`TRAINING`), `marked` the epoch to mark.
     """
     curves = {
         name: np.array([np.nan if record.get(key) is None else record[key] for record in training], float)
@@ -128,12 +150,7 @@ def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: in
         axes.axvline(marked, color=INK, linewidth=1, linestyle=_BROKEN)
         side, ha = (4, "left") if marked < epochs.mean() else (-4, "right")
         axes.annotate(f"epoch {marked}", (marked, 1), (side, 3), **_BESIDE, ha=ha)
-    _name_ends(figure, axes, curves)
-    return figure_svg(figure, chart, f"Training, {chart} over epochs: {', '.join(curves)}")
-
-
-def _name_ends(figure: Figure, axes: Axes, curves: Mapping[str, np.ndarray]) -> None:
-    """Writes names and last values beside the ends of the curves."""
+    # Names and last values beside the ends of the curves.
     last = [float(values[np.isfinite(values)][-1]) for values in curves.values()]
     low, high = axes.get_ylim()
     height = figure.get_size_inches()[1] * 72 * axes.get_position().height
@@ -141,6 +158,7 @@ def _name_ends(figure: Figure, axes: Axes, curves: Mapping[str, np.ndarray]) -> 
     for ink, name, value, place in zip(SERIES, curves, last, places, strict=False):
         style = _BESIDE | {"xycoords": "axes fraction", "va": "center", "color": ink, "annotation_clip": False}
         axes.annotate(f"{name} {value:.3f}", (1, place), (7, 0), **style)
+    return figure_svg(figure, chart, f"Training, {chart} over epochs: {', '.join(curves)}")
 
 
 def spread(places: Sequence[float], apart: float) -> np.ndarray:
@@ -149,15 +167,8 @@ def spread(places: Sequence[float], apart: float) -> np.ndarray:
     Isotonic regression of the places less the gaps: neighbors that would overlap form a block about their mean.
     """
     order = np.argsort(places, kind="stable")
-    gaps = apart * np.arange(len(order))
-    blocks: list[tuple[float, int]] = []
-    for value in np.asarray(places, float)[order] - gaps:
-        blocks.append((value, 1))
-        while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
-            (low, m), (high, n) = blocks[-2:]
-            blocks[-2:] = [((low * m + high * n) / (m + n), m + n)]
-    moved = np.empty(len(order))
-    moved[order] = np.concatenate([np.full(n, value) for value, n in blocks]) + gaps
+    gaps, moved = apart * np.arange(len(order)), np.empty(len(order))
+    moved[order] = isotonic_regression(np.asarray(places, float)[order] - gaps).x + gaps
     return moved
 
 
@@ -177,3 +188,47 @@ def _add_unit_square(figure: Figure, place: tuple[float, float, float, float], x
     for spine in axes.spines.values():
         spine.set_visible(False)
     return axes
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """Returns a figure of that many CSS pixels; one point of matplotlib is one pixel."""
+    return Figure(figsize=(width / 72, height / 72), dpi=72, facecolor="none")
+
+
+def figure_svg(figure: Figure, key: str, title: str) -> str:
+    """Returns the figure as inline SVG, without namespaces, metadata, and the style sheet that would change the page.
+
+    Args:
+      figure: from `new_figure`, drawn under `page_settings` and in the colors of `INKS`.
+      key: begins the ids: letters, another for each figure of a page.
+      title: what a screen reader says of it.
+    """
+    file = io.StringIO()
+    figure.savefig(file, format="svg", facecolor="none", metadata={"Date": None})
+    used_ids = set(re.findall(r"(?:url\(|\")#([\w-]+)", file.getvalue()))
+    root = fromstring(file.getvalue())
+    for node in list(root.iter()):
+        for child in list(node):
+            if child.tag.rpartition("}")[2] in ("metadata", "style"):
+                node.remove(child)
+        node.tag = node.tag.rpartition("}")[2]
+        node.text, node.tail = node.text if (node.text or "").strip() else None, None
+        node.attrib = {name.rpartition("}")[2]: value for name, value in node.attrib.items()}
+        if "style" in node.attrib:
+            node.set("style", _page_style(node.attrib["style"]))
+        if "d" in node.attrib:
+            node.set("d", re.sub(r"(\.\d\d)\d+", r"\1", node.attrib["d"]).replace("  ", "").strip())
+        if node.get("id") not in used_ids:
+            node.attrib.pop("id", None)
+    size = {side: root.attrib[side].removesuffix("pt") for side in ("width", "height")}
+    svg = Element("svg", {"role": "img", "aria-label": title, "viewBox": root.attrib["viewBox"]} | size)
+    svg.extend(list(root))
+    return re.sub(r'(id="|url\(#|href="#)', rf"\g<1>{key}-", tostring(svg, encoding="unicode"))
+
+
+def _page_style(style: str) -> str:
+    """Returns a style with its colors by their CSS property and without a font, so that the page's is taken."""
+    style = re.sub(r"font: (?:[\w]+ )*?([\d.]+)px [^;]*", r"font-size: \1px", style)
+    style = re.sub(r"font-family: [^;]*;? ?", "", style)
+    style = re.sub(r"#[0-9a-f]{6}", lambda color: f"var({INKS[color[0]]})" if color[0] in INKS else color[0], style)
+    return style.replace(": ", ":").replace("; ", ";")

@@ -7,7 +7,6 @@ import json
 import zlib
 from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
-from typing import NamedTuple
 
 import numpy as np
 
@@ -18,27 +17,18 @@ from xecgnet_jax.report.contents import Contents
 _TRIES = 3
 
 
-class Gallery(NamedTuple):
-    """What the page's script shows.
-
-    Attributes:
-      data: as JSON that may stand inside a <script>.
-      listed: number of recordings in it.
-      pictured: number of these that have a picture.
-    """
-
-    data: str
-    listed: int
-    pictured: int
-
-
-def gallery(contents: Contents, size: int, progress: Callable[[int], object] | None = None) -> Gallery:
-    """Returns all recordings, or as many as fit, with as many pictures as fit.
+def gallery(
+    contents: Contents, size: int, progress: Callable[[int], object] = lambda recordings: None
+) -> tuple[str, int, int]:
+    """Returns what the page's script shows: all recordings, or as many as fit, with as many pictures as fit.
 
     Args:
       contents: of the report.
       size: bytes that the data may take.
       progress: called with the number of recordings that were dealt with; the numbers sum up to R.
+
+    Returns:
+      JSON that may stand inside a <script>; how many recordings it lists, and how many of these have a picture.
     """
     wanted = picture_order(contents.truths, contents.predictions)
     rows = [script_json(_row(contents, position)) for position in range(len(contents.ids))]
@@ -49,22 +39,34 @@ def gallery(contents: Contents, size: int, progress: Callable[[int], object] | N
     head = script_json({"classes": list(contents.classes), "thresholds": thresholds})
     start, middle, end = head[:-1] + ',"recordings":[', '],"pictures":{', "}}"
     left = size - len(start) - len(middle) - len(end) - sum(len(rows[position]) + 1 for position in listed)
-    pictures = _pack_pictures(contents, listed, left, progress or (lambda recordings: None))
+    pictures = _pack_pictures(contents, listed, left, progress)
     shown = display_order(contents, listed, pictures)
     entries = [f'"{at}":"{pictures[position]}"' for at, position in enumerate(shown) if position in pictures]
     data = start + ",".join(rows[position] for position in shown) + middle + ",".join(entries) + end
-    return Gallery(data, len(listed), len(pictures))
+    return data, len(listed), len(pictures)
 
 
 def _pack_pictures(
     contents: Contents, wanted: Sequence[int], size: int, progress: Callable[[int], object]
 ) -> dict[int, str]:
-    """Returns position → packed picture, of the first of `wanted` that fit into `size` bytes with keys and commas."""
+    """Returns position → SVG, deflated (zlib) and in base64, of the first of `wanted` that fit into `size` bytes.
+
+    Keys and commas count, too.
+    """
     around = len(f'"{len(wanted)}":"",')
     pictures: dict[int, str] = {}
     tries, waiting = _TRIES, len(contents.ids)
     for position in wanted:
-        picture = _pack_picture(contents, position)
+        svg = ecg_picture(
+            contents.signal(position),
+            maps=None if contents.maps is None else contents.maps[position],
+            classes=contents.classes,
+            probabilities=contents.probabilities[position],
+            thresholds=contents.thresholds.values,
+            truth=[name for name, true in zip(contents.classes, contents.truths[position], strict=True) if true],
+            title=str(contents.ids[position]),
+        )
+        picture = base64.b64encode(zlib.compress(svg.encode("utf-8", "replace"))).decode("ascii")
         waiting -= 1
         progress(1)
         if len(picture) + around <= size:
@@ -74,20 +76,6 @@ def _pack_pictures(
             break
     progress(waiting)
     return pictures
-
-
-def _pack_picture(contents: Contents, position: int) -> str:
-    """Returns the picture's SVG, deflated (zlib) and in base64."""
-    svg = ecg_picture(
-        contents.signal(position),
-        maps=None if contents.maps is None else contents.maps[position],
-        classes=contents.classes,
-        probabilities=contents.probabilities[position],
-        thresholds=contents.thresholds.values,
-        truth=[name for name, true in zip(contents.classes, contents.truths[position], strict=True) if true],
-        title=str(contents.ids[position]),
-    )
-    return base64.b64encode(zlib.compress(svg.encode("utf-8", "replace"))).decode("ascii")
 
 
 def display_order(contents: Contents, listed: Collection[int], pictured: Collection[int]) -> list[int]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from xecgnet_jax.report import charts, tables
+from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, format_value
+from xecgnet_jax.report import charts
 from xecgnet_jax.report.contents import Contents
 from xecgnet_jax.report.gallery import gallery
 
@@ -38,37 +39,44 @@ def report_html(contents: Contents, *, progress: Callable[[int], object] | None 
     view |= {"listed": len(contents.ids), "pictured": len(contents.ids)}
     template = environment.get_template("report.html.j2")
     # Room for what two more counts of recordings take where they differ from each other.
-    shown = gallery(contents, LIMIT - 500 - len(template.render(view).encode("utf-8", "replace")), progress)
-    html = template.render(view | shown._asdict())
+    left = LIMIT - 500 - len(template.render(view).encode("utf-8", "replace"))
+    data, listed, pictured = gallery(contents, left, progress or (lambda recordings: None))
+    html = template.render(view | {"data": data, "listed": listed, "pictured": pictured})
     # Names of files may hold what UTF-8 cannot.
     return html.encode("utf-8", "replace").decode("utf-8")
 
 
 def _view(contents: Contents) -> dict[str, Any]:
     """Returns what the template shows besides the gallery."""
-    metrics = contents.metrics
-    marked = charts.marked_epoch(contents.training, contents.step)
-    curves = charts.precision_recall_charts(contents.truths, contents.probabilities, metrics["per_class"])
+    metrics, training = contents.metrics, contents.training
+    marked = charts.marked_epoch(training, contents.step)
     return {
         "contents": contents,
         "metrics": metrics,
-        "exact": tables.exact_headlines(metrics),
-        "f1": tables.f1_headlines(metrics),
-        "class_rows": tables.class_rows(contents),
-        "average_rows": tables.average_rows(metrics),
-        "label_sets": tables.label_set_rows(metrics),
-        "thresholds_sentence": tables.thresholds_sentence(contents),
-        "intervals_sentence": tables.intervals_sentence(metrics),
-        "number": tables.show_number,
-        "metric": tables.show_metric,
-        "curves": curves,
-        "not_drawn": [name for name in metrics["per_class"] if name not in curves],
+        "thresholds": contents.thresholds.by_class(contents.classes),
+        "label_counts": LABEL_COUNT_NAMES,
+        "number": format_value,
+        "metric": show_metric,
+        "zip": zip,
+        "curves": charts.precision_recall_charts(contents.truths, contents.probabilities, metrics["per_class"]),
         "reliability": charts.reliability_chart(metrics["calibration"]["bins"]),
-        "losses": charts.training_chart(contents.training, "losses", marked),
-        "validation": charts.training_chart(contents.training, "validation", marked),
+        "losses": charts.training_chart(training, "losses", marked),
+        "validation": charts.training_chart(training, "validation", marked),
         "marked": marked,
         "wrong": int(contents.wrong.sum()),
     }
+
+
+def show_metric(row: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """Returns the texts of a metric and its interval, "" where there is none, and "low", "high", "at" in percent."""
+    value, interval = row[name], row["intervals"][name]
+    shown = {"text": format_value(value), "interval": "", "low": None, "high": None, "at": None}
+    if value is not None:
+        shown |= {"interval": "–", "at": 100 * value}
+        if interval is not None:
+            low, high = interval
+            shown |= {"interval": f"{low:.3f}–{high:.3f}", "low": 100 * low, "high": 100 * high}
+    return shown
 
 
 def _policy(*assets: str) -> str:
