@@ -10,10 +10,12 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from tests.data.planned import make_batch, step_plan
 from xecgnet_jax.config import Config, DataConfig
-from xecgnet_jax.data.batches import cut_counts, gather_counts, gather_windows, make_batch, recording_table, to_batch
+from xecgnet_jax.data.batches import cut_counts, gather_counts, recording_table, to_batch
 from xecgnet_jax.data.normalization import Normalization, scale_and_shift
-from xecgnet_jax.data.windows import Plan, WindowSpec, epoch_plan, step_plan, training_samples, window_spec
+from xecgnet_jax.data.windows import Plan, WindowSpec, epoch_plan, training_samples, window_spec
+from xecgnet_jax.evaluation.inference import gather_windows
 from xecgnet_jax.training.feed import lay_out
 
 BIN = 243

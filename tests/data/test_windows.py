@@ -5,9 +5,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from xecgnet_jax.data.batches import gather_windows
+from tests.data.planned import step_plan
 from xecgnet_jax.data.normalization import Normalization, measure_normalization
-from xecgnet_jax.data.windows import WindowSpec, evaluation_windows, step_plan, steps_per_epoch, training_samples
+from xecgnet_jax.data.windows import WindowSpec, evaluation_windows, steps_per_epoch, training_samples
+from xecgnet_jax.evaluation.inference import gather_windows
 
 BIN = 243
 WINDOWS = ("crop", "pad", "whole")

@@ -102,3 +102,13 @@ def test_training_with_merged_layers_is_training_with_all(time):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * scale), fast["gradient"], slow["gradient"]
     )
+
+
+@pytest.mark.parametrize("asked", [{"train": False}, {"bins": jnp.ones(2, jnp.int32)}])
+def test_what_cannot_be_merged_is_refused(asked):
+    model = XECGNet(width=0.0625)
+    variables = random_variables(model, 1)
+    with pytest.raises(ValueError, match="only training of linear layers"):
+        apply_merged(model, variables, jnp.zeros((2, 243, 12)), **asked)
+    with pytest.raises(ValueError, match="only training of linear layers"):
+        apply_merged(model.clone(activation="relu"), variables, jnp.zeros((2, 243, 12)))

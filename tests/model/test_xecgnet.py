@@ -85,11 +85,19 @@ def assert_training_is_the_rewrite(switches, signal, bins, merged=False):
     )
 
 
-@pytest.mark.parametrize("merged", [False, True])
-@pytest.mark.parametrize("switches", [{}, SWITCHES["relu"], SWITCHES["plain"]], ids=["authors", "relu", "plain"])
-def test_training_is_the_rewrite(switches, merged):
+CASES = {
+    "authors": {},
+    "merged": {},
+    "relu": SWITCHES["relu"],
+    "plain": SWITCHES["plain"],
+    "plain merged": SWITCHES["plain"],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_training_is_the_rewrite(case):
     """Outputs and running statistics, at a length that pooling never divides; layer by layer, and as training runs."""
-    assert_training_is_the_rewrite(switches, signals(2, 3, 491), None, merged)
+    assert_training_is_the_rewrite(CASES[case], signals(2, 3, 491), None, "merged" in case)
 
 
 def test_samples_per_bin_have_one_value():

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 from tests import learnable_corpus
+from tests.data.planned import make_batch
 from tests.training.test_loop import CONFIG, assert_same_bits
-from xecgnet_jax.data.batches import cut_counts, make_batch, to_batch
+from xecgnet_jax.data.batches import cut_counts, to_batch
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.windows import Plan

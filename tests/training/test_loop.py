@@ -14,8 +14,8 @@ import orbax.checkpoint as ocp
 import pytest
 
 from tests import learnable_corpus
+from tests.data.planned import make_batch
 from xecgnet_jax.config import OLD_NAMES, Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
-from xecgnet_jax.data.batches import make_batch
 from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError

@@ -6,17 +6,15 @@ All the rest is one function for both: `to_batch`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
-from xecgnet_jax.data.normalization import Normalization, scale_and_shift
-from xecgnet_jax.data.windows import Plan, step_plan, training_samples, window_spec
+from xecgnet_jax.data.normalization import scale_and_shift
+from xecgnet_jax.data.windows import Plan
 
 
 class Batch(NamedTuple):
@@ -107,41 +105,3 @@ def to_batch(counts: jax.Array, plan: Plan, table: RecordingTable, *, masked: bo
     signal = jnp.where(inside[..., None], counts.astype(jnp.float32) * scale + shift, 0.0)
     labels = jnp.asarray(table.labels)[plan.recordings]
     return Batch(signal, labels, plan.weights, plan.bins if masked else None, plan.inside)
-
-
-_jitted_to_batch = jax.jit(to_batch, static_argnames="masked")
-
-
-def make_batch(config: Config, dataset: Dataset, step: int) -> Batch:
-    """Returns the batch of a step (0, 1, …): a pure function of (config, data, step)."""
-    table, spec = recording_table(dataset), window_spec(config)
-    samples, masked = training_samples(spec, np.asarray(table.lengths))
-    plan = step_plan(
-        config.seed, step, np.asarray(table.lengths), batch_size=config.batch_size, spec=spec, samples=samples
-    )
-    counts = gather_counts(dataset.pack.samples, dataset.pack.offsets[dataset.train], plan, samples)
-    made: Batch = _jitted_to_batch(counts, plan, table, masked=masked)
-    return made
-
-
-def gather_windows(
-    signals: Callable[[int], np.ndarray],
-    recordings: np.ndarray,
-    starts: np.ndarray,
-    samples: int,
-    normalization: Normalization,
-) -> np.ndarray:
-    """Returns windows as the network sees them, [B, T, 12] float32, normalized; zeros outside the recordings.
-
-    Args:
-      signals: recording → [N, 12] mV.
-      recordings, starts: [B], see `evaluation_windows`.
-      samples: T.
-      normalization: of each lead.
-    """
-    windows = np.zeros((len(recordings), samples, len(normalization.mean)), np.float32)
-    for row, (recording, start) in enumerate(zip(recordings.tolist(), starts.tolist(), strict=True)):
-        first = max(0, -start)
-        part = signals(recording)[max(0, start) : start + samples]
-        windows[row, first : first + len(part)] = (part - normalization.mean) / normalization.std
-    return windows

@@ -132,20 +132,6 @@ def _key(seed: jax.Array | int, purpose: int, epoch: jax.Array | int) -> jax.Arr
     return jax.random.fold_in(jax.random.fold_in(jax.random.key(seed), purpose), epoch)
 
 
-def step_plan(seed: int, step: int, lengths: np.ndarray, *, batch_size: int, spec: WindowSpec, samples: int) -> Plan:
-    """Returns the batch of training step `step` (0, 1, …), as NumPy arrays: a row of its epoch's plan."""
-    epoch, within = divmod(step, steps_per_epoch(len(lengths), batch_size))
-    plans = epoch_plan(
-        np.uint32(seed),
-        np.uint32(epoch),
-        np.asarray(lengths, np.int32),
-        batch_size=batch_size,
-        spec=spec,
-        samples=samples,
-    )
-    return Plan(*(np.asarray(value)[within] for value in plans))
-
-
 def evaluation_windows(lengths: np.ndarray, spec: WindowSpec) -> tuple[np.ndarray, np.ndarray]:
     """Returns the windows that predict whole recordings: (recordings [W] int32, starts [W] int32).
 

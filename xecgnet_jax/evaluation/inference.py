@@ -12,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
-from xecgnet_jax.data.batches import gather_windows
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.windows import WindowSpec, evaluation_windows
 from xecgnet_jax.model import Outputs, RepeatedBin, bin_edges, bucket, probabilities, trim_padding
@@ -129,6 +128,29 @@ def predict_recordings(
     mean = [np.mean([of_windows[row] for row in rows], axis=0, dtype=np.float64) for rows in windows]
     joined = [_join_windows([maps_of_windows[row] for row in rows]) for rows in windows] if maps else None
     return Predictions(np.array(mean, np.float32), joined)
+
+
+def gather_windows(
+    signals: Callable[[int], np.ndarray],
+    recordings: np.ndarray,
+    starts: np.ndarray,
+    samples: int,
+    normalization: Normalization,
+) -> np.ndarray:
+    """Returns windows as the network sees them, [B, T, 12] float32, normalized; zeros outside the recordings.
+
+    Args:
+      signals: recording → [N, 12] mV.
+      recordings, starts: [B], see `evaluation_windows`.
+      samples: T.
+      normalization: of each lead.
+    """
+    windows = np.zeros((len(recordings), samples, len(normalization.mean)), np.float32)
+    for row, (recording, start) in enumerate(zip(recordings.tolist(), starts.tolist(), strict=True)):
+        first = max(0, -start)
+        part = signals(recording)[max(0, start) : start + samples]
+        windows[row, first : first + len(part)] = (part - normalization.mean) / normalization.std
+    return windows
 
 
 def _on_own_time(edges: np.ndarray, maps: tuple[Floats | None, Floats | None], length: int) -> Maps:

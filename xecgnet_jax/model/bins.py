@@ -1,12 +1,10 @@
-"""Attention bins: which samples each stands for, which of them are real, which one stands for several."""
+"""Attention bins: which samples each stands for, and which one stands for several."""
 
 from __future__ import annotations
 
 import math
 from typing import NamedTuple
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.config import POOL_STRIDES
@@ -31,13 +29,6 @@ def bin_edges(samples: int) -> np.ndarray:
     for fine, coarse, stride in zip(sizes[-2::-1], sizes[:0:-1], POOL_STRIDES[::-1], strict=True):
         edges = np.clip(stride * edges - (stride * coarse - fine) // 2, 0, fine)
     return edges
-
-
-def valid_positions(bins: jax.Array | None, positions: int, positions_per_bin: int) -> jax.Array | None:
-    """Returns the mask [B, positions, 1] of the first `bins · positions_per_bin` positions, or None where all count."""
-    if bins is None:
-        return None
-    return (jnp.arange(positions)[None, :] < bins[:, None] * positions_per_bin)[..., None]
 
 
 class RepeatedBin(NamedTuple):

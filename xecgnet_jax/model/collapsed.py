@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.config import POOL_STRIDES
-from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin, bucket, valid_positions
-from xecgnet_jax.model.layers import FLOAT32, Arithmetic, apply_mask, max_pool
+from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin, bucket
+from xecgnet_jax.model.layers import FLOAT32, Arithmetic, apply_mask, max_pool, valid_positions
 from xecgnet_jax.model.linear import ConvParams, Moments, compose, convolve, fold, scale_shift
 from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 

@@ -65,6 +65,13 @@ def batch_norm(train: bool, dtype: DTypeLike | None, name: str) -> nn.BatchNorm:
     )
 
 
+def valid_positions(bins: jax.Array | None, positions: int, positions_per_bin: int) -> jax.Array | None:
+    """Returns the mask [B, positions, 1] of the first `bins · positions_per_bin` positions, or None where all count."""
+    if bins is None:
+        return None
+    return (jnp.arange(positions)[None, :] < bins[:, None] * positions_per_bin)[..., None]
+
+
 def apply_mask(x: jax.Array, mask: jax.Array | None) -> jax.Array:
     """Returns `x` with zeros outside the mask."""
     return x if mask is None else jnp.where(mask, x, jnp.zeros((), x.dtype))

@@ -46,21 +46,23 @@ def apply_merged(
 ) -> tuple[Outputs, Variables]:
     """Applies the network as `model.apply(…, train=True, mutable=["batch_stats"])` does, but for rounding.
 
-    Without an activation, the first two convolutions are one, and other normalizations are inside the kernels behind
-    them. With one, or with a mask, this is `model.apply` itself.
+    The first two convolutions are one, and other normalizations are inside the kernels behind them. That needs layers
+    without an activation between them, and a batch without padding.
 
     Args:
       model: the network.
       variables: {"params", "batch_stats"} of it.
       signal: [B, T, L] normalized leads.
-      train, bins, mutable: as `model.apply` takes them; training updates the statistics.
+      train, bins, mutable: as a step gives them to `model.apply`: True, None and ["batch_stats"].
 
     Returns:
       (Outputs, {"batch_stats"} after the step).
+
+    Raises:
+      ValueError: the network has activations between its layers, or it is asked to mask, or for inference.
     """
-    apply: Any = model.apply
     if model.activation != "none" or bins is not None or not train:
-        return apply(variables, signal, train=train, bins=bins, mutable=mutable or ["batch_stats"])
+        raise ValueError("only training of linear layers without a mask can be merged; use model.apply")
     params, running = variables["params"]["backbone"], variables["batch_stats"]["backbone"]
     x, layer = signal, 0
     statistics: Variables = {}
@@ -75,6 +77,7 @@ def apply_merged(
         x = max_pool(x, stride)
         layer += len(group)
     rest = {name: {k: v for k, v in tree.items() if k != "backbone"} for name, tree in variables.items()}
+    apply: Any = model.apply
     outputs, updated = apply(rest, x, train=True, bins=None, mutable=["batch_stats"], method="branches")
     return outputs, {"batch_stats": {"backbone": statistics} | dict(updated["batch_stats"])}
 

@@ -14,7 +14,7 @@ import numpy as np
 from flax import linen as nn
 
 from xecgnet_jax.config import POOL_STRIDES
-from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin, valid_positions
+from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin
 from xecgnet_jax.model.layers import (
     Arithmetic,
     Bottleneck,
@@ -25,6 +25,7 @@ from xecgnet_jax.model.layers import (
     kernel_init,
     max_pool,
     to_float32,
+    valid_positions,
 )
 
 #: Features of the backbone's convolutions; a max pool follows each group.

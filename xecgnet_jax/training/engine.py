@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
 
 import jax
@@ -16,7 +16,7 @@ from xecgnet_jax.data.batches import RecordingTable, ResidentSamples, cut_counts
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.windows import Plan, steps_per_epoch, training_samples, window_spec
 from xecgnet_jax.errors import ConfigError
-from xecgnet_jax.evaluation.inference import make_predict
+from xecgnet_jax.evaluation.inference import Predict, make_predict
 from xecgnet_jax.model import apply_collapsed, apply_merged
 from xecgnet_jax.training.state import TrainState, build_model, build_optimizer, init_state, learning_rate
 from xecgnet_jax.training.step import RunningMetrics, accumulate, class_weights, train_step
@@ -54,7 +54,6 @@ class Engine:
       samples: T of the training windows.
       per_epoch: steps of an epoch.
       total: steps of a whole run.
-      predict: the inference step of `evaluation.inference`, for the variables that `collapse` makes.
     """
 
     def __init__(self, config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> None:
@@ -70,9 +69,10 @@ class Engine:
         self.model = build_model(config.model, len(dataset.pack.classes))
         optimizer = build_optimizer(config.optimizer, config.epochs, self.per_epoch)
         weights = class_weights(config.objective, dataset.pack.labels[dataset.train])
+        merged = partial(apply_merged, self.model)  # fewer operations, where layers are linear and all is real
         self._train_step = partial(
             train_step,
-            apply=partial(apply_merged, self.model),
+            apply=self.model.apply if self._masked or config.model.activation != "none" else merged,
             optimizer=optimizer,
             config=config,
             pos_weight=None if weights is None else jnp.asarray(weights),
@@ -84,8 +84,6 @@ class Engine:
             in_one_run, donate_argnums=0, out_shardings=self._whole
         )
         self._copy = jax.jit(lambda tree: jax.tree.map(jnp.copy, tree))
-        infer = partial(apply_collapsed, self.model)
-        self.predict = make_predict(lambda variables, signal, **rest: infer(variables, self.share(signal), **rest))
 
     def member_step(
         self,
@@ -107,6 +105,12 @@ class Engine:
         batch = share(to_batch(share(counts), plan, inputs.table, masked=self._masked))
         after, found = self._train_step(state, batch, seed, gamma=gamma)
         return after, accumulate(metrics, state.step, found)
+
+    @cached_property
+    def predict(self) -> Predict:
+        """The inference step of `evaluation.inference`, for the variables that `collapse` makes."""
+        infer = partial(apply_collapsed, self.model)
+        return make_predict(lambda variables, signal, **rest: infer(variables, self.share(signal), **rest))
 
     def init(self, seed: int) -> TrainState:
         """Returns the state before step 0."""

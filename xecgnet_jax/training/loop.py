@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections import deque
-from collections.abc import Callable
-from contextlib import ExitStack, closing
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -20,7 +22,6 @@ from xecgnet_jax.training.profiling import Profile
 from xecgnet_jax.training.progress import Progress, ProgressBar, Record
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
-from xecgnet_jax.training.stopping import stop_requests
 from xecgnet_jax.training.validation import validate
 from xecgnet_jax.training.workdir import RunDirectory
 
@@ -80,7 +81,7 @@ def fit(
         bar = stack.enter_context(
             closing(ProgressBar(directory.name, step, engine.per_epoch, engine.total, directory.latest_f1, progress))
         )
-        profiler = stack.enter_context(closing(Profile(profile)))
+        profiler = stack.enter_context(closing(Profile(profile))) if profile else None
         seed, gamma = np.uint32(config.seed), np.float32(config.objective.gamma)
         while not run.finished:
             epoch_began, waited = time.monotonic(), feed.waited
@@ -89,7 +90,8 @@ def fit(
             for inputs in feed.rest_of_epoch(config.seed, step):
                 state, metrics = engine.step(state, metrics, inputs, seed, gamma)
                 step += 1
-                profiler.after_step()
+                if profiler is not None:
+                    profiler.after_step()
                 under_way.append(metrics.diverged)
                 if len(under_way) > LAG:
                     under_way.popleft().block_until_ready()
@@ -152,3 +154,35 @@ def end_epoch(
     after = run.after_epoch(record, config)
     directory.commit(state, after, record, thresholds)
     return after, record
+
+
+class Stop:
+    """Whether to stop."""
+
+    requested = False
+
+
+@contextmanager
+def stop_requests() -> Iterator[Stop]:
+    """Turns the first SIGINT or SIGTERM into a request; a second one acts as ever."""
+    stop = Stop()
+    before: dict[int, Any] = {}
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def request(number: int, frame: Any) -> None:
+        stop.requested = True
+        restore()
+
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            before[number] = signal.signal(number, request)
+    except ValueError:
+        # Not the main thread: it alone may set handlers, and only it is asked to stop.
+        before.clear()
+    try:
+        yield stop
+    finally:
+        restore()

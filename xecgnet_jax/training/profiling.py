@@ -11,9 +11,9 @@ SKIPPED, RECORDED = 2, 5
 
 
 class Profile:
-    """Records steps number 3 to 7 of this process into a folder; without a folder it does nothing."""
+    """Records steps number 3 to 7 of this process into a folder."""
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._made = 0
         self._open = False
@@ -21,7 +21,7 @@ class Profile:
     def after_step(self) -> None:
         """Counts a step; begins and ends the recording where it is time."""
         self._made += 1
-        if self._folder is not None and self._made == SKIPPED:
+        if self._made == SKIPPED:
             jax.profiler.start_trace(str(self._folder))
             self._open = True
         elif self._made == SKIPPED + RECORDED:

@@ -29,7 +29,6 @@ from xecgnet_jax.training.feed import DataOn, fits, lay_out, plan_epoch
 from xecgnet_jax.training.progress import ProgressBar, Record
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
-from xecgnet_jax.training.stopping import stop_requests
 from xecgnet_jax.training.workdir import RunDirectory, check_config
 
 
@@ -214,7 +213,7 @@ def _train_together(
             _Member(enter(RunDirectory(path, config, dataset, engine.devices)), config, engine)
             for path, config in members.items()
         ]
-        stop = enter(stop_requests())
+        stop = enter(loop.stop_requests())
         running = [one for one in runs if one.state is not None]
         first = min((one.step for one in running), default=0)
         bar = enter(closing(ProgressBar(f"{len(runs)} runs", first, engine.per_epoch, engine.total, None, progress)))

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.data.pack.audit import Audit
-from xecgnet_jax.data.pack.quantized import dequantize
 from xecgnet_jax.data.pack.storage import AUDIT, FORMAT, INDEX, RECORDINGS, map_samples, read_checked, read_manifest
 from xecgnet_jax.errors import PackError, first_few
 
@@ -72,7 +71,7 @@ class Pack:
         """Returns the signal of recording i, [T, 12] float32, mV."""
         row = range(len(self))[i]
         samples = self.samples[self.offsets[row] : self.offsets[row + 1]]
-        return dequantize(samples, self.step[row], self.zero[row])
+        return ((samples - self.zero[row]) * self.step[row]).astype(np.float32)
 
     def select(self, ids: Iterable[str]) -> np.ndarray:
         """Returns the rows of n recordings, [n] int64, in the order of `ids`.
