@@ -1,8 +1,8 @@
-"""Scores a trained xECGNet; the same as the installed command `xecgnet-eval`."""
+"""Scores a trained xECGNet; the same as the installed command `xecgnet evaluate`."""
 
 import sys
 
-from xecgnet_jax.cli import evaluate
+from xecgnet_jax.cli.main import main
 
 if __name__ == "__main__":
-    sys.exit(evaluate())
+    sys.exit(main(["evaluate", *sys.argv[1:]]))

@@ -5,13 +5,18 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
+from tests import commands as cli
 from tests import learnable_corpus
+from tests.data import small_corpus
 from tests.training.test_loop import WORDS
-from xecgnet_jax import cli
+from xecgnet_jax.cli.main import COMMANDS, main, parse
+from xecgnet_jax.config import preset, to_dict
+from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.training.workdir import read_metrics
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -68,8 +73,8 @@ def test_a_second_evaluation_reads_the_first(corpus, run):
 
 
 def test_a_run_is_not_scored_on_simulated_recordings_unless_that_is_asked_for(run, capsys):
-    for words in ([str(run)], ["compare", str(run), str(run)]):
-        printed = refused(capsys, cli.evaluate, *words, "--no-progress")
+    for command, words in ((cli.evaluate, [str(run)]), (cli.compare, [str(run), str(run)])):
+        printed = refused(capsys, command, *words, "--no-progress")
         assert "was trained on another corpus than the simulated one (wfdb-csv, 36 recordings): give --data" in printed
 
 
@@ -91,8 +96,8 @@ def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--preset", "quik"], "unknown preset 'quik'; possible: quick, fast, paper-pad, paper-crop"),
-        (["--preset"], "--preset needs a name"),
+        (["--preset", "quik"], "quik"),
+        (["--preset"], "Missing value for argument '--preset'"),
         (["--gamma", "-1"], "gamma is -1.0; possible: 0 or more"),
         (["--window", "hole"], "crop"),
         (["--epochs", "many"], "epochs"),
@@ -101,7 +106,10 @@ def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
         (["--window", "whole", "--length", "100"], "a multiple of 243"),
         (["--resume"], "--resume needs --workdir"),
         (["--preset", "quick", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
-        (["--data", "/nowhere/at/all"], "--data needs --preset NAME, the settings to begin with: quick, fast"),
+        (
+            ["--data", "/nowhere/at/all"],
+            "--data needs --preset NAME or --config FILE, the settings to begin with; presets: quick",
+        ),
         (["--preset", "paper-pad"], "--preset paper-pad is for a corpus: give --data FOLDER, or --simulate N"),
         (["--devices", "-1"], "devices is -1; possible: 0 or more"),
         (["--resume", "--workdir", "/nowhere/at/all"], "no config.json there"),
@@ -122,20 +130,19 @@ def test_what_is_impossible_is_refused_with_what_is_possible(capsys, words, said
     [
         (["--seed", "1"], "--seed is of one run; a sweep takes --seeds"),
         (["--gamma=1"], "--gamma is of one run; a sweep takes --gammas"),
-        (["--resume"], "goes on when the same command is given again"),
         (["--seeds", "1", "1"], "seeds has 1 twice"),
         (["--seeds", "-1"], "seed is -1; possible: from 0"),
         (["--gammas", "0", "nan"], "gamma is nan; possible: a finite number"),
         (["--no-attention", "--gammas", "0", "0.1"], "give --gammas 0 with --no-attention"),
         (["--no-attention"], "give --gammas 0 with --no-attention"),
         (["--at-once", "-1"], "at_once is -1; possible: 0 or more"),
-        (["--preset", "quik"], "unknown preset 'quik'"),
+        (["--preset", "quik"], "quik"),
         (["--preset", "fast"], "--preset fast is for a corpus"),
         (["--data-on", "moon"], "moon"),
     ],
 )
 def test_impossible_sweeps_are_refused_with_what_is_possible(capsys, words, said):
-    printed = refused(capsys, cli.train, "sweep", *words)
+    printed = refused(capsys, cli.sweep, *words)
     assert said in printed
     assert "Traceback" not in printed
 
@@ -145,7 +152,7 @@ def test_a_sweep_on_two_devices_makes_runs_that_can_be_compared(corpus, run, tmp
     """Three members on two devices: the last is there twice, and written once. The second is as it is alone."""
     at = WORDS.index("--seed")
     words = [*WORDS[:at], *WORDS[at + 2 :], "--seeds", "3", "--gammas", "0", "0.01", "0.5", "--data", str(corpus)]
-    command = [sys.executable, "-m", "xecgnet_jax.cli", "train", "sweep", *words, "--workdir", str(tmp_path)]
+    command = [sys.executable, "-m", "xecgnet_jax", "sweep", *words, "--workdir", str(tmp_path)]
     command += ["--cache", str(corpus.parent / "cache")]
     environment = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2"}
     made = subprocess.run(command, capture_output=True, text=True, timeout=600, env=environment, cwd=ROOT)
@@ -156,9 +163,9 @@ def test_a_sweep_on_two_devices_makes_runs_that_can_be_compared(corpus, run, tmp
     ours, alone = (read_metrics(one) for one in (runs[1], run))
     assert [record["loss"] for record in ours] == pytest.approx([record["loss"] for record in alone], rel=1e-4)
     assert (runs[1] / "config.json").read_text() == (run / "config.json").read_text()
-    compare = made.stdout.split("compare them: xecgnet-eval ")[1].split("\n")[0].split()
-    assert compare[:4] == ["compare", *map(str, runs)]
-    assert cli.evaluate([*compare, "--no-progress"]) == 0
+    compare = made.stdout.split("compare them: xecgnet compare ")[1].split("\n")[0].split()
+    assert compare[:3] == [*map(str, runs)]
+    assert cli.compare([*compare, "--no-progress"]) == 0
     assert "seed3-gamma0.5" in capsys.readouterr().out
 
 
@@ -179,7 +186,7 @@ def test_places_that_cannot_be_are_refused(corpus, run, tmp_path, capsys):
 def test_the_command_that_scores_is_printed_whole(corpus, run, capsys):
     words = [*WORDS, "--data", str(corpus), "--workdir", str(run), "--cache", str(corpus.parent / "cache")]
     assert cli.train([*words, "--no-progress", "--on-bad-recording", "skip"]) == 0
-    printed = capsys.readouterr().out.split("score it: xecgnet-eval ")[1].split("\n")[0]
+    printed = capsys.readouterr().out.split("score it: xecgnet evaluate ")[1].split("\n")[0]
     assert "--on-bad-recording skip" in printed
     assert cli.evaluate([*printed.split(), "--no-progress"]) == 0
 
@@ -191,11 +198,100 @@ def test_folds_that_do_not_exist_are_refused(corpus, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("script", ["train.py", "eval.py"])
-def test_the_scripts_explain_themselves(script):
-    environment = os.environ | {"COLUMNS": "100"}
-    shown = subprocess.run(
-        [sys.executable, str(ROOT / script), "--help"], capture_output=True, text=True, timeout=120, env=environment
-    )
-    assert shown.returncode == 0
-    assert "--data" in shown.stdout
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (None, "cannot be read"),
+        ("{", "is not valid JSON"),
+        ('{"epochs": "many"}', "epochs is 'many'"),
+        ('{"epoch": 3}', "unknown setting epoch; possible: model"),
+        ('{"epochs": 3}', "is missing; --preset NAME gives the settings that a file lacks"),
+        ("[1]", "config is [1]; possible: a table of settings"),
+    ],
+)
+def test_files_of_settings_that_do_not_do_are_refused(tmp_path, capsys, text, said):
+    path = tmp_path / "mine.json"
+    if text is not None:
+        path.write_text(text)
+    words = [] if "--preset" in said else ["--preset", "quick"]
+    printed = refused(capsys, cli.train, *words, "--config", str(path), "--simulate", "8")
+    assert said in printed and str(path) in printed
+
+
+def test_settings_come_from_a_preset_then_a_file_then_options(tmp_path):
+    toml = tmp_path / "mine.toml"
+    toml.write_text("epochs = 7\nseed = 5\n[model]\nwidth = 0.5\n[data]\ntrain_folds = [1, 2]\n")
+    words = ["train", "--preset", "quick", "--config", str(toml), "--seed", "6", "--data", "somewhere"]
+    found = parse(words).settings
+    quick = preset("quick")
+    assert (found.epochs, found.seed, found.model.width, found.data.train_folds) == (7, 6, 0.5, (1, 2))
+    assert found.optimizer == quick.optimizer and found.model.activation == quick.model.activation
+    whole = tmp_path / "config.json"
+    whole.write_text(json.dumps(to_dict(found)))
+    assert parse(["train", "--config", str(whole), "--data", "somewhere"]).settings == found
+    of_sweep = parse(["sweep", "--config", str(whole), "--gammas", "0", "1"])
+    assert of_sweep.gammas == (0.0, 1.0) and of_sweep.settings.epochs == 7
+    assert parse(["sweep", "--config", str(whole)]).gammas == (found.objective.gamma,)
+
+
+def shown(*words: str, **environment: str) -> bytes:
+    """What a command prints at 80 columns."""
+    surroundings = os.environ | {"COLUMNS": "80"} | environment
+    done = subprocess.run([sys.executable, *words], capture_output=True, timeout=120, env=surroundings, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("name", ["", *COMMANDS])
+def test_help_fits_the_terminal_in_any_encoding(name):
+    words = ["-m", "xecgnet_jax", *([name] if name else []), "--help"]
+    lines = shown(*words, PYTHONIOENCODING="cp1252").decode("cp1252").splitlines()
+    assert len(lines) > 8 and max(map(len, lines)) <= 80
+    assert not any("None" in line for line in lines)
+
+
+@pytest.mark.parametrize("script", ["train", "eval", "predict", "export"])
+def test_the_scripts_are_the_commands(script):
+    name = {"eval": "evaluate"}.get(script, script)
+    assert shown(f"{script}.py", "--help") == shown("-m", "xecgnet_jax", name, "--help")
+
+
+def test_the_version_is_told(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"xecgnet-jax {version('xecgnet-jax')}\n"
+
+
+def test_a_pipe_may_end(corpus):
+    """As `| head -1` ends it."""
+    made = subprocess.Popen(
+        [sys.executable, "-u", "-m", "xecgnet_jax", "corpus", str(corpus)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+    )  # fmt: skip
+    made.stdout.close()
+    assert made.stderr.read() == b"" and made.wait(timeout=120) == 141
+
+
+def test_a_terminal_without_greek_letters_gets_the_rest(corpus, run):
+    words = [str(run), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--no-progress", "--no-report"]
+    assert b"micro" in shown("-m", "xecgnet_jax", "evaluate", *words, PYTHONIOENCODING="ascii")
+
+
+def test_a_corpus_is_described(tmp_path, capsys):
+    folder = str(small_corpus.write_corpus(tmp_path / "corpus"))
+    assert cli.corpus([folder]) == 0
+    printed = capsys.readouterr().out
+    lines = [line.split() for line in printed.splitlines()]
+    assert lines[0][-3:] == ["wfdb-csv,", "4", "recordings"]
+    assert ["AF", "2"] in lines and ["Normal", "1"] in lines and ["STE", "0"] in lines
+    assert ["XYZ", "2"] in lines
+    assert f"train on it: xecgnet train --preset fast --data {folder}" in printed
+    assert "error: " in refused(capsys, cli.corpus, str(tmp_path))
+
+
+def test_a_corpus_is_simulated(tmp_path, capsys):
+    words = [str(tmp_path / "new"), "--recordings", "3", "--seed", "2", "--no-progress"]
+    assert cli.simulate(words) == 0 and cli.simulate(words) == 0
+    assert "train on it: xecgnet train --preset quick --data" in capsys.readouterr().out
+    assert len(read_corpus(tmp_path / "new").entries) == 3
+    assert "holds another simulated corpus" in refused(capsys, cli.simulate, *words, "--seed", "3")
+    assert "at least 1" in refused(capsys, cli.simulate, str(tmp_path / "other"), "--recordings", "0")

@@ -1,13 +1,15 @@
-"""A run's settings: frozen dataclasses, presets, validation. Standard library only."""
+"""A run's settings: frozen dataclasses, presets, files, validation. Standard library only."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import math
+import tomllib
 import types
 import typing
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from xecgnet_jax.errors import ConfigError
@@ -18,21 +20,21 @@ POOL_STRIDES: tuple[int, ...] = (3, 3, 3, 3, 3)
 
 @dataclass(frozen=True)
 class ModelConfig:
+    #: Multiplies the number of features of every layer but the maps.
     width: float = 1.0
-    """Multiplies the number of features of every layer but the maps."""
+    #: How the attention head classifies: average of the response maps (the authors' final code), or a 1x1
+    #: convolution before the average (the Attention Branch Network).
     attention_head: Literal["gap", "conv"] = "gap"
-    """How the attention head classifies: average of the response maps (the authors' final code), or a 1×1
-    convolution before the average (the Attention Branch Network)."""
+    #: Between the backbone's layers; the authors' code has none.
     activation: Literal["none", "relu"] = "none"
-    """Between the backbone's layers; the authors' code has none."""
+    #: False: the plain backbone with the perception branch as its classifier.
     attention: bool = True
-    """False: the plain backbone with the perception branch as its classifier."""
+    #: Type of the convolutions and of what lies between layers; parameters, statistics and losses are float32 always.
+    #: bfloat16 is for accelerators: on CPUs it is slower.
     dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the convolutions and of what lies between layers; parameters, statistics and losses are float32 always.
-    bfloat16 is for accelerators: on CPUs it is slower."""
+    #: Precision of convolutions and matrix products in float32: highest computes them in float32 everywhere; high and
+    #: default let GPUs (TF32) and TPUs (bfloat16 passes) round the factors, and change nothing on CPUs.
     matmul_precision: Literal["highest", "high", "default"] = "highest"
-    """Precision of convolutions and matrix products in float32: highest computes them in float32 everywhere; high and
-    default let GPUs (TF32) and TPUs (bfloat16 passes) round the factors, and change nothing on CPUs."""
 
     @property
     def samples_per_bin(self) -> int:
@@ -42,78 +44,78 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
+    #: Weight of the distance between attention map and reference map; 0 is the Attention Branch Network.
     gamma: float = 0.01
-    """γ, weight of the distance between attention map and reference map; 0 is the Attention Branch Network."""
+    #: Divide the sum of the true classes' response maps by the number of all classes (the authors' code) or of
+    #: the true ones (their text).
     reference: Literal["all_classes", "true_classes"] = "all_classes"
-    """Divide the sum of the true classes' response maps by the number of all classes (the authors' code) or of
-    the true ones (their text)."""
+    #: Distance between the two maps.
     norm: Literal["l2", "l2_squared", "l1"] = "l2"
-    """Distance between the two maps."""
+    #: Add the term to each head's loss (the authors' code: it counts twice) or once.
     term: Literal["both_heads", "once"] = "both_heads"
-    """Add the term to each head's loss (the authors' code: it counts twice) or once."""
+    #: Let gradients flow into the reference map (the authors' code) or not.
     reference_gradient: bool = True
-    """Let gradients flow into the reference map (the authors' code) or not."""
+    #: Of each class: binary cross-entropy, or the asymmetric loss (Ridnik et al. 2021).
     loss: Literal["bce", "asymmetric"] = "bce"
-    """Of each class: binary cross-entropy, or the asymmetric loss (Ridnik et al. 2021)."""
+    #: Asymmetric loss: exponent that makes easy negatives count less.
     asl_gamma_negative: float = 0.0
-    """Asymmetric loss: exponent that makes easy negatives count less."""
+    #: Asymmetric loss: exponent that makes easy positives count less.
     asl_gamma_positive: float = 0.0
-    """Asymmetric loss: exponent that makes easy positives count less."""
+    #: Asymmetric loss: probability below which a negative counts nothing.
     asl_clip: float = 0.0
-    """Asymmetric loss: probability below which a negative counts nothing."""
+    #: Positives of a class weigh (negatives / positives of the training part) to this power; 0: all alike.
     pos_weight_power: float = 0.0
-    """Positives of a class weigh (negatives / positives of the training part) to this power; 0: all alike."""
+    #: Upper limit of that weight.
     pos_weight_limit: float = 30.0
-    """Upper limit of that weight."""
 
 
 @dataclass(frozen=True)
 class DataConfig:
+    #: Where train, validation and test part come from. auto: paper for the 6,877 CPSC2018 recordings, folds where
+    #: the corpus has them, otherwise stratified (8:1:1, patient-wise).
     split: Literal["auto", "paper", "folds", "stratified", "file"] = "auto"
-    """Where train, validation and test part come from. auto: paper for the 6,877 CPSC2018 recordings, folds where
-    the corpus has them, otherwise stratified (8:1:1, patient-wise)."""
+    #: CSV with columns id,part, for --split file.
     split_file: str = ""
-    """CSV with columns id,part, for --split file."""
+    #: Folds of the corpus to train on, for --split folds.
     train_folds: tuple[int, ...] = (1, 2, 3, 4, 5, 6, 7, 8)
-    """Folds of the corpus to train on, for --split folds."""
+    #: Folds to validate on.
     validation_folds: tuple[int, ...] = (9,)
-    """Folds to validate on."""
+    #: Folds to test on.
     test_folds: tuple[int, ...] = (10,)
-    """Folds to test on."""
+    #: Seed of the stratified split.
     split_seed: int = 1004
-    """Seed of the stratified split."""
+    #: What the model sees: crop, length samples at a random start (evaluation: consecutive windows averaged);
+    #: pad, the recording left-padded with zeros to length; whole, the recording as long as it is.
     window: Literal["crop", "pad", "whole"] = "whole"
-    """What the model sees: crop, length samples at a random start (evaluation: consecutive windows averaged);
-    pad, the recording left-padded with zeros to length; whole, the recording as long as it is."""
+    #: Samples of a window at 500 Hz. crop: 0 is 2,880; pad: 0 is 72,000; whole: recordings longer than this
+    #: are cropped at a random start in training (0 is 15,066, about 30 s).
     length: int = 0
-    """Samples of a window at 500 Hz. crop: 0 is 2,880; pad: 0 is 72,000; whole: recordings longer than this
-    are cropped at a random start in training (0 is 15,066, about 30 s)."""
+    #: Recordings whose mean and standard deviation normalize each lead; all is the authors' leak.
     normalize_on: Literal["train", "all", "none"] = "train"
-    """Recordings whose mean and standard deviation normalize each lead; all is the authors' leak."""
+    #: Recordings with none of the nine classes: part of the run, or left out of all parts.
     unlabeled: Literal["keep", "drop"] = "keep"
-    """Recordings with none of the nine classes: part of the run, or left out of all parts."""
+    #: Strength of random gains, baseline wander, noise and lead loss in training; 0 is none, 1 is usual.
     augment: float = 0.0
-    """Strength of random gains, baseline wander, noise and lead loss in training; 0 is none, 1 is usual."""
 
 
 @dataclass(frozen=True)
 class OptimizerConfig:
+    #: Adam as in Keras, or AdamW with decoupled decay of the kernels.
     optimizer: Literal["adam", "adamw"] = "adam"
-    """Adam as in Keras, or AdamW with decoupled decay of the kernels."""
+    #: Highest learning rate.
     learning_rate: float = 1e-5
-    """Highest learning rate."""
+    #: After the warm-up: constant, or a cosine to zero at the last epoch.
     schedule: Literal["constant", "cosine"] = "constant"
-    """After the warm-up: constant, or a cosine to zero at the last epoch."""
+    #: Linear rise of the learning rate from zero, in epochs.
     warmup_epochs: float = 0.0
-    """Linear rise of the learning rate from zero, in epochs."""
+    #: AdamW's decay of kernels.
     weight_decay: float = 0.0
-    """AdamW's decay of kernels."""
+    #: Adam's epsilon (Keras: 1e-7).
     epsilon: float = 1e-7
-    """Adam's ε (Keras: 1e-7)."""
+    #: Largest global norm of a gradient; 0: no limit.
     clip_norm: float = 0.0
-    """Largest global norm of a gradient; 0: no limit."""
+    #: Decay of the moving average of the weights that is validated and kept, per step; 0: no average.
     ema_decay: float = 0.0
-    """Decay of the moving average of the weights that is validated and kept, per step; 0: no average."""
 
 
 @dataclass(frozen=True)
@@ -124,14 +126,14 @@ class Config:
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     data: DataConfig = field(default_factory=DataConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    #: Recordings in a step.
     batch_size: int = 32
-    """Recordings in a step."""
+    #: Most passes over the training part.
     epochs: int = 1000
-    """Most passes over the training part."""
+    #: Stop after this many epochs without a better validation micro F1; 0: never.
     patience: int = 50
-    """Stop after this many epochs without a better validation micro F1; 0: never."""
+    #: Of initial weights, order, windows and augmentation.
     seed: int = 0
-    """Of initial weights, order, windows and augmentation."""
 
     def __post_init__(self) -> None:
         validate(self)
@@ -171,6 +173,26 @@ def from_dict(values: dict[str, Any]) -> Config:
       ConfigError: unknown or missing fields, or impossible values.
     """
     return _build(Config, rename_old(values), "")
+
+
+def read_config_file(path: Path, base: Config | None = None) -> Config:
+    """Returns the settings of a JSON or TOML file, such as a run's config.json; those that it lacks are of `base`.
+
+    Raises:
+      ConfigError: naming the file; it cannot be read, or a setting is unknown, impossible or missing without `base`.
+    """
+    try:
+        values = (tomllib if path.suffix == ".toml" else json).loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from error
+    except ValueError as error:
+        kind = "TOML" if path.suffix == ".toml" else "JSON"
+        raise ConfigError(f"{path} is not valid {kind} ({error}); correct it (files of TOML end in .toml)") from error
+    try:
+        return from_dict(values if base is None else _merge(to_dict(base), rename_old(values)))
+    except ConfigError as error:
+        more = "; --preset NAME gives the settings that a file lacks" if "is missing" in str(error) else ""
+        raise ConfigError(f"{path}: {error}{more}") from None
 
 
 def differences(one: Config, other: Config) -> list[str]:
@@ -277,6 +299,13 @@ def rename_old(value: Any) -> Any:
     return {new if new == old or new not in value else old: rename_old(value[old]) for old, new in names.items()}
 
 
+def _merge(base: Any, over: Any) -> Any:
+    """Returns tables with the values of `over` in place of those of `base`, at every depth."""
+    if not (isinstance(base, dict) and isinstance(over, dict)):
+        return over
+    return base | {name: _merge(base[name], value) if name in base else value for name, value in over.items()}
+
+
 def _flat(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in values.items():
@@ -320,6 +349,7 @@ def _value(hint: Any, value: Any, name: str) -> Any:
 
 _PAPER = Config(data=DataConfig(window="pad", normalize_on="all"))
 
+PresetName = Literal["quick", "fast", "paper-pad", "paper-crop"]
 #: Starting points; every field can be changed.
 PRESETS: dict[str, Config] = {
     "quick": Config(

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
+from tests import commands as cli
 from tests import learnable_corpus
 from tests.training.test_loop import WORDS
-from xecgnet_jax import cli
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.evaluation.metrics import apply_thresholds
@@ -53,11 +53,11 @@ def printed(capsys, command, *more: str) -> str:
     return capsys.readouterr().out
 
 
-def refused(capsys, *more: object) -> str:
-    """What a refused evaluation prints: one line, no traceback."""
+def refused(capsys, command, *more: object) -> str:
+    """What a refused command prints: one line, no traceback."""
     capsys.readouterr()
     try:
-        status = cli.evaluate([str(word) for word in more])
+        status = command([str(word) for word in more])
     except SystemExit as error:
         status = error.code
     said = capsys.readouterr().err
@@ -126,9 +126,9 @@ def test_a_checkpoint_by_its_step_has_a_folder_of_its_own(words, runs, capsys):
     before = (folder / "corpus-test" / "metrics.json").read_bytes()
     step = max((runs["b1"] / "checkpoints").iterdir(), key=lambda path: int(path.name))
     if step.name == str(load_run(runs["b1"]).step):
-        assert "given twice" in refused(capsys, "compare", runs["b1"], step, *words)
+        assert "given twice" in refused(capsys, cli.compare, runs["b1"], step, *words)
     else:
-        out = printed(capsys, cli.evaluate, "compare", runs["b1"], step, *words)
+        out = printed(capsys, cli.compare, runs["b1"], step, *words)
         assert "checkpoints of one training" in out
     printed(capsys, cli.evaluate, step, *words, "--no-report")
     assert (folder / f"corpus-test-{step.name}" / "metrics.json").exists()
@@ -157,7 +157,7 @@ def test_other_patients_or_labels_make_all_of_a_folder_anew(corpus, runs, tmp_pa
 def test_recordings_of_the_training_part_are_told(words, runs, capsys):
     out = printed(capsys, cli.evaluate, runs["a0"], *words, "--part", "all", "--no-report")
     assert "12 of these recordings have names of the run's training part" in out
-    out = printed(capsys, cli.evaluate, "compare", runs["a0"], runs["c0"], *words, "--part", "all")
+    out = printed(capsys, cli.compare, runs["a0"], runs["c0"], *words, "--part", "all")
     assert "a0 was trained on 12 of these recordings" in out and "c0 was trained on 12" in out
 
 
@@ -179,7 +179,7 @@ def test_the_report_shows_the_recordings_of_the_part(words, runs, capsys):
 def test_seeds_of_one_config_are_one_group(words, runs, capsys, tmp_path):
     file = tmp_path / "found.json"
     given = [runs[name] for name in ("a0", "b1", "a1", "b0")]
-    out = printed(capsys, cli.evaluate, "compare", *given, *words, "--output", file)
+    out = printed(capsys, cli.compare, *given, *words, "--output", file)
     assert "gamma 0.01" in out and "gamma 0" in out and "threshold 0.5" in out
     (result,) = json.loads(file.read_text())["results"]
     assert result["candidate"]["runs"] == ["a0", "a1"] and result["baseline"]["runs"] == ["b1", "b0"]
@@ -193,19 +193,18 @@ def test_seeds_of_one_config_are_one_group(words, runs, capsys, tmp_path):
 
 
 def test_two_runs_of_one_config_are_two_group_runs(words, runs, capsys):
-    out = printed(capsys, cli.evaluate, "compare", runs["a0"], runs["a1"], *words, "--thresholds", "best-subset")
+    out = printed(capsys, cli.compare, runs["a0"], runs["a1"], *words, "--thresholds", "best-subset")
     assert "a0" in out and "a1" in out and "McNemar" in out
     assert "thresholds best-subset of each run's validation part" in out
 
 
 def test_what_cannot_be_compared_is_refused(words, runs, capsys):
-    compare = ["compare", runs["a0"]]
+    compare = [cli.compare, runs["a0"]]
     assert "two or more runs" in refused(capsys, *compare, *words)
     assert "given twice" in refused(capsys, *compare, runs["a0"], *words)
     said = refused(capsys, *compare, runs["c0"], *words)
     assert "a0" in said and "c0" in said and "different recordings" in said and "R004" in said
     assert "no checkpoints there" in refused(capsys, *compare, runs["a0"].parent, *words)
-    assert "compare comes first" in refused(capsys, *words, "compare", runs["a0"], runs["a1"])
     assert "is a folder" in refused(capsys, *compare, runs["a1"], *words, "--output", runs["a0"])
     assert "resamples is 5; possible: 100 or more" in refused(capsys, *compare, runs["a1"], *words, "--resamples", "5")
 
@@ -213,5 +212,5 @@ def test_what_cannot_be_compared_is_refused(words, runs, capsys):
 def test_all_runs_of_one_config_are_no_comparison(corpus, words, runs, capsys):
     third = corpus.parent / "a2"
     assert cli.train([*WORDS, *words, "--workdir", str(third), "--epochs", "2", "--seed", "2"]) == 0
-    said = refused(capsys, "compare", runs["a0"], runs["a1"], third, *words)
+    said = refused(capsys, cli.compare, runs["a0"], runs["a1"], third, *words)
     assert "differ in nothing but the seed" in said

@@ -7,8 +7,6 @@ import dataclasses
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -19,11 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests import commands as cli
 from tests import learnable_corpus
 from tests.data.small_corpus import write_record
 from tests.model.numpy_network import random_variables
 from tests.training.test_loop import CONFIG
-from xecgnet_jax import cli
 from xecgnet_jax.data.io.discover import RecordingFile
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES
@@ -452,15 +450,3 @@ def test_a_name_that_is_no_text_is_shown_nevertheless(recordings, predict, tmp_p
     assert status == 0
     assert {row["id"] for row in rows_of(tmp_path / "o.csv")} == {"R000", "R003", "R005", "� "}
     assert "� " in printed
-
-
-def test_the_script_explains_itself():
-    shown = subprocess.run(
-        [sys.executable, str(ROOT / "predict.py"), "--help"],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env=os.environ | {"COLUMNS": "100"},
-    )
-    assert shown.returncode == 0
-    assert "--units" in shown.stdout and "--plot" in shown.stdout

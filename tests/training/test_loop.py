@@ -102,7 +102,7 @@ def assert_same_bits(one: Path, other: Path) -> None:
 
 def command(corpus: Path, workdir: Path, *more: str) -> list[str]:
     cache = str(corpus.parent / "cache")
-    train = [sys.executable, "-m", "xecgnet_jax.cli", "train"]
+    train = [sys.executable, "-m", "xecgnet_jax", "train"]
     return [*train, *WORDS, "--data", str(corpus), "--workdir", str(workdir), "--cache", cache, *more]
 
 
@@ -129,7 +129,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finish
     script = tmp_path / "stop.py"
     script.write_text(
         "import os, sys\n"
-        "from xecgnet_jax import cli\n"
+        "from xecgnet_jax.cli.main import main\n"
         "from xecgnet_jax.training import loop, progress\n"
         "loop.LOOK_UP_SECONDS = 0\n"
         "ordinary = progress.ProgressBar.show_step\n"
@@ -137,7 +137,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finish
         f"    if step == 4: os.kill(os.getpid(), {int(number)})\n"
         "    ordinary(self, step, loss)\n"
         "progress.ProgressBar.show_step = show_step\n"
-        "sys.exit(cli.train(sys.argv[1:]))\n"
+        "sys.exit(main(['train', *sys.argv[1:]]))\n"
     )
     words = command(corpus, workdir)
     first = subprocess.run([sys.executable, str(script), *words[4:]], capture_output=True, text=True, timeout=300)

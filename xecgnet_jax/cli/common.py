@@ -1,50 +1,51 @@
-"""What the commands share: the corpus they are given, the command line, errors in one line."""
+"""What the subcommands share: the corpus they are given, checks of arguments, the command to type next."""
 
 from __future__ import annotations
 
 import os
-import sys
-from collections.abc import Callable, Sequence
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import tyro
 
-from xecgnet_jax.errors import ConfigError, StoppedError, XECGNetError
+from xecgnet_jax.config import PRESETS, PresetName
+from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.files import default_cache
 
 #: Recordings of the simulated corpus, unless another number is asked for.
 SIMULATED = 1200
-#: Exit status of a run that was asked to stop, by Ctrl-C or SIGTERM.
-STOPPED = 130
+
+Folder = Annotated[Path, tyro.conf.arg(metavar="FOLDER")]
+OptionalFolder = Annotated[Path | None, tyro.conf.arg(metavar="FOLDER", help_behavior_hint="")]
+OptionalFile = Annotated[Path | None, tyro.conf.arg(metavar="FILE", help_behavior_hint="")]
+OptionalPreset = Annotated[
+    PresetName | None, tyro.conf.arg(metavar="{" + ",".join(PRESETS) + "}", help_behavior_hint="")
+]
+OptionalNumber = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 
 @dataclass(frozen=True)
 class CorpusArguments:
-    data: Path | None = None
-    """Folder of the corpus: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or WFDB records with a labels.csv.
-    Without it: simulated recordings."""
-    cache: Path = field(default_factory=default_cache)
-    """Where packs and simulated recordings are kept between runs."""
-    on_bad_recording: Literal["fail", "skip"] = "fail"
-    """Stop at a recording that cannot be read, or leave it out and say so."""
-    simulate: int | None = None
-    """How many recordings are simulated where no corpus is given; by default 1200, with --preset quick only."""
+    #: Folder of the corpus: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or WFDB records with a labels.csv.
+    #: Without it: simulated recordings.
+    data: OptionalFolder = None
+    #: How many recordings are simulated where no corpus is given; by default 1200, with --preset quick only.
+    simulate: OptionalNumber = None
+    #: Seed of the simulated recordings.
     simulate_seed: int = 2018
-    """Seed of the simulated recordings."""
-    workers: int | None = None
-    """Processes that read recordings; by default one per CPU."""
+    #: Where packs, simulated recordings and compiled programs are kept between runs.
+    cache: Folder = field(default_factory=default_cache)
+    #: Stop at a recording that cannot be read, or leave it out and say so.
+    on_bad_recording: Literal["fail", "skip"] = "fail"
+    #: Processes that read recordings; by default one per CPU.
+    workers: OptionalNumber = None
 
 
-def simulated(corpus: CorpusArguments) -> int:
-    """Returns how many recordings are simulated where no corpus is given."""
-    return SIMULATED if corpus.simulate is None else corpus.simulate
-
-
-def pack(corpus: CorpusArguments, progress: bool) -> Any:
-    """The pack of the corpus, made where it is missing or out of date."""
-
+def open_pack_of(corpus: CorpusArguments, progress: bool) -> Any:
+    """Returns the pack of the corpus, made where it is missing or out of date, and prints where both are."""
     from xecgnet_jax.data.dataset import pack_folder
     from xecgnet_jax.data.pack import pack_of
     from xecgnet_jax.data.pack.audit import format_audit
@@ -53,17 +54,13 @@ def pack(corpus: CorpusArguments, progress: bool) -> Any:
     if folder is None:
         from xecgnet_jax.data.simulation.corpus import simulate_corpus
 
-        number = simulated(corpus)
+        number = corpus.simulate or SIMULATED
         folder = corpus.cache / f"simulated-{number}-{corpus.simulate_seed}"
         simulate_corpus(folder, number, corpus.simulate_seed, progress=progress, workers=corpus.workers)
     destination = pack_folder(folder, corpus.cache)
     before = _changed(destination)
     pack = pack_of(
-        folder,
-        destination,
-        on_bad_recording=corpus.on_bad_recording,
-        workers=corpus.workers,
-        progress=progress,
+        folder, destination, on_bad_recording=corpus.on_bad_recording, workers=corpus.workers, progress=progress
     )
     print(f"corpus: {folder}\npack: {destination}")
     if before != _changed(destination):
@@ -74,26 +71,19 @@ def pack(corpus: CorpusArguments, progress: bool) -> Any:
 
 
 def _changed(pack: Path) -> int | None:
-    """When a pack was made, in nanoseconds."""
+    """Returns when a pack was made, in nanoseconds."""
     from xecgnet_jax.data.pack.storage import MANIFEST
 
     manifest = pack / MANIFEST
     return manifest.stat().st_mtime_ns if manifest.exists() else None
 
 
-def describe(dataset: Any) -> str:
-    """Returns how many recordings a dataset's parts have."""
-    return (
-        f"{len(dataset.train)} recordings to train on, {len(dataset.validation)} to validate, "
-        f"{len(dataset.test)} to test"
-    )
-
-
 def check_arguments(corpus: CorpusArguments, numbers: dict[str, tuple[int, int]], workdir: Path) -> None:
     """Refuses numbers below their least, and a working directory or cache inside the corpus."""
-    numbers = numbers | {"simulate": (simulated(corpus), 1), "simulate_seed": (corpus.simulate_seed, 0)}
-    if corpus.workers is not None:
-        numbers["workers"] = (corpus.workers, 1)
+    numbers = numbers | {"simulate_seed": (corpus.simulate_seed, 0)}
+    for name in ("simulate", "workers"):
+        if getattr(corpus, name) is not None:
+            numbers[name] = (getattr(corpus, name), 1)
     for name, (value, least) in numbers.items():
         if value < least:
             raise ConfigError(f"{name} is {value}; possible: {least} or more")
@@ -105,7 +95,7 @@ def check_arguments(corpus: CorpusArguments, numbers: dict[str, tuple[int, int]]
 
 
 def keep_compiled(cache: Path) -> None:
-    """Programs that JAX compiled are found by later runs, unless JAX was told where to keep them."""
+    """Lets later runs find the programs that JAX compiled, unless JAX was told where to keep them."""
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         import jax
 
@@ -113,24 +103,11 @@ def keep_compiled(cache: Path) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
-def parse(kind: Any, words: list[str], program: str, description: str, default: Any = None) -> Any:
-    settings = Annotated[kind, tyro.conf.OmitArgPrefixes]
-    keywords = {} if default is None else {"default": default}
-    return tyro.cli(settings, prog=program, description=description, args=words, **keywords)
-
-
-def guarded(command: Callable[[list[str]], None], arguments: Sequence[str] | None) -> int:
-    """Runs a command; a user's error is one line on stderr and status 2."""
-    try:
-        command(list(sys.argv[1:] if arguments is None else arguments))
-    except XECGNetError as error:
-        print(f"{'' if isinstance(error, StoppedError) else 'error: '}{error}", file=sys.stderr)
-        return STOPPED if isinstance(error, StoppedError) else 2
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}; check the path, its permissions and the disk", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return STOPPED
-    return 0
+def command_line(name: str, what: list[str], corpus: CorpusArguments) -> str:
+    """Returns the command `xecgnet NAME` with `what` and the options that name the corpus."""
+    words = ["xecgnet", name, *what]
+    ordinary = CorpusArguments()
+    for option in ("data", "cache", "on_bad_recording", "simulate", "simulate_seed"):
+        if getattr(corpus, option) != getattr(ordinary, option):
+            words += [f"--{option.replace('_', '-')}", str(getattr(corpus, option))]
+    return shlex.join(words)

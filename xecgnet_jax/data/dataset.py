@@ -47,6 +47,13 @@ class Dataset:
             "split": split_fingerprint(self.split),
         }
 
+    def summary(self) -> str:
+        """Returns a line for the terminal: how many recordings the parts have, and of which kind of corpus."""
+        parts = (
+            f"{len(self.train)} recordings to train on, {len(self.validation)} to validate, {len(self.test)} to test"
+        )
+        return f"{parts} ({self.pack.kind})"
+
 
 def open_corpus(
     folder: str | Path,

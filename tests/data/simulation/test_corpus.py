@@ -16,7 +16,7 @@ from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import classes_of
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.data.simulation.corpus import main, simulate_corpus, simulate_recording
+from xecgnet_jax.data.simulation.corpus import simulate_corpus, simulate_recording
 from xecgnet_jax.errors import ConfigError, CorpusError
 
 RECORDINGS, SEED = 12, 5
@@ -138,18 +138,8 @@ def test_impossible_numbers_are_refused(tmp_path, recordings, seed, workers):
     assert not (tmp_path / "corpus").exists()
 
 
-def test_command_writes_a_corpus_and_reports_errors_in_one_line(tmp_path, capsys):
-    folder = tmp_path / "corpus"
-    assert main([str(folder), "--recordings", "2", "--seed", "1"]) == 0
-    assert capsys.readouterr().out == f"{folder}\n"
-    assert main([str(folder), "--recordings", "3", "--seed", "1"]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith(f"error: {folder}: holds another simulated corpus")
-    assert error.count("\n") == 1
-
-
 def test_command_works_as_a_module_with_processes(corpus, tmp_path):
-    command = [sys.executable, "-m", "xecgnet_jax.data.simulation.corpus", str(tmp_path / "corpus")]
+    command = [sys.executable, "-m", "xecgnet_jax", "simulate", str(tmp_path / "corpus")]
     options = ["--recordings", str(RECORDINGS), "--seed", str(SEED), "--workers", "2"]
     subprocess.run(command + options, check=True, capture_output=True, cwd=Path(__file__).parents[3])
     assert contents(tmp_path / "corpus") == contents(corpus)

@@ -1,13 +1,8 @@
-"""12-lead ECGs with planted, located findings, written as a corpus: docs/simulation.md.
-
-python -m xecgnet_jax.data.simulation.corpus FOLDER --recordings 1000 --seed 0
-"""
+"""12-lead ECGs with planted, located findings, written as a corpus: docs/simulation.md."""
 
 from __future__ import annotations
 
-import argparse
 import json
-import sys
 import tempfile
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -17,7 +12,7 @@ from tqdm import tqdm
 
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
 from xecgnet_jax.data.simulation.recording import SimulatedRecording, simulate_recording, write_simulated
-from xecgnet_jax.errors import ConfigError, CorpusError, XECGNetError
+from xecgnet_jax.errors import ConfigError, CorpusError
 from xecgnet_jax.files import write_json
 
 __all__ = ["SimulatedRecording", "simulate_corpus", "simulate_recording"]
@@ -97,25 +92,3 @@ def _holds(folder: Path, description: dict[str, int]) -> bool:
         wanted = f"not the simulated corpus {description}"
         raise CorpusError(f"{folder}: holds {holds}, {wanted}. Choose another folder, or remove this one.")
     return True
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the command line; returns the exit status."""
-    parser = argparse.ArgumentParser(
-        prog="python -m xecgnet_jax.data.simulation.corpus",
-        description="Simulates 12-lead ECGs with the nine classes of CPSC2018 and writes them as WFDB.",
-    )
-    parser.add_argument("folder", type=Path, help="where the corpus goes")
-    parser.add_argument("--recordings", type=int, default=1000, help="how many (default: 1000)")
-    parser.add_argument("--seed", type=int, default=0, help="same seed, same bytes (default: 0)")
-    parser.add_argument("--workers", type=int, help="processes (default: one per core)")
-    try:
-        print(simulate_corpus(**vars(parser.parse_args(arguments))))
-    except XECGNetError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,61 @@
+"""`xecgnet corpus` and `xecgnet simulate`: what a folder of recordings is, and a new one with known findings."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+
+from xecgnet_jax.cli.common import OptionalNumber
+
+PositionalFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
+
+
+@dataclass(frozen=True)
+class DescribeCorpus:
+    """Tell what a corpus is, and how many recordings have each class."""
+
+    #: The corpus.
+    folder: PositionalFolder
+
+    def run(self) -> None:
+        """Prints the description, and the command that trains on the corpus."""
+        from xecgnet_jax.data.corpora import read_corpus
+        from xecgnet_jax.data.labels import count_codes
+
+        corpus = read_corpus(self.folder)
+        classes, unmapped = count_codes(entry.codes for entry in corpus.entries)
+        patients = {entry.patient for entry in corpus.entries} - {None}
+        folds = sorted({entry.fold for entry in corpus.entries if entry.fold is not None})
+        print(f"{self.folder}: {corpus.kind}, {len(corpus.entries)} recordings")
+        print(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
+        for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
+            print(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
+        print(f"train on it: {shlex.join(['xecgnet', 'train', '--preset', 'fast', '--data', str(self.folder)])}")
+
+
+@dataclass(frozen=True)
+class Simulate:
+    """Simulate 12-lead ECGs with the nine classes, written as a corpus."""
+
+    #: Where the corpus goes.
+    folder: PositionalFolder
+    #: How many.
+    recordings: int = 1000
+    #: The same seed gives the same bytes.
+    seed: int = 0
+    #: Processes; by default one per CPU.
+    workers: OptionalNumber = None
+    #: Show a progress bar.
+    progress: bool = True
+
+    def run(self) -> None:
+        """Writes the corpus, and prints the command that trains on it."""
+        from xecgnet_jax.data.simulation.corpus import simulate_corpus
+
+        simulate_corpus(**vars(self))
+        print(f"corpus: {self.folder}")
+        print(f"train on it: {shlex.join(['xecgnet', 'train', '--preset', 'quick', '--data', str(self.folder)])}")

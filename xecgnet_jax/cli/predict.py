@@ -1,0 +1,176 @@
+"""`xecgnet predict`: the command line → what a trained run says of recordings."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import tyro
+
+from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, Run, keep_compiled
+from xecgnet_jax.data.io.discover import RecordingFiles, find_recording_files
+from xecgnet_jax.data.io.table import names_leads
+from xecgnet_jax.errors import ConfigError, RecordError
+from xecgnet_jax.files import default_cache
+
+if TYPE_CHECKING:
+    from xecgnet_jax.runs.predict import FilePrediction, Refusal
+
+#: Lines of one sort on stderr, after which the others are counted.
+LINES: int = 20
+
+
+@dataclass(frozen=True)
+class Predict:
+    """Predict recordings with a run, and say what looks wrong with them."""
+
+    #: Working directory of a training run, or one checkpoint in it (WORKDIR/checkpoints/STEP).
+    run_folder: Run
+    #: Recordings: WFDB (.hea, .mat or .dat), CPSC2018's .mat, CSV tables whose first line names the leads, or folders
+    #: of them.
+    paths: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PATH [PATH ...]")]
+    #: Sampling rate of CSV tables in Hz. Other files say it themselves.
+    rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="")] = None
+    #: Units of CSV tables. Other files say it themselves.
+    units: Annotated[Literal["mV", "uV", "V"] | None, tyro.conf.arg(metavar="{mV,uV,V}", help_behavior_hint="")] = None
+    #: File for all probabilities, label sets and warnings: .csv or .jsonl.
+    output: OptionalFile = None
+    #: Folder for a picture (SVG) of each recording with the network's maps.
+    plot: OptionalFolder = None
+    #: From which probabilities on classes are predicted: 0.5, or what was best on the validation part.
+    thresholds: Literal["0.5", "best-f1", "best-subset"] = "0.5"
+    #: Windows in a step.
+    batch_size: int = 32
+    #: Where compiled programs are kept between runs.
+    cache: Folder = field(default_factory=default_cache)
+    #: Show a progress bar.
+    progress: bool = True
+
+    def run(self) -> None:
+        """Predicts, and prints or writes what is found."""
+        _check(self)
+        sources = find_recording_files(self.paths)
+        _check_sources(self, sources)
+        keep_compiled(self.cache)
+        from xecgnet_jax.evaluation.table import thresholds_lines
+        from xecgnet_jax.files import write_text
+        from xecgnet_jax.runs.load import load_run
+        from xecgnet_jax.runs.predict import FilePrediction, Refusal, predict_files
+        from xecgnet_jax.runs.prediction_table import ROWS_SHOWN, csv_text, jsonl_text, screen_text
+
+        run = load_run(self.run_folder)
+        thresholds = run.thresholds(self.thresholds)
+        _say("ignored", [f"{path}: {why}" for path, why in sources.ignored])
+        outcomes = predict_files(
+            run,
+            sources.recordings,
+            thresholds=thresholds,
+            rate=self.rate,
+            units=self.units,
+            batch_size=self.batch_size,
+            plots=self.plot,
+            progress=self.progress,
+        )
+        found = [one for one in outcomes if isinstance(one, FilePrediction)]
+        refused = [one for one in outcomes if isinstance(one, Refusal)]
+        if not found and len(refused) == 1:
+            raise RecordError(refused[0].reason)
+        _say_all(found, refused, most=None if self.output is None else LINES)
+        if not found:
+            raise RecordError(f"none of the {len(refused)} recordings can be read; the reasons are above")
+        if self.output is not None:
+            text = csv_text if self.output.suffix == ".csv" else jsonl_text
+            write_text(self.output, text(run, thresholds, outcomes))
+        print(screen_text(run, thresholds, found, most=None if self.output is None else ROWS_SHOWN))
+        count = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
+        print(f"\n{count}, checkpoint {run.step} of {run.workdir}")
+        print("\n".join(thresholds_lines(thresholds.name, thresholds.by_class(run.classes))))
+        if self.output is not None:
+            print(f"written: {self.output}")
+        if self.plot is not None:
+            print(f"pictures: {self.plot}")
+        else:
+            print("see why: the same command with --plot FOLDER draws each recording under its maps")
+        if refused:
+            raise RecordError(
+                f"{len(refused)} of {len(outcomes)} recordings cannot be read and have no prediction; "
+                "the reasons are above"
+            )
+
+
+def _check(arguments: Predict) -> None:
+    """Refuses what can be known to fail before anything is read."""
+    if arguments.run_folder.is_file():
+        raise ConfigError(
+            f"{arguments.run_folder}: is a file; the first word must be the working directory of a run, then "
+            "the recordings follow"
+        )
+    if not arguments.paths:
+        raise ConfigError("no recordings are given; add files or folders after the run's working directory")
+    if arguments.batch_size < 1:
+        raise ConfigError(f"batch_size is {arguments.batch_size}; possible: 1 or more")
+    if arguments.rate is not None and not 50 <= arguments.rate <= 100_000:
+        raise ConfigError(f"rate is {arguments.rate:g}; an ECG has 50 to 100,000 Hz")
+    output = arguments.output
+    if output is not None:
+        if output.suffix not in (".csv", ".jsonl"):
+            raise ConfigError(f"output {output}: the format goes by the suffix; possible: .csv, .jsonl")
+        if output.is_dir():
+            raise ConfigError(f"output {output}: is a folder; name a file in it")
+        if output.is_file() and names_leads(output):
+            raise ConfigError(f"output {output}: is a recording, which would be overwritten; choose another name")
+        _check_writable("output", output.parent)
+    if arguments.plot is not None:
+        _check_writable("plot", arguments.plot)
+
+
+def _check_writable(option: str, folder: Path) -> None:
+    """Refuses a folder that cannot be made or written to."""
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ConfigError(f"{option} {folder}: {there} is no folder; choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{option} {folder}: {there} cannot be written to ({error.strerror}); choose another place"
+        ) from error
+
+
+def _check_sources(arguments: Predict, sources: RecordingFiles) -> None:
+    if not sources.recordings:
+        ignored = [f" Ignored: {path}: {why}." for path, why in sources.ignored[:1]]
+        raise RecordError(
+            f"{', '.join(map(str, arguments.paths))}: no recordings there. Known are WFDB (.hea with .mat or .dat), "
+            f"CPSC2018's .mat, and CSV tables whose first line names the leads.{''.join(ignored)}"
+        )
+    tables = [source.path for source in sources.recordings if source.is_table]
+    if tables and (arguments.rate is None or arguments.units is None):
+        raise ConfigError(
+            f"{tables[0]}: a table says neither its sampling rate nor its units; give --rate HZ and --units mV, uV or V"
+        )
+    if not tables and (arguments.rate is not None or arguments.units is not None):
+        raise ConfigError("--rate and --units are for CSV tables, and no recording is one; the other files say theirs")
+
+
+def _say_all(found: Sequence[FilePrediction], refused: Sequence[Refusal], most: int | None) -> None:
+    """What a user should know of single recordings, on stderr; `most` warnings where a file has them all."""
+    _say("note", [f"{one.path}: {note}" for one in found for note in one.notes])
+    _say("WARNING", [f"{one.path}: {warning.text}" for one in found for warning in one.warnings], most)
+    _say("refused", [one.reason for one in refused], most=None)
+
+
+def _say(word: str, lines: Sequence[str], most: int | None = LINES) -> None:
+    from xecgnet_jax.runs.prediction_table import printable
+
+    for line in lines[:most]:
+        print(f"{word}: {printable(line)}", file=sys.stderr)
+    if most is not None and len(lines) > most:
+        print(f"{word}: … and {len(lines) - most} more", file=sys.stderr)

@@ -1,0 +1,142 @@
+"""`xecgnet train`: the command line → a trained run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from xecgnet_jax.cli.common import (
+    CorpusArguments,
+    OptionalFile,
+    OptionalFolder,
+    OptionalPreset,
+    check_arguments,
+    command_line,
+    keep_compiled,
+    open_pack_of,
+)
+from xecgnet_jax.config import PRESETS, Config, read_config_file
+from xecgnet_jax.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Running:
+    #: Also save a checkpoint after this many steps; 0: after each epoch only.
+    save_every: int = 0
+    #: Where the training recordings are meanwhile: in the device's memory, or gathered from the host's disk batch by
+    #: batch; auto: on the device where they fit. The batches are the same.
+    data_on: Literal["auto", "device", "host"] = "auto"
+    #: How many of this computer's devices (GPUs) are used; 0: all.
+    devices: int = 0
+    #: Show a progress bar (a line per epoch where the output is no terminal).
+    progress: bool = True
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The options that decide what all others begin with."""
+
+    preset: str | None = None
+    config: Path | None = None
+    workdir: Path | None = None
+    data: Path | None = None
+    simulate: int | None = None
+    resume: bool = False
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train xECGNet on a corpus, or go on with a run."""
+
+    #: Where the settings begin: quick (a small network, minutes on two cores), fast (half the authors' width, with what
+    #: trains well), paper-pad or paper-crop (as published). Without --data: quick.
+    preset: OptionalPreset = None
+    #: JSON or TOML with settings, also the config.json of a run. They count more than the preset's, and less than
+    #: options.
+    config: OptionalFile = None
+    #: Folder of the run: config, checkpoints, metrics. By default runs/PRESET.
+    workdir: OptionalFolder = None
+    #: Go on with the run in --workdir, with the settings it holds; an error where there is none. The command that began
+    #: a run goes on with it, too.
+    resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    corpus: CorpusArguments = field(default_factory=CorpusArguments)
+    running: Running = field(default_factory=Running)
+    #: Folder for a profile of five steps, for TensorBoard or Perfetto.
+    profile: OptionalFolder = None
+    settings: Config = field(default_factory=Config)
+
+    def run(self) -> None:
+        """Trains, and prints the best epoch and the command that scores it."""
+        running, folder = self.running, self.workdir or Path("runs") / default_name(self.preset, self.config)
+        check_arguments(self.corpus, {"save_every": (running.save_every, 0), "devices": (running.devices, 0)}, folder)
+        from xecgnet_jax.training.workdir import check_config
+
+        check_config(folder, self.settings)
+        keep_compiled(self.corpus.cache)
+        from xecgnet_jax.data.dataset import make_dataset
+        from xecgnet_jax.training.loop import fit
+
+        dataset = make_dataset(open_pack_of(self.corpus, running.progress), self.settings.data)
+        print(dataset.summary())
+        best = fit(self.settings, dataset, folder, profile=self.profile, **vars(running))
+        print(
+            f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"
+            f"run: {folder}\n"
+            f"score it: {command_line('evaluate', [str(folder)], self.corpus)}"
+        )
+
+
+def train_defaults(words: list[str]) -> Train:
+    """Returns what the options of `xecgnet train` begin with, by those of `Beginning` among the words.
+
+    Raises:
+      ConfigError: a run to go on with has no config, or see `starting_config`.
+    """
+    beginning = read_beginning(words)
+    if beginning.resume:
+        from xecgnet_jax.training.workdir import read_config
+
+        if beginning.workdir is None:
+            raise ConfigError("--resume needs --workdir: the folder of the run to go on with")
+        held = read_config(beginning.workdir)
+        if beginning.preset is None and beginning.config is None:
+            return Train(settings=held)
+    return Train(settings=starting_config(beginning))
+
+
+def read_beginning(words: list[str]) -> Beginning:
+    """Returns the options that all others begin with, and leaves the others to be parsed after them."""
+    parsed: Any = tyro.cli(Beginning, args=[*words], return_unknown_args=True, add_help=False)
+    beginning: Beginning = parsed[0]
+    return beginning
+
+
+def starting_config(beginning: Beginning) -> Config:
+    """Returns the settings to begin with: the quick preset where nothing is named.
+
+    Nothing is trained on simulated recordings that was not meant to be, and no corpus with the settings of the demo.
+
+    Raises:
+      ConfigError: a corpus without settings, settings without a corpus, or a file that cannot be read.
+    """
+    name = beginning.preset
+    if beginning.data is not None and name is None and beginning.config is None:
+        raise ConfigError(
+            f"--data needs --preset NAME or --config FILE, the settings to begin with; presets: {', '.join(PRESETS)}"
+        )
+    if name in PRESETS and name != "quick" and beginning.data is None and beginning.simulate is None:
+        raise ConfigError(
+            f"--preset {name} is for a corpus: give --data FOLDER, or --simulate N to train on N simulated recordings"
+        )
+    base = PRESETS.get(name or "quick", Config())  # an unknown name is refused where all options are parsed
+    if beginning.config is None:
+        return base
+    return read_config_file(beginning.config, base if name else None)
+
+
+def default_name(preset: str | None, config: Path | None) -> str:
+    """Returns the name of a run's folder where none is given."""
+    return preset or (config.stem if config else "quick")
