@@ -36,7 +36,7 @@ DEFAULTS = {"train": train_defaults, "sweep": sweep_defaults}
 
 DESCRIPTION = """xECGNet: finds several arrhythmias in one 12-lead ECG, with attention maps.
 
-'xecgnet COMMAND --help' explains a command, 'xecgnet --version' tells the version."""
+'xecgnet COMMAND --help' explains a command, 'xecgnet --version' says which."""
 #: Exit status of a command that was asked to stop, by Ctrl-C or SIGTERM, and of one whose reader closed the pipe.
 STOPPED, UNREAD = 130, 141
 

@@ -1,4 +1,4 @@
-"""Runs against runs on the same recordings: `xecgnet_jax.compare`, `xecgnet-eval compare`."""
+"""Runs against runs on the same recordings: `xecgnet_jax.compare`, `xecgnet compare`."""
 
 from __future__ import annotations
 
