@@ -16,7 +16,7 @@ from tests.data.small_corpus import make, write_corpus
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.pack import build_pack, open_pack
 from xecgnet_jax.data.pack.build import read_for_pack
-from xecgnet_jax.data.pack.storage import ABANDONED
+from xecgnet_jax.data.pack.storage import ABANDONED, MANIFEST, read_manifest
 from xecgnet_jax.data.parallel import _map_in_order
 from xecgnet_jax.errors import PackError
 
@@ -29,7 +29,7 @@ def corpus_folder(tmp_path: Path) -> Path:
 
 
 def pack_bytes(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file() and path.name != MANIFEST}
 
 
 def test_two_workers_write_the_same_bytes_as_one(corpus_folder: Path, tmp_path: Path) -> None:
@@ -109,7 +109,8 @@ def test_a_killed_build_leaves_the_old_pack_and_is_cleaned_up_later(corpus_folde
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert open_pack(tmp_path / "pack").fingerprint == old.fingerprint
 
-    (unfinished,) = tmp_path.glob(".pack.*")
+    finished = read_manifest(tmp_path / "pack")["folder"]
+    (unfinished,) = (path for path in (tmp_path / "pack").iterdir() if path.name not in (MANIFEST, finished))
     build_pack(read_corpus(corpus_folder), tmp_path / "pack", progress=False)
     assert unfinished.exists()  # it might be of a process that still works
     for path in (unfinished, *unfinished.rglob("*")):

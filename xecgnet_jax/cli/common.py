@@ -66,7 +66,8 @@ def open_pack_of(corpus: CorpusArguments, progress: bool) -> Any:
     if before != _changed(destination):
         print(format_audit(pack.audit))
     elif pack.audit.refused:
-        print(f"{len(pack.audit.refused)} recordings are left out, see {destination / 'audit.json'}")
+        audit = destination / "*" / "audit.json"
+        print(f"{len(pack.audit.refused)} recordings are left out, see {audit}")
     return pack
 
 

@@ -97,7 +97,7 @@ def corpus_name(pack: Pack) -> str:
     file = getattr(pack.samples, "filename", None)
     if file is None:
         return pack.kind
-    folder = Path(file).parent
+    folder = Path(file).parent.parent
     return folder.name.rpartition("-")[0] if folder.parent.name == "packs" else folder.name
 
 

@@ -5,7 +5,6 @@ The batches are the same. A feed knows nothing of states: it gives the inputs of
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from typing import Any, Literal
 
 import jax
 import numpy as np
+import psutil
 
 from xecgnet_jax.data.batches import ResidentSamples, gather_counts
 from xecgnet_jax.data.dataset import Dataset
@@ -131,6 +131,6 @@ def fits(dataset: Dataset, margin: int, device: jax.Device) -> bool:
 
 def _memory() -> int:
     """Returns the bytes of memory of this computer, or of the container that this process runs in."""
-    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    physical: int = psutil.virtual_memory().total
     limit = _CGROUP.read_text().strip() if _CGROUP.exists() else "max"
     return min(physical, int(limit)) if limit.isdigit() else physical

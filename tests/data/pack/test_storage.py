@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.data.small_corpus import make, write_corpus
+from tests.data.small_corpus import converter_values, make, write_corpus, write_record
 from xecgnet_jax.data.pack import open_pack, pack_of
-from xecgnet_jax.data.pack.storage import FILES, MANIFEST, SAMPLES, replacement
+from xecgnet_jax.data.pack.storage import ABANDONED, FILES, MANIFEST, SAMPLES, read_manifest, write_checked
 from xecgnet_jax.errors import PackError
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -36,12 +42,17 @@ def remove(path: Path) -> None:
     path.unlink()
 
 
+def file_of(folder: Path, name: str) -> Path:
+    """A file of a pack."""
+    return folder / name if name == MANIFEST else folder / read_manifest(folder)["folder"] / name
+
+
 @pytest.mark.parametrize("harm", [cut, lengthen, empty, remove])
 @pytest.mark.parametrize("name", sorted(FILES))
 def test_a_damaged_pack_is_not_opened(corpus_folder: Path, tmp_path: Path, name: str, harm) -> None:  # type: ignore[no-untyped-def]
     folder = tmp_path / "pack"
     make(corpus_folder, folder)
-    harm(folder / name)
+    harm(file_of(folder, name))
     with pytest.raises(PackError, match=r"damaged: .*delete the folder and make the pack anew") as caught:
         open_pack(folder)
     assert str(folder) in str(caught.value) and name in str(caught.value)
@@ -51,11 +62,12 @@ def test_a_damaged_pack_is_not_opened(corpus_folder: Path, tmp_path: Path, name:
 def test_a_pack_with_an_edited_file_is_not_opened(corpus_folder: Path, tmp_path: Path, name: str) -> None:
     folder = tmp_path / "pack"
     make(corpus_folder, folder)
-    content = (folder / name).read_bytes()
-    (folder / name).write_bytes(content.replace(b"R3", b"R9").replace(b"AF", b"AG").replace(b"500", b"501"))
+    path = file_of(folder, name)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"R3", b"R9").replace(b"AF", b"AG").replace(b"500", b"501"))
     if name == "index.npz":
-        (folder / name).write_bytes(content[:-200] + bytes([content[-200] ^ 1]) + content[-199:])
-    assert (folder / name).read_bytes() != content
+        path.write_bytes(content[:-200] + bytes([content[-200] ^ 1]) + content[-199:])
+    assert path.read_bytes() != content
     with pytest.raises(PackError, match=f"{name} is not as it was written"):
         open_pack(folder)
 
@@ -65,8 +77,9 @@ def test_samples_of_another_kind_are_refused_and_pickles_never_loaded(corpus_fol
     pack = make(corpus_folder, folder)
     for other in (pack.samples[:-1], pack.samples.astype(np.int32), np.array([None] * 2600, object)):
         other = np.array(other)
-        (folder / SAMPLES).unlink()
-        np.save(folder / SAMPLES, other, allow_pickle=True)
+        path = file_of(folder, SAMPLES)
+        path.unlink()
+        np.save(path, other, allow_pickle=True)
         with pytest.raises(PackError, match=SAMPLES):
             open_pack(folder)
 
@@ -114,27 +127,107 @@ def test_a_place_that_cannot_be_written_is_a_pack_error(corpus_folder: Path, tmp
         make(corpus_folder, tmp_path / "file" / "pack")
 
 
-def test_the_old_folder_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_no_path_of_a_manifest_is_followed(corpus_folder: Path, tmp_path: Path) -> None:
     folder = tmp_path / "pack"
-    with replacement(folder) as new:
-        (new / SAMPLES).write_text("old")
-        assert not folder.exists()
-    with pytest.raises(ZeroDivisionError), replacement(folder) as new:
-        (new / SAMPLES).write_text("half")
+    make(corpus_folder, folder)
+    manifest = read_manifest(folder)
+    (folder / manifest["folder"]).rename(tmp_path / "elsewhere")
+    for name in ("../elsewhere", str(tmp_path / "elsewhere"), "", None):
+        content = {key: value for key, value in manifest.items() if key != "seal"} | {"folder": name}
+        sealed = content | {"seal": hashlib.sha256(json.dumps(content).encode()).hexdigest()}
+        (folder / MANIFEST).write_text(json.dumps(sealed))
+        with pytest.raises(PackError, match="names no folder of a pack"):
+            open_pack(folder)
+
+
+def test_the_old_pack_stays_until_the_new_one_is_whole(corpus_folder: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path / "pack"
+    before = make(corpus_folder, folder)
+    os.utime(corpus_folder / "R2.dat", ns=(0, 0))
+
+    def fails(*_: object) -> None:
+        assert open_pack(folder).fingerprint == before.fingerprint
         raise ZeroDivisionError
-    assert (folder / SAMPLES).read_text() == "old"
-    with replacement(folder) as new:
-        (new / SAMPLES).write_text("new")
-        assert (folder / SAMPLES).read_text() == "old"
-    assert (folder / SAMPLES).read_text() == "new"
-    assert list(tmp_path.iterdir()) == [folder]
+
+    monkeypatch.setattr("xecgnet_jax.data.pack.storage.write_checked", fails)
+    with pytest.raises(ZeroDivisionError):
+        make(corpus_folder, folder)
+    with pytest.raises(ZeroDivisionError):
+        make(corpus_folder, tmp_path / "other")
+    assert open_pack(folder).fingerprint == before.fingerprint
+    assert sorted(path.name for path in folder.iterdir()) == sorted([MANIFEST, read_manifest(folder)["folder"]])
+    assert not (tmp_path / "other").exists()
 
 
-def test_the_old_folder_comes_back_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
+def test_a_pack_that_another_process_has_mapped_is_replaced(corpus_folder: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    """As on Windows, where a mapped file can neither be removed nor renamed, nor can its folder."""
     folder = tmp_path / "pack"
-    folder.mkdir()
-    (folder / SAMPLES).write_text("old")
-    with pytest.raises(OSError), replacement(folder) as new:
-        new.rmdir()
-    assert (folder / SAMPLES).read_text() == "old"
-    assert list(tmp_path.iterdir()) == [folder]
+    make(corpus_folder, folder)
+    mapped = folder / read_manifest(folder)["folder"]
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    assert reader.stdin and reader.stdout and reader.stdout.readline().startswith("open")
+    first = open_pack(folder).signal(1).sum()
+    unlink, rename = os.unlink, os.rename
+
+    def refuse(action):  # type: ignore[no-untyped-def]
+        def act(path, *rest, **settings):  # type: ignore[no-untyped-def]
+            if Path(path).name in (SAMPLES, mapped.name, folder.name):
+                raise PermissionError(32, "it is being used by another process", str(path))
+            return action(path, *rest, **settings)
+
+        return act
+
+    monkeypatch.setattr(os, "unlink", refuse(unlink))
+    monkeypatch.setattr(os, "rename", refuse(rename))
+    write_record(corpus_folder, "R2", converter_values(7))
+    assert make(corpus_folder, folder).lengths[2] == 1200
+    assert (mapped / SAMPLES).exists()
+    said, _ = reader.communicate("\n", timeout=60)
+    assert float(said) == pytest.approx(float(first))
+    monkeypatch.undo()
+    long_ago = time.time() - ABANDONED - 10
+    for path in (*mapped.iterdir(), mapped):
+        os.utime(path, (long_ago, long_ago))
+    os.utime(corpus_folder / "R2.dat", ns=(0, 0))
+    make(corpus_folder, folder)
+    assert not mapped.exists()
+
+
+READER = """
+import sys
+from pathlib import Path
+from xecgnet_jax.data.pack import open_pack
+
+pack = open_pack(Path(sys.argv[1]))
+print("open", pack.samples[0, 0], flush=True)
+sys.stdin.readline()
+print(pack.signal(1).sum())
+"""
+
+
+def test_a_reader_that_meets_a_replacement_takes_the_new_pack(corpus_folder: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    folder = tmp_path / "pack"
+    make(corpus_folder, folder)
+    late = read_manifest(folder)
+    write_record(corpus_folder, "R2", converter_values(7))
+    make(corpus_folder, folder)
+    manifests = [late, *[read_manifest(folder)] * 2]
+    monkeypatch.setattr("xecgnet_jax.data.pack.pack.read_manifest", lambda _: manifests.pop(0))
+    assert open_pack(folder).lengths[2] == 1200
+
+
+def test_a_pack_of_the_version_without_folders_is_made_anew(corpus_folder: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "pack"
+    make(corpus_folder, folder)
+    inside = folder / read_manifest(folder)["folder"]
+    manifest = {name: value for name, value in read_manifest(folder).items() if name not in ("seal", "folder")}
+    for path in inside.iterdir():
+        path.rename(folder / path.name)
+    inside.rmdir()
+    write_checked(folder / "x", {}, manifest | {"format": 1, "state": "of then"})
+    with pytest.raises(PackError, match="another version"):
+        open_pack(folder)
+    assert len(make(corpus_folder, folder)) == 4
+    assert len(list(folder.iterdir())) == 2

@@ -118,7 +118,7 @@ def build_pack(
     folder = Path(folder).resolve()
     try:
         state = corpus_state(corpus.root, folder)
-        with storage.replacement(folder) as new, closing(_read_entries(corpus, workers, progress)) as entries:
+        with storage.new_generation(folder) as new, closing(_read_entries(corpus, workers, progress)) as entries:
             _write_pack(corpus, new, state, entries, skip_bad=on_bad_recording == "skip")
     except OSError as error:
         raise PackError(f"{folder}: the pack cannot be written: {error}") from error
@@ -234,15 +234,13 @@ def corpus_state(corpus_folder: Path, pack_folder: Path) -> str:
 
 
 def _list_files(corpus_folder: Path, pack_folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Yields (path in the corpus, bytes, nanoseconds of the last change) of each file, except the pack's own."""
-    unfinished = f".{pack_folder.name}."
+    """Yields (path in the corpus, bytes, nanoseconds of the last change) of each file, except those of the pack."""
     seen: set[Path] = set()
     ahead = [(corpus_folder, "")]
     while ahead:
         folder, inside = ahead.pop()
         real = folder.resolve()
-        is_own = real == pack_folder or (real.parent == pack_folder.parent and real.name.startswith(unfinished))
-        if is_own or real in seen:  # a link to a folder above it would lead round in circles
+        if real == pack_folder or real in seen:  # a link to a folder above it would lead round in circles
             continue
         seen.add(real)
         with os.scandir(folder) as children:  # for 40,000 files a few times faster than `Path.stat`

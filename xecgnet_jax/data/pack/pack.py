@@ -100,12 +100,21 @@ def open_pack(folder: Path) -> Pack:
     if manifest["format"] != FORMAT:
         remedy = "delete the folder and make the pack anew"
         raise PackError(f"{folder}: was made by another version of this package; {remedy}")
+    try:
+        return _open(folder, manifest)
+    except PackError:
+        if read_manifest(folder) == manifest:
+            raise
+        return open_pack(folder)  # another process has replaced the pack meanwhile
+
+
+def _open(folder: Path, manifest: dict[str, Any]) -> Pack:
     index = np.load(io.BytesIO(read_checked(folder, INDEX, manifest)), allow_pickle=False)
     texts = json.loads(read_checked(folder, RECORDINGS, manifest))
     rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
     rows |= {name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")}
     return Pack(
-        samples=map_samples(folder, manifest["samples"]),
+        samples=map_samples(folder, manifest),
         codes=tuple(tuple(codes) for codes in texts["codes"]),
         classes=tuple(manifest["classes"]),
         leads=tuple(manifest["leads"]),

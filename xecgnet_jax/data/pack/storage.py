@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,47 +20,61 @@ from xecgnet_jax.errors import PackError
 from xecgnet_jax.files import write_bytes
 
 #: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
-FORMAT: int = 1
+FORMAT: int = 2
 
-#: All files of a pack. The manifest has the sha256 of the small ones, and of itself.
+#: All files of a pack: the manifest in its folder, the others in a folder in it that the manifest names, so that a pack
+#: can be replaced while another process has it mapped. The manifest has the sha256 of the small files, and of itself.
 SAMPLES, INDEX, RECORDINGS, AUDIT, MANIFEST = "samples.npy index.npz recordings.json audit.json pack.json".split()
 FILES: frozenset[str] = frozenset({SAMPLES, INDEX, RECORDINGS, AUDIT, MANIFEST})
+
+#: Names of the folders in a pack.
+GENERATION = re.compile("[0-9a-f]{16}")
 
 #: Seconds without a write after which an unfinished pack must come from a killed process.
 ABANDONED: float = 3600.0
 
 
 @contextmanager
-def replacement(folder: Path) -> Iterator[Path]:
-    """Makes an empty folder, which takes the place of `folder` if the block ends without an error.
+def new_generation(folder: Path) -> Iterator[Path]:
+    """Makes an empty folder for the files of a pack, inside the pack's folder, and removes it if the block fails.
 
-    At any moment `folder` is the old one, the new one or, between two renames, absent; never half of one.
+    `write_checked` puts them in the place of those before, at once; these are removed when the block ends, where no
+    other process has them mapped (Windows keeps mapped files), else by a later build.
 
     Raises:
       PackError: `folder` is something else than a pack, which would be lost.
     """
-    if folder.exists() and not (folder.is_dir() and {path.name for path in folder.iterdir()} <= FILES):
+    is_ours = folder.is_dir() and all(_is_ours(path) for path in folder.iterdir())
+    if folder.exists() and not is_ours:
         raise PackError(f"{folder}: is no pack, or holds other files too; choose another folder for the pack")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    for abandoned in folder.parent.glob(f".{glob.escape(folder.name)}.*.unfinished"):
-        last_write = max((path.stat().st_mtime for path in (abandoned, *abandoned.rglob("*"))), default=0.0)
-        if time.time() - last_write > ABANDONED:
-            shutil.rmtree(abandoned, ignore_errors=True)
-    unfinished = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}.", suffix=".unfinished"))
-    new, old = unfinished / "new", unfinished / "old"
+    folder.mkdir(parents=True, exist_ok=True)
+    new = folder / secrets.token_hex(8)
+    new.mkdir()
     try:
-        new.mkdir()
+        before = read_manifest(folder).get("folder")
+    except PackError:
+        before = None
+    try:
         yield new
-        if folder.exists():
-            folder.rename(old)
-        try:
-            new.rename(folder)
-        except OSError:
-            if old.exists() and not folder.exists():
-                old.rename(folder)
-            raise
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        if not any(folder.iterdir()):
+            folder.rmdir()
+        raise
+    for path in folder.iterdir():
+        if path.is_dir() and (path.name == before or (path != new and _is_abandoned(path))):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.is_file() and path.name != MANIFEST:  # of an older version, which had no folders
+            path.unlink()
+
+
+def _is_ours(path: Path) -> bool:
+    return bool(GENERATION.fullmatch(path.name)) if path.is_dir() else path.name in FILES
+
+
+def _is_abandoned(folder: Path) -> bool:
+    last_write = max((path.stat().st_mtime for path in (folder, *folder.iterdir())), default=0.0)
+    return time.time() - last_write > ABANDONED
 
 
 @contextmanager
@@ -87,9 +101,9 @@ def samples_writer(path: Path) -> Iterator[Callable[[np.ndarray], None]]:
         os.fsync(file.fileno())  # so that a pack in its place survives a power failure
 
 
-def map_samples(folder: Path, count: int) -> np.ndarray:
-    """Returns the samples, [count, 12] int16, memory-mapped and read-only; refuses a file that does not hold them."""
-    path = folder / SAMPLES
+def map_samples(folder: Path, manifest: Mapping[str, Any]) -> np.ndarray:
+    """Returns the samples, [N, 12] int16, memory-mapped and read-only; refuses a file that does not hold them."""
+    path, count = generation_folder(folder, manifest) / SAMPLES, manifest["samples"]
     try:
         samples = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
@@ -102,11 +116,16 @@ def map_samples(folder: Path, count: int) -> np.ndarray:
 
 
 def write_checked(folder: Path, files: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
-    """Writes small files, and a manifest with their sha256 in addition to the given content."""
+    """Writes small files into the folder of `new_generation`, then the manifest beside it: from now on it is the pack.
+
+    The manifest gets the name of the folder and the sha256 of the files in addition to the given content.
+    """
+    manifest = {**manifest, "folder": folder.name}
     manifest = {**manifest, "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}}
     manifest["seal"] = _seal(manifest)
-    for name, content in {**files, MANIFEST: to_json(manifest, indent=1)}.items():
+    for name, content in files.items():
         write_bytes(folder / name, content)
+    write_bytes(folder.parent / MANIFEST, to_json(manifest, indent=1))
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -114,7 +133,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise PackError(f"{folder}: no such pack; make it first")
     try:
-        manifest = json.loads(_read(folder, MANIFEST))
+        manifest = json.loads(_read(folder, MANIFEST, folder))
         intact = isinstance(manifest, dict) and manifest.get("seal") == _seal(manifest)
     except ValueError:
         intact = False
@@ -125,7 +144,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
 
 def read_checked(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
     """Reads a small file; refuses one that is missing or whose sha256 is not that of the manifest."""
-    content = _read(folder, name)
+    content = _read(generation_folder(folder, manifest), name, folder)
     if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
         raise _damaged(folder, f"{name} is not as it was written")
     return content
@@ -136,11 +155,18 @@ def to_json(value: object, indent: int | None = None) -> bytes:
     return json.dumps(value, allow_nan=False, indent=indent).encode()
 
 
-def _read(folder: Path, name: str) -> bytes:
+def generation_folder(folder: Path, manifest: Mapping[str, Any]) -> Path:
+    """Returns the folder that has the other files; refuses a manifest that names none inside the pack."""
+    if not GENERATION.fullmatch(str(manifest.get("folder"))):
+        raise _damaged(folder, f"{MANIFEST} names no folder of a pack")
+    return folder / manifest["folder"]
+
+
+def _read(folder: Path, name: str, pack: Path) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise _damaged(folder, f"{name} cannot be read ({error.strerror})") from error
+        raise _damaged(pack, f"{name} cannot be read ({error.strerror})") from error
 
 
 def _damaged(folder: Path, cause: str) -> PackError:
