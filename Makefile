@@ -2,9 +2,11 @@
 PYTHON ?= python3
 VENV ?= .venv
 RUNS ?= runs
+# Processes that run tests; each needs up to 5 GB.
+WORKERS ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow bench lint format clean
+.PHONY: demo test slow bench lint format docs clean
 
 # Simulates the embedded corpus, trains on it, scores the held-out part. What is there already is not made again.
 demo: $(VENV)/.installed
@@ -12,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python eval.py $(RUNS)/demo --cache $(RUNS)/cache
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
@@ -25,6 +27,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Warnings are errors: a link or a name that is not there fails.
+docs: $(VENV)/.installed-docs
+	$(BIN)/sphinx-build --fail-on-warning --keep-going -q -d build/doctrees docs build/docs
+	@echo "open build/docs/index.html"
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff format .
@@ -41,6 +48,10 @@ $(VENV)/.installed: setup.cfg pyproject.toml
 
 $(VENV)/.installed-dev: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	touch $@
+
+$(VENV)/.installed-docs: $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[docs]'
 	touch $@
 
 $(VENV)/.installed-bench: $(VENV)/.installed-dev

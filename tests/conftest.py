@@ -14,6 +14,8 @@ import jax
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
+from tests.trained import corpus, dataset, engine, finished  # noqa: E402, F401
+
 
 @pytest.fixture(scope="session")
 def shared() -> Path:

@@ -1,10 +1,11 @@
-"""A corpus that a small network learns in a few steps: WFDB records and a labels.csv."""
+"""A corpus that a small network learns in a few steps, WFDB records and a labels.csv; and the settings to do so."""
 
 from pathlib import Path
 
 import numpy as np
 
 from tests.data.small_corpus import write_record
+from xecgnet_jax.config import Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
 from xecgnet_jax.data.leads import LEADS, RATE
 
 CODES = ("AF", "Normal", "RBBB", "AF;RBBB")
@@ -28,3 +29,31 @@ def write(folder: Path, *, recordings: int = 24, seed: int = 0, longest: int = 1
         rows.append(f"{name},{codes},P{index // 2},{index // 2 % 3 + 1}")
     (folder / "labels.csv").write_text("\n".join(rows) + "\n")
     return folder
+
+
+CONFIG = Config(
+    model=ModelConfig(width=0.0625),
+    objective=ObjectiveConfig(pos_weight_power=0.5),
+    data=DataConfig(
+        split="folds",
+        train_folds=(1,),
+        validation_folds=(2,),
+        test_folds=(3,),
+        window="whole",
+        length=1215,
+        augment=1.0,
+    ),
+    optimizer=OptimizerConfig(
+        optimizer="adamw", learning_rate=3e-3, schedule="cosine", warmup_epochs=1.0, clip_norm=1.0, ema_decay=0.9
+    ),
+    batch_size=4,
+    epochs=4,
+    patience=0,
+    seed=3,
+)
+#: The same as words for the command line.
+WORDS = (
+    "--preset fast --width 0.0625 --split folds --train-folds 1 --validation-folds 2 --test-folds 3 --length 1215 "
+    "--learning-rate 3e-3 --warmup-epochs 1 --weight-decay 0 --ema-decay 0.9 --batch-size 4 --epochs 4 --patience 0 "
+    "--seed 3 --activation none --epsilon 1e-7 --workers 1"
+).split()

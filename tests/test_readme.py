@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from tests import learnable_corpus
-from tests.training.test_loop import CONFIG
+from tests.learnable_corpus import CONFIG
 from xecgnet_jax import XECGNet, fit, open_corpus
 from xecgnet_jax.config import PRESETS
 

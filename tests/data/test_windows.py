@@ -28,15 +28,15 @@ def epoch_of(seed, epoch, lengths, **arguments):
     return [plan(seed, epoch * steps + step, lengths, **arguments) for step in range(steps)]
 
 
-# Few sizes, for each compiles; every remainder of the last batch occurs.
-SIZES = st.sampled_from([1, 5, 8, 9])
-BATCHES = st.sampled_from([1, 3, 8])
+# Recordings and batch size: few, for each compiles; a last batch that is full, nearly empty, or larger than all.
+SIZES = st.sampled_from([(1, 3), (8, 8), (9, 4)])
 
 
 @settings(max_examples=40, deadline=None)
-@given(SIZES, BATCHES, st.integers(0, 2**31 - 1), st.integers(0, 40), st.sampled_from(WINDOWS))
-def test_an_epoch_visits_every_recording_once(recordings, batch_size, seed, epoch, window):
+@given(SIZES, st.integers(0, 2**31 - 1), st.integers(0, 40), st.sampled_from(WINDOWS))
+def test_an_epoch_visits_every_recording_once(sizes, seed, epoch, window):
     """With weight 1; the filling of the last batch has weight 0 and begins the epoch's order anew."""
+    recordings, batch_size = sizes
     lengths = lengths_of(1, recordings)
     plans = epoch_of(seed, epoch, lengths, batch_size=batch_size, window=window, samples=BIN)
     chosen = np.concatenate([one.recordings for one in plans])

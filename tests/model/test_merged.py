@@ -86,12 +86,12 @@ def train_once(apply, variables, signal, labels):
     return step(variables["params"])
 
 
-@pytest.mark.parametrize("time", [731, 1000])
+@pytest.mark.parametrize("time", [731, pytest.param(1000, marks=pytest.mark.slow)])
 def test_training_with_merged_layers_is_training_with_all(time):
     rng = np.random.default_rng(time)
     signal = jnp.asarray(0.5 + rng.standard_normal((4, time, 12)), jnp.float32)
     labels = jnp.asarray(rng.random((4, 9)) < 0.3, jnp.float32)
-    model = XECGNet(width=0.25)
+    model = XECGNet(width=0.125)
     variables = random_variables(model, 1)
     fast = train_once(partial(apply_merged, model), variables, signal, labels)
     slow = train_once(model.apply, variables, signal, labels)

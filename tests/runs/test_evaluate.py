@@ -12,17 +12,14 @@ from sklearn.metrics import f1_score
 
 from tests import commands as cli
 from tests import learnable_corpus
-from tests.training.test_loop import WORDS
+from tests.learnable_corpus import CONFIG
+from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.runs.compare import _group_runs
 from xecgnet_jax.runs.load import load_run
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return learnable_corpus.write(tmp_path_factory.mktemp("scoring") / "corpus", recordings=36)
+from xecgnet_jax.training.loop import fit
 
 
 @pytest.fixture(scope="module")
@@ -31,20 +28,16 @@ def words(corpus) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def runs(corpus, words) -> dict[str, Path]:
-    """Two seeds at γ 0.01, two at 0, one split otherwise: two epochs each."""
-    settings = {
-        "a0": ["--seed", "0"],
-        "a1": ["--seed", "1"],
-        "b0": ["--seed", "0", "--gamma", "0"],
-        "b1": ["--seed", "1", "--gamma", "0"],
-        "c0": ["--seed", "0", "--test-folds", "2", "--validation-folds", "3"],
-    }
-    made = {}
-    for name, more in settings.items():
-        made[name] = corpus.parent / name
-        assert cli.train([*WORDS, *words, "--workdir", str(made[name]), "--epochs", "2", *more]) == 0
-    return made
+def runs(dataset, engine, tmp_path_factory) -> dict[str, Path]:
+    """Two seeds at γ 0.01 and one more, two at 0, one with the parts to validate and to test exchanged."""
+    folder = tmp_path_factory.mktemp("scoring")
+    settings = {"a0": (0, 0.01), "a1": (1, 0.01), "a2": (2, 0.01), "b0": (0, 0.0), "b1": (1, 0.0)}
+    for name, (seed, gamma) in settings.items():
+        config = replace(CONFIG, seed=seed, objective=replace(CONFIG.objective, gamma=gamma))
+        fit(config, dataset, folder / name, progress=False, engine=engine)
+    exchanged = replace(CONFIG, seed=0, data=replace(CONFIG.data, validation_folds=(3,), test_folds=(2,)))
+    fit(exchanged, make_dataset(dataset.pack, exchanged.data), folder / "c0", progress=False, engine=engine)
+    return {name: folder / name for name in (*settings, "c0")}
 
 
 def printed(capsys, command, *more: str) -> str:
@@ -209,8 +202,6 @@ def test_what_cannot_be_compared_is_refused(words, runs, capsys):
     assert "resamples is 5; possible: 100 or more" in refused(capsys, *compare, runs["a1"], *words, "--resamples", "5")
 
 
-def test_all_runs_of_one_config_are_no_comparison(corpus, words, runs, capsys):
-    third = corpus.parent / "a2"
-    assert cli.train([*WORDS, *words, "--workdir", str(third), "--epochs", "2", "--seed", "2"]) == 0
-    said = refused(capsys, cli.compare, runs["a0"], runs["a1"], third, *words)
+def test_all_runs_of_one_config_are_no_comparison(words, runs, capsys):
+    said = refused(capsys, cli.compare, runs["a0"], runs["a1"], runs["a2"], *words)
     assert "differ in nothing but the seed" in said

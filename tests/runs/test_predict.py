@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from tests import commands as cli
 from tests import learnable_corpus
 from tests.data.small_corpus import write_record
+from tests.learnable_corpus import CONFIG
 from tests.model.numpy_network import random_variables
-from tests.training.test_loop import CONFIG
 from xecgnet_jax.data.io.discover import RecordingFile
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CLASSES

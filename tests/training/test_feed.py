@@ -11,41 +11,24 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from tests import learnable_corpus
 from tests.data.planned import make_batch
-from tests.training.test_loop import CONFIG, assert_same_bits
+from tests.learnable_corpus import CONFIG
+from tests.training.test_loop import assert_same_bits
 from xecgnet_jax.data.batches import cut_counts, to_batch
-from xecgnet_jax.data.dataset import make_dataset
-from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.windows import Plan
 from xecgnet_jax.errors import DivergedError
 from xecgnet_jax.training import feed, loop
-from xecgnet_jax.training.engine import Engine
 from xecgnet_jax.training.feed import StreamedFeed
 from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.step import METRICS, accumulate, check_finite, zero_metrics
 from xecgnet_jax.training.workdir import read_metrics
 
 
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data-on")
-    corpus = learnable_corpus.write(folder / "corpus", recordings=36)
-    return make_dataset(pack_of(corpus, folder / "pack", workers=1, progress=False), CONFIG.data)
-
-
-@pytest.fixture(scope="module")
-def on_device(dataset, tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("on-device") / "run"
-    fit(CONFIG, dataset, workdir, progress=False, data_on="device")
-    return workdir
-
-
-def test_a_run_with_its_data_on_the_host_is_the_same(dataset, on_device, tmp_path, monkeypatch):
+def test_a_run_with_its_data_on_the_host_is_the_same(dataset, engine, finished, tmp_path, monkeypatch):
     """Looking up after each step, too: the other looked up now and then."""
     monkeypatch.setattr(loop, "LOOK_UP_SECONDS", 0)
-    fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="host")
-    assert_same_bits(on_device, tmp_path / "run")
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="host", engine=engine)
+    assert_same_bits(finished, tmp_path / "run")
 
 
 def test_what_fits_is_on_the_device(dataset, monkeypatch):
@@ -60,12 +43,12 @@ def test_what_fits_is_on_the_device(dataset, monkeypatch):
     assert not feed.fits(dataset, 1215, jax.devices("cpu")[0])
 
 
-def test_what_does_not_fit_is_streamed(dataset, tmp_path, monkeypatch):
+def test_what_does_not_fit_is_streamed(dataset, engine, tmp_path, monkeypatch):
     """`auto` asks; the run is that with its data on the host, and says what it waited."""
     monkeypatch.setattr(feed, "fits", lambda *_: False)
     made = []
     monkeypatch.setattr(feed, "StreamedFeed", lambda *given: made.append(StreamedFeed(*given)) or made[-1])
-    fit(CONFIG, dataset, tmp_path / "run", progress=False)
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, engine=engine)
     (data,) = made
     waited = [record["waited_seconds"] for record in read_metrics(tmp_path / "run")]
     assert all(seconds >= 0 for seconds in waited) and 0 < sum(waited) <= data.waited
@@ -73,9 +56,8 @@ def test_what_does_not_fit_is_streamed(dataset, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("data_on", ["device", "host"])
-def test_a_feed_gives_the_batches_of_make_batch(dataset, data_on):
+def test_a_feed_gives_the_batches_of_make_batch(dataset, engine, data_on):
     """From the middle of an epoch, too."""
-    engine = Engine(CONFIG, dataset, jax.local_devices()[:1])
     with closing(feed.make_feed(engine, dataset, data_on)) as source:
         for step, inputs in enumerate(source.rest_of_epoch(CONFIG.seed, 4), 4):
             plan = Plan(*(value[step % engine.per_epoch] for value in inputs.plans))
@@ -123,7 +105,7 @@ def test_nothing_is_compiled_after_the_first_epoch(dataset, tmp_path):
     assert set(compiled) == {0}
 
 
-def test_an_error_in_the_thread_ends_the_run_and_the_thread(dataset, tmp_path):
+def test_an_error_in_the_thread_ends_the_run_and_the_thread(dataset, engine, tmp_path):
     """The map of a pack whose file is gone, say."""
 
     class Broken:
@@ -134,11 +116,11 @@ def test_an_error_in_the_thread_ends_the_run_and_the_thread(dataset, tmp_path):
 
     broken = dataclasses.replace(dataset, pack=dataclasses.replace(dataset.pack, samples=Broken()))
     with pytest.raises(OSError, match="the pack cannot be read"):
-        fit(CONFIG, broken, tmp_path / "run", progress=False, data_on="host")
+        fit(CONFIG, broken, tmp_path / "run", progress=False, data_on="host", engine=engine)
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("batches")]
 
 
-def test_a_run_may_move_between_device_and_host(dataset, on_device, tmp_path):
+def test_a_run_may_move_between_device_and_host(dataset, engine, finished, tmp_path):
     """Stopped after the second epoch, gone on with elsewhere."""
 
     def stop(record):
@@ -146,7 +128,7 @@ def test_a_run_may_move_between_device_and_host(dataset, on_device, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="host", on_epoch=stop)
+        fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="host", on_epoch=stop, engine=engine)
     assert len(read_metrics(tmp_path / "run")) == 2
-    fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="device")
-    assert_same_bits(on_device, tmp_path / "run")
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, data_on="device", engine=engine)
+    assert_same_bits(finished, tmp_path / "run")

@@ -15,65 +15,20 @@ import pytest
 
 from tests import learnable_corpus
 from tests.data.planned import make_batch
-from xecgnet_jax.config import OLD_NAMES, Config, DataConfig, ModelConfig, ObjectiveConfig, OptimizerConfig
-from xecgnet_jax.data.dataset import Dataset, make_dataset
+from tests.learnable_corpus import CONFIG, WORDS
+from xecgnet_jax.config import OLD_NAMES
+from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
 from xecgnet_jax.evaluation.thresholds import best_f1, best_subset
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
+from xecgnet_jax.training import loop
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import from_json
-from xecgnet_jax.training.engine import Engine
 from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.workdir import RunDirectory, read_config, read_metrics
-
-CONFIG = Config(
-    model=ModelConfig(width=0.0625),
-    objective=ObjectiveConfig(pos_weight_power=0.5),
-    data=DataConfig(
-        split="folds",
-        train_folds=(1,),
-        validation_folds=(2,),
-        test_folds=(3,),
-        window="whole",
-        length=1215,
-        augment=1.0,
-    ),
-    optimizer=OptimizerConfig(
-        optimizer="adamw", learning_rate=3e-3, schedule="cosine", warmup_epochs=1.0, clip_norm=1.0, ema_decay=0.9
-    ),
-    batch_size=4,
-    epochs=4,
-    patience=0,
-    seed=3,
-)
-#: The same as words for the command line.
-WORDS = (
-    "--preset fast --width 0.0625 --split folds --train-folds 1 --validation-folds 2 --test-folds 3 --length 1215 "
-    "--learning-rate 3e-3 --warmup-epochs 1 --weight-decay 0 --ema-decay 0.9 --batch-size 4 --epochs 4 --patience 0 "
-    "--seed 3 --activation none --epsilon 1e-7 --workers 1"
-).split()
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory) -> Path:
-    return learnable_corpus.write(tmp_path_factory.mktemp("loop") / "corpus", recordings=36)
-
-
-@pytest.fixture(scope="module")
-def dataset(corpus, tmp_path_factory) -> Dataset:
-    pack = pack_of(corpus, tmp_path_factory.mktemp("packs") / "pack", workers=1, progress=False)
-    return make_dataset(pack, CONFIG.data)
-
-
-@pytest.fixture(scope="module")
-def finished(dataset, tmp_path_factory) -> Path:
-    """A run that nothing interrupted."""
-    workdir = tmp_path_factory.mktemp("finished") / "run"
-    fit(CONFIG, dataset, workdir, progress=False)
-    return workdir
 
 
 def arrays(workdir: Path) -> dict[str, np.ndarray]:
@@ -113,12 +68,13 @@ def test_it_learns(finished):
 
 
 def test_two_runs_with_one_seed_are_the_same_bits(dataset, finished, tmp_path):
+    """The second by an engine of its own."""
     fit(CONFIG, dataset, tmp_path / "again", progress=False)
     assert_same_bits(finished, tmp_path / "again")
 
 
-def test_another_seed_is_another_run(dataset, finished, tmp_path):
-    fit(dataclasses.replace(CONFIG, seed=4), dataset, tmp_path / "other", progress=False)
+def test_another_seed_is_another_run(dataset, engine, finished, tmp_path):
+    fit(dataclasses.replace(CONFIG, seed=4), dataset, tmp_path / "other", progress=False, engine=engine)
     assert lines(tmp_path / "other")[0]["loss"] != lines(finished)[0]["loss"]
 
 
@@ -171,20 +127,23 @@ def test_other_data_are_refused(finished, tmp_path):
         fit(CONFIG, make_dataset(pack, CONFIG.data), finished, progress=False)
 
 
-def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(dataset, tmp_path):
-    optimizer = OptimizerConfig(learning_rate=1e30)
+def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(dataset, engine, tmp_path):
+    config = dataclasses.replace(CONFIG, objective=dataclasses.replace(CONFIG.objective, gamma=3e38))
     with pytest.raises(DivergedError, match=r"the loss of step \d+ is not finite"):
-        fit(dataclasses.replace(CONFIG, optimizer=optimizer), dataset, tmp_path / "run", progress=False)
+        fit(config, dataset, tmp_path / "run", progress=False, engine=engine)
 
 
-def test_early_stopping(dataset, tmp_path):
-    """Nearly no learning rate: the figures come to rest long before the last epoch."""
-    config = dataclasses.replace(CONFIG, optimizer=OptimizerConfig(learning_rate=1e-12), patience=2, epochs=200)
-    best = fit(config, dataset, tmp_path / "run", progress=False)
-    records = read_metrics(tmp_path / "run")
-    figures = [record["validation_micro_f1"] for record in records]
-    assert best["epoch"] == figures.index(max(figures)) + 1
-    assert len(records) == best["epoch"] + 2 < 200
+def test_early_stopping(dataset, engine, tmp_path, monkeypatch):
+    """Of four epochs the second is the best; the fourth is not made."""
+    ordinary, given = loop.validate, iter([0.3, 0.5, 0.5])
+
+    def planned(*arguments):
+        metrics, thresholds = ordinary(*arguments)
+        return metrics | {"validation_micro_f1": next(given)}, thresholds
+
+    monkeypatch.setattr(loop, "validate", planned)
+    best = fit(dataclasses.replace(CONFIG, patience=1), dataset, tmp_path / "run", progress=False, engine=engine)
+    assert best["epoch"] == 2 and len(read_metrics(tmp_path / "run")) == 3
     assert load_run(tmp_path / "run").step == best["step"]
 
 
@@ -375,7 +334,7 @@ def write_old_run(workdir: Path, finished: Path, step: int) -> None:
         manager.save(step, args=ocp.args.Composite(**items), metrics={"micro_f1": 0.25, "step": step})
 
 
-def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, finished, tmp_path):
+def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, engine, finished, tmp_path):
     """Its config.json and checkpoints have other names; products were as the platform makes them."""
     step = sorted(int(path.name) for path in (finished / "checkpoints").iterdir())[-1]
     write_old_run(tmp_path / "run", finished, step)
@@ -385,7 +344,7 @@ def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, finished, 
     jax.tree.map(np.testing.assert_array_equal, run.variables, load_run(finished / "checkpoints" / str(step)).variables)
     np.testing.assert_array_equal(run.normalization.std, dataset.normalization.std)
     assert read_config(tmp_path / "run") == CONFIG
-    shapes = Engine(CONFIG, dataset, jax.local_devices()).state_shapes
+    shapes = engine.state_shapes
     states = []
     for workdir in (tmp_path / "run", finished):
         checkpoints = Checkpoints(workdir, read_only=True)
@@ -395,7 +354,7 @@ def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, finished, 
     assert fit(CONFIG, dataset, tmp_path / "run", progress=False)["step"] == load_run(finished).step
 
 
-def test_the_callback_is_called_once_an_epoch_across_resumes(dataset, finished, tmp_path):
+def test_the_callback_is_called_once_an_epoch_across_resumes(dataset, engine, finished, tmp_path):
     """After the checkpoint lies on the disk; what it raises ends the run, and the epoch is not told again."""
     told = []
 
@@ -408,14 +367,14 @@ def test_the_callback_is_called_once_an_epoch_across_resumes(dataset, finished, 
 
     for _ in range(2):
         with pytest.raises(RuntimeError, match="the tracker is gone"):
-            fit(CONFIG, dataset, tmp_path / "run", progress=False, on_epoch=tell)
-    fit(CONFIG, dataset, tmp_path / "run", progress=False, on_epoch=tell)
+            fit(CONFIG, dataset, tmp_path / "run", progress=False, on_epoch=tell, engine=engine)
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, on_epoch=tell, engine=engine)
     assert told == [1, 2, 3, 4]
     assert_same_bits(finished, tmp_path / "run")
 
 
-def test_a_profile_of_a_few_steps_is_written(dataset, tmp_path):
-    fit(dataclasses.replace(CONFIG, epochs=2), dataset, tmp_path / "run", progress=False, profile=tmp_path / "profile")
+def test_a_profile_of_a_few_steps_is_written(dataset, engine, tmp_path):
+    fit(CONFIG, dataset, tmp_path / "run", progress=False, profile=tmp_path / "profile", engine=engine)
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))
 
 

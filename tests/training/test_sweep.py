@@ -8,23 +8,14 @@ import jax
 import numpy as np
 import pytest
 
-from tests import learnable_corpus
-from tests.training.test_loop import CONFIG, arrays, assert_same_bits
+from tests.learnable_corpus import CONFIG
+from tests.training.test_loop import arrays, assert_same_bits
 from xecgnet_jax.config import Config, ModelConfig
-from xecgnet_jax.data.dataset import make_dataset
-from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.sweep import make_members, sweep
 from xecgnet_jax.training.workdir import RunDirectory, read_config, read_metrics
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("sweep")
-    corpus = learnable_corpus.write(folder / "corpus", recordings=36)
-    return make_dataset(pack_of(corpus, folder / "pack", workers=1, progress=False), CONFIG.data)
 
 
 def member(seed: int, gamma: float, **changes) -> Config:
@@ -50,8 +41,8 @@ def swept(dataset, tmp_path_factory) -> Path:
     return folder
 
 
-def test_a_member_is_the_run_alone(dataset, swept, tmp_path):
-    fit(THREE["c"], dataset, tmp_path / "c", progress=False)
+def test_a_member_is_the_run_alone(dataset, engine, swept, tmp_path):
+    fit(THREE["c"], dataset, tmp_path / "c", progress=False, engine=engine)
     assert_same_bits(swept / "c", tmp_path / "c")
     for file in ("config.json", "data.json", "split.csv"):
         assert (swept / "c" / file).read_text() == (tmp_path / "c" / file).read_text()
