@@ -1,0 +1,29 @@
+"""Settings of the documentation; `make docs` builds it with warnings as errors."""
+
+import shutil
+from pathlib import Path
+
+import xecgnet_jax
+
+HERE = Path(__file__).resolve().parent
+# Sphinx reads files below its own folder only.
+shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", dirs_exist_ok=True)
+
+project = "xecgnet-jax"
+author = "The xecgnet-jax maintainers"
+release = version = xecgnet_jax.__version__
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
+html_theme = "furo"
+html_title = f"xecgnet-jax {release}"
+html_static_path: list[str] = []
+exclude_patterns = ["build", "**.ipynb_checkpoints"]
+
+myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"  # the notebooks are run, and compared with what they hold, by the tests
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "description"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_ivar = True
