@@ -1,4 +1,4 @@
-"""python -m benchmarks.gpu: the training step, an epoch and a sweep on an NVIDIA GPU, and where the time goes.
+"""python -m benchmarks.gpu: the training step, an epoch and a sweep on an NVIDIA GPU.
 
 Needs JAX's build for CUDA; PyTorch's stands beside it where it is installed.
 """
@@ -18,7 +18,6 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.floor import matrix_product, step_floor
 from benchmarks.machine import description, threads, torch_missing
 from benchmarks.ours import Epochs, MemberEpochs, Stepper, make_batch
 from benchmarks.padding import cpsc_like_lengths
@@ -26,7 +25,6 @@ from benchmarks.random_pack import random_dataset
 from benchmarks.setting import Setting
 from benchmarks.tables import Cell, Table, timing_table
 from benchmarks.timing import Timing, time_call, time_in_turns
-from benchmarks.traces import kernel_times
 from xecgnet_jax.config import Config
 from xecgnet_jax.files import write_json
 from xecgnet_jax.model import XECGNet, apply_merged
@@ -46,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to see that all of it runs")
     parser.add_argument("--output", type=Path, help="write the results to this JSON file, too")
-    parser.add_argument("--profile", type=Path, help="keep jax.profiler's trace in this folder")
     chosen = parser.parse_args(arguments)
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch needs memory, too
     if jax.default_backend() != "gpu":
@@ -61,7 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "gpu_step": lambda: steps(setting),
             "gpu_epoch": lambda: epochs(setting),
             "gpu_sweep": lambda: sweep(setting),
-            "gpu_profile": lambda: profile(setting, chosen.profile or Path(scratch) / "profile"),
         }.items():
             made = []
             for table in tables():
@@ -80,34 +76,22 @@ def batch_sizes(setting: Setting) -> tuple[int, ...]:
 def steps(setting: Setting) -> Iterator[Table]:
     """Times the training step in each precision at each batch size, beside PyTorch's."""
     for precision in PRECISIONS:
-        rate = product_rate(setting, precision)
         rows: list[list[Cell]] = []
         for size in batch_sizes(setting):
             timings = _step_timings(setting, precision, size)
-            floor = step_floor(setting.variables["params"], size, setting.samples).multiply_adds
             ours, peer = timings.get(OURS), timings.get(PEER)
-            row: list[Cell] = [f"{size}", None, None, None, None, None, None]
+            row: list[Cell] = [f"{size}", None, None, None, None]
             if ours:
-                row[1:4] = 1e3 * ours.median, size / ours.median, floor / ours.median / rate
+                row[1:3] = 1e3 * ours.median, size / ours.median
             if peer:
-                row[4:6] = 1e3 * peer.median, size / peer.median
+                row[3] = 1e3 * peer.median
             if ours and peer:
-                row[6] = peer.median / ours.median
+                row[4] = peer.median / ours.median
             rows.append(row)
-        columns = ("batch", "ms", "windows/s", "of the matrix product's rate", "PyTorch ms", "PyTorch windows/s")
-        remarks = [f"A large matrix product: {rate / 1e12:.4g} · 10¹² multiply-adds/s. –: not measured, or no memory."]
-        if missing := torch_missing():
-            remarks.append(missing)
-        yield Table(
-            f"Training step, {setting.samples:,} × 12, {precision}", (*columns, f"speed, {PEER} = 1"), rows, remarks
-        )
-
-
-def product_rate(setting: Setting, precision: str) -> float:
-    """Returns the multiply-adds per second of a large matrix product."""
-    dtype, matmul_precision = PRECISIONS[precision]
-    run, size = matrix_product(128 if setting.quick else 8192, dtype, matmul_precision)
-    return size / time_in_turns({"product": run}, repetitions=setting.repetitions(20), warmup=2)["product"].median
+        columns = ("batch", "ms", "windows/s", "PyTorch ms", f"speed, {PEER} = 1")
+        missing = torch_missing()
+        remarks = ["–: not measured, or not enough memory.", *([missing] if missing else [])]
+        yield Table(f"Training step, {setting.samples:,} × 12, {precision}", columns, rows, remarks)
 
 
 def _step_timings(setting: Setting, precision: str, size: int) -> dict[str, Timing]:
@@ -212,21 +196,6 @@ def sweep(setting: Setting) -> Iterator[Table]:
         unit="windows",
         compiling=compiling,
     )
-
-
-def profile(setting: Setting, folder: Path) -> Iterator[Table]:
-    """Traces some steps, and tells the kernels that take most of the time."""
-    size = 4 if setting.quick else 256
-    for precision in ("TF32", "bfloat16"):
-        run = our_steps(setting, precision, setting.signal(size, setting.samples), setting.labels(size))
-        run()
-        with jax.profiler.trace(str(folder / precision)):
-            run()
-        times = kernel_times(folder / precision)
-        total = sum(times.values())
-        largest = sorted(times.items(), key=lambda item: -item[1])[:20]
-        rows: list[list[Cell]] = [[name[:90], 1e3 * seconds / STEPS, seconds / total] for name, seconds in largest]
-        yield Table(f"Kernels of a step, batch {size}, {precision}", ("", "ms", "share"), rows)
 
 
 def _in_bfloat16(config: Config) -> Config:

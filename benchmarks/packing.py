@@ -1,20 +1,20 @@
-"""Making a pack against a plain loop of `wfdb.rdsamp` over the same files, and the memory of both."""
+"""Making a pack against a plain loop of `wfdb.rdsamp` over the same files."""
 
 from __future__ import annotations
 
 import json
 import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.machine import threads
-from benchmarks.memory import MemoryUse, watch_memory
 from benchmarks.setting import Setting
-from benchmarks.tables import Cell, Table
+from benchmarks.tables import Table, timing_table
 from benchmarks.timing import summarize
 
-#: Prints the seconds it took, its imports not counted: what a large corpus is read with.
+#: Prints the seconds it took, its imports not counted.
 PACK = """
 import json, sys, time
 from pathlib import Path
@@ -42,43 +42,30 @@ print(json.dumps({"seconds": time.perf_counter() - began, "recordings": len(head
 def run(setting: Setting) -> Iterator[Table]:
     recordings = 6 if setting.quick else 1000
     corpus, pack = setting.corpus(recordings), setting.scratch / "packing"
-    several = max(2, threads())
-    names = ("wfdb.rdsamp, 1 process", "pack, 1 process", f"pack, {several} processes")
-    commands = (_plain(corpus), _pack(corpus, pack, 1), _pack(corpus, pack, several))
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    ran: dict[str, MemoryUse] = {}
+    commands: dict[str, tuple[str, ...]] = {"wfdb.rdsamp, 1 process": (PLAIN,)}
+    commands |= {f"pack, {workers} processes": (PACK, str(pack), str(workers)) for workers in (1, max(2, threads()))}
+    seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(setting.repetitions(3)):
-        for name, command in zip(names, commands, strict=True):
-            ran[name] = watch_memory(command)
-            seconds[name].append(_read_seconds(ran[name], recordings))
+        for name, command in commands.items():
+            seconds[name].append(_seconds(command[0], corpus, command[1:], recordings))
             shutil.rmtree(pack, ignore_errors=True)
-    medians = {name: summarize(taken).median for name, taken in seconds.items()}
-    rows: list[list[Cell]] = [
-        [name, recordings / median, medians[names[0]] / median, ran[name].together / 2**20]
-        for name, median in medians.items()
-    ]
-    yield Table(
+    yield timing_table(
         f"Packing {recordings:,} simulated WFDB recordings, files in the page cache",
-        ("", "recordings/s", f"speed, {names[0]} = 1", "resident MiB"),
-        rows,
-        (
-            f"Medians of {len(seconds[names[0]])} interleaved repetitions, each in a fresh process without its imports "
-            "(but with the start of workers). The plain loop reads and drops; packing also converts to 16 bits, "
-            "checks, hashes, audits and writes.",
-        ),
+        {name: summarize(taken) for name, taken in seconds.items()},
+        baseline="wfdb.rdsamp, 1 process",
+        amount=recordings,
+        unit="recordings",
+        remarks=[
+            "Each in a fresh process without its imports (but with the start of workers). The plain loop reads and "
+            "drops; packing also converts to 16 bits, checks, hashes, audits and writes.",
+        ],
     )
 
 
-def _plain(corpus: Path) -> list[str]:
-    return [sys.executable, "-c", PLAIN, str(corpus)]
-
-
-def _pack(corpus: Path, pack: Path, workers: int) -> list[str]:
-    return [sys.executable, "-c", PACK, str(corpus), str(pack), str(workers)]
-
-
-def _read_seconds(ran: MemoryUse, recordings: int) -> float:
-    told = json.loads(ran.output)
+def _seconds(script: str, corpus: Path, words: Sequence[str], recordings: int) -> float:
+    """Returns the seconds that a script tells, and makes sure that it read all recordings."""
+    done = subprocess.run([sys.executable, "-c", script, str(corpus), *words], capture_output=True, check=True)
+    told = json.loads(done.stdout)
     if told["recordings"] != recordings:
         raise RuntimeError(f"{told['recordings']} of {recordings} recordings were read")
     return float(told["seconds"])

@@ -1,12 +1,16 @@
-"""What benchmarks give: tables, as text, Markdown and JSON."""
+"""What benchmarks give: tables, as text, as JSON, and as Markdown in a page, so that no number is typed by hand."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from benchmarks.timing import Timing
+from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.files import write_text
 
 Cell = str | float | int | None
 
@@ -29,10 +33,6 @@ class Table:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Table:
-        return cls(**values)
 
     def text(self) -> str:
         """Returns the table for a terminal, with aligned columns."""
@@ -100,3 +100,36 @@ def format_cell(cell: Cell) -> str:
         return "0"
     text = f"{cell:.3g}"
     return f"{cell:.6f}" if "e" in text else text
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """Returns what `--output` wrote. Raises ConfigError where the file holds nothing of the kind."""
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+        return {"machine": dict(results["machine"]), "benchmarks": dict(results["benchmarks"])}
+    except (OSError, ValueError, TypeError, KeyError):
+        raise ConfigError(f"{path} holds no results; give a file that --output wrote") from None
+
+
+def fill_page(results: Path, page: Path) -> None:
+    """Puts the tables of a file that `--output` wrote between the marks <!-- NAME --> and <!-- /NAME --> of a page.
+
+    The machine has its place, too: `machine`, or `gpu_machine` where it has a GPU. Other text stays.
+
+    Raises:
+      ConfigError: the file holds no results, or the page has no place for any of them.
+    """
+    found = read_results(results)
+    machine = "\n".join(f"- {name}: {value}" for name, value in found["machine"].items())
+    sections = {"gpu_machine" if "gpu" in found["machine"] else "machine": machine}
+    for name, one in found["benchmarks"].items():
+        sections[name] = "\n\n".join(Table(**table).markdown() for table in one["tables"])
+    text, places = page.read_text(encoding="utf-8"), 0
+    for name, section in sections.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        if begin and end:
+            text, places = f"{before}{begin}\n{section}\n{end}{after}", places + 1
+    if not places:
+        raise ConfigError(f"{page} has no place for {', '.join(sections)}; put <!-- NAME --> and <!-- /NAME --> there")
+    write_text(page, text)

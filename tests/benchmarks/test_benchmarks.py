@@ -9,12 +9,11 @@ import pytest
 
 from benchmarks import gpu
 from benchmarks.__main__ import main
-from benchmarks.markdown import read_results
 from benchmarks.setting import Setting
-from benchmarks.tables import Table
+from benchmarks.tables import Table, read_results
 
 #: Those that compile little or nothing; the others take minutes.
-SHORT = ("packing", "packing_20000", "inference")
+SHORT = ("packing", "inference")
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +31,7 @@ def assert_finite(table: Table) -> None:
     "name",
     [
         *SHORT,
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "epoch", "huge_pages", "padding", "start")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "huge_pages", "padding", "start")),
     ],
 )
 def test_a_benchmark_runs(name, scratch, tmp_path, capsys, monkeypatch):
@@ -41,26 +40,19 @@ def test_a_benchmark_runs(name, scratch, tmp_path, capsys, monkeypatch):
     assert main([name, "--quick", "--scratch", str(scratch), "--output", str(output)]) == 0
     results = read_results(output)
     assert set(results["benchmarks"]) == {name}
-    tables = [Table.from_json(table) for table in results["benchmarks"][name]["tables"]]
+    tables = [Table(**table) for table in results["benchmarks"][name]["tables"]]
     printed = capsys.readouterr().out
     for table in tables:
         assert_finite(table)
         assert table.text() in printed
     speeds = [row[-2:] for table in tables for row in table.rows if any("speed" in name for name in table.columns)]
-    assert bool(speeds) != (name == "packing_20000")
+    assert speeds
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", (gpu.steps, gpu.epochs, gpu.sweep))
 def test_what_gpus_are_measured_with_runs(part, scratch):
     for table in part(Setting(True, scratch)):
-        assert_finite(table)
-
-
-@pytest.mark.slow
-def test_a_profile_names_what_takes_time(scratch, tmp_path):
-    for table in gpu.profile(Setting(True, scratch), tmp_path):
-        assert sum(float(row[2]) for row in table.rows) == pytest.approx(1, abs=0.5)
         assert_finite(table)
 
 
