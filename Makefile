@@ -6,7 +6,7 @@ RUNS ?= runs
 WORKERS ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow bench lint format docs clean
+.PHONY: demo test slow newest bench lint format docs clean
 
 # Simulates the embedded corpus, trains on it, scores the held-out part. What is there already is not made again.
 demo: $(VENV)/.installed
@@ -18,6 +18,11 @@ test: $(VENV)/.installed-dev
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
+
+# What depends most on the versions of Python and JAX: parity, resume, checkpoints, export, commands.
+newest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/model/test_golden.py tests/training/test_loop.py \
+	  tests/export tests/test_cli.py
 
 # Prints ratios to plain JAX and PyTorch from one run and keeps the results. BENCH="step inference" runs some of it.
 bench: $(VENV)/.installed-bench
