@@ -49,10 +49,8 @@ class Dataset:
 
     def summary(self) -> str:
         """Returns a line for the terminal: how many recordings the parts have, and of which kind of corpus."""
-        parts = (
-            f"{len(self.train)} recordings to train on, {len(self.validation)} to validate, {len(self.test)} to test"
-        )
-        return f"{parts} ({self.pack.kind})"
+        parts = f"{len(self.train)} recordings to train on, {len(self.validation)} to validate, {len(self.test)} to"
+        return f"{parts} test ({self.pack.kind})"
 
 
 def open_corpus(

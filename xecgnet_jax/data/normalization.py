@@ -30,13 +30,8 @@ def measure_normalization(signals: Callable[[int], np.ndarray], recordings: np.n
       signals: recording → [T, 12] mV.
       recordings: [R] those to measure, at least one.
     """
-    mean = np.zeros(0)
-    std = np.zeros(0)
-    for recording in np.asarray(recordings).tolist():
-        signal = signals(recording).astype(np.float64)
-        mean = signal.mean(axis=0) + (mean if mean.size else 0.0)
-        std = signal.std(axis=0) + (std if std.size else 0.0)
-    mean, std = mean / len(recordings), std / len(recordings)
+    loaded = (signals(recording).astype(np.float64) for recording in np.asarray(recordings).tolist())
+    mean, std = sum(np.stack([signal.mean(axis=0), signal.std(axis=0)]) for signal in loaded) / len(recordings)
     return Normalization(mean.astype(np.float32), np.where(std > 0, std, 1.0).astype(np.float32))
 
 

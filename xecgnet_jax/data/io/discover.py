@@ -173,12 +173,14 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
         headers = [path for path in paths if path.suffix == ".hea"]
         stems = {path.stem for path in headers}
         has_loose = any(path.suffix.lower() in SIGNAL_FILES and path.stem not in stems for path in paths)
-        described = _signal_files(headers) if has_loose else set()
+        described: set[str] = set()  # names of the signal files that headers refer to
+        for header in headers if has_loose else ():
+            with suppress(RecordError):  # a damaged header is refused later, when it is read
+                described |= {line.split()[0] for line in parse_header(header).signal_lines}
         for path in paths:
             is_table = path.suffix.lower() in TABLES
-            if path.suffix != ".hea" and (
-                path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
-            ):
+            has_header = path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
+            if has_header and path.suffix != ".hea":
                 continue
             if path.suffix in (".hea", ".mat") or (is_table and names_leads(path)):
                 found.append(RecordingFile(path, is_table))
@@ -195,12 +197,3 @@ def _is_upper_case(path: Path) -> bool:
     """Tells whether the suffix would be one of WFDB's or CPSC2018's in lower case."""
     known = (".hea", *SIGNAL_FILES)
     return path.suffix not in known and path.suffix.lower() in known
-
-
-def _signal_files(headers: Sequence[Path]) -> set[str]:
-    """Returns the names of the files that headers refer to; a damaged header is refused later, when it is read."""
-    names: set[str] = set()
-    for header in headers:
-        with suppress(RecordError):
-            names |= {line.split()[0] for line in parse_header(header).signal_lines}
-    return names

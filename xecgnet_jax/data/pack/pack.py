@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -79,14 +78,11 @@ class Pack:
         Raises:
           PackError: the pack has no recording of such an id.
         """
-        found = [(name, self._rows.get(name)) for name in ids]
+        rows = {name: row for row, name in enumerate(self.ids)}
+        found = [(name, rows.get(name)) for name in ids]
         if unknown := [name for name, row in found if row is None]:
             raise PackError(f"the pack has no recording {first_few(unknown)} ({len(unknown)} in all)")
         return np.array([row for _, row in found], np.int64)
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.ids)}
 
 
 def open_pack(folder: Path) -> Pack:

@@ -42,19 +42,6 @@ class Shift:
     direction: np.ndarray
     amount: float
 
-    def add_to(self, st: np.ndarray) -> np.ndarray:
-        """Returns the ST vector, [3] mV, with which two contiguous leads of the territory deviate by `amount`.
-
-        `st` [3] is the one without this injury, for example that of a bundle branch block.
-        """
-        per_unit, before = self.sign * to_twelve_leads(self.direction), self.sign * to_twelve_leads(st)
-        needed = []
-        for pair in CONTIGUOUS[self.territory]:
-            leads = [LEADS.index(name) for name in pair]
-            if (per_unit[leads] > 0.2).all():
-                needed.append(((self.amount - before[leads]) / per_unit[leads]).max())
-        return st + max(min(needed), 0.0) * self.direction
-
 
 @dataclass(frozen=True)
 class Injury:
@@ -73,9 +60,15 @@ class Injury:
     st_slope: float = 0.0
 
     def st_vector(self, st: np.ndarray) -> np.ndarray:
-        """Returns the ST vector [3] in mV with the injury, from the one without."""
+        """Returns the ST vector [3] in mV with the injury, from the one without: that of a bundle branch block, say."""
         for shift in self.shifts * 4:  # Of two, each takes a little from the other.
-            st = shift.add_to(st)
+            per_unit, before = (shift.sign * to_twelve_leads(vector) for vector in (shift.direction, st))
+            needed = []
+            for pair in CONTIGUOUS[shift.territory]:
+                leads = [LEADS.index(name) for name in pair]
+                if (per_unit[leads] > 0.2).all():
+                    needed.append(((shift.amount - before[leads]) / per_unit[leads]).max())
+            st = st + max(min(needed), 0.0) * shift.direction
         return st
 
 

@@ -159,18 +159,9 @@ def write_simulated(task: tuple[Path, int, int, str]) -> None:
     recording = simulate_recording(seed, index)
     values = np.clip(np.rint(recording.signal * GAIN), -LIMIT, LIMIT).astype("<i2")
     savemat(folder / f"{name}.mat", {"val": values.T}, format="4")
-    # write_bytes: a header is the same on every system, line ends included.
-    (folder / f"{name}.hea").write_bytes(_header(recording, values, name).encode("ascii"))
-    events = recording.annotations
-    symbols, notes = list(events.symbol), list(events.aux)
-    wfdb.wrann(name, "atr", events.sample, symbol=symbols, aux_note=notes, fs=RATE, write_dir=str(folder))
-
-
-def _header(recording: SimulatedRecording, values: np.ndarray, name: str) -> str:
-    """Returns the text of the WFDB header of a recording with these [T, 12] converter values."""
     checksums = values.sum(axis=0, dtype=np.int16)  # Wraps around, as the format wants it.
     first_codes = {label: code for code, label in reversed(SNOMED_CT.items())}
-    lines = [
+    header = [
         f"{name} {len(LEADS)} {RATE} {len(values)}",
         *(
             f"{name}.mat 16+24 {GAIN}/mV 16 0 {first} {checksum} 0 {lead}"
@@ -183,4 +174,8 @@ def _header(recording: SimulatedRecording, values: np.ndarray, name: str) -> str
         "#Hx: Simulated",
         "#Sx: Unknown",
     ]
-    return "\n".join([*lines, ""])
+    # write_bytes: a header is the same on every system, line ends included.
+    (folder / f"{name}.hea").write_bytes("\n".join([*header, ""]).encode("ascii"))
+    events = recording.annotations
+    symbols, notes = list(events.symbol), list(events.aux)
+    wfdb.wrann(name, "atr", events.sample, symbol=symbols, aux_note=notes, fs=RATE, write_dir=str(folder))
