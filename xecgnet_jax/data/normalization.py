@@ -9,15 +9,10 @@ import numpy as np
 
 
 class Normalization(NamedTuple):
-    """What is taken from each lead, and what it is then divided by.
+    """What is taken from each lead, and what it is then divided by."""
 
-    Attributes:
-      mean: [12] float32, mV.
-      std: [12] float32, mV, above 0.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
+    mean: np.ndarray  #: [12] float32, mV
+    std: np.ndarray  #: [12] float32, mV, above 0
 
 
 def measure_normalization(signals: Callable[[int], np.ndarray], recordings: np.ndarray) -> Normalization:

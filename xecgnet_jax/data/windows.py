@@ -21,17 +21,11 @@ Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 class WindowSpec(NamedTuple):
-    """How recordings are cut into what the network sees.
+    """How recordings are cut into what the network sees."""
 
-    Attributes:
-      kind: "crop", "pad" or "whole", see `DataConfig.window`.
-      length: samples of a window; of whole windows the most that training takes of a recording.
-      samples_per_bin: samples per attention bin of the network.
-    """
-
-    kind: WindowKind
-    length: int
-    samples_per_bin: int
+    kind: WindowKind  #: "crop", "pad" or "whole", see `DataConfig.window`
+    length: int  #: samples of a window; of whole windows the most that training takes of a recording
+    samples_per_bin: int  #: samples per attention bin of the network
 
     def whole_bins(self, lengths: Array) -> Array:
         """Attention bins that hold recordings of these lengths (samples) as whole windows."""
@@ -43,21 +37,13 @@ class WindowSpec(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The windows of a batch; or, with an axis in front, of the P batches of an epoch. On the host: NumPy arrays.
+    """The windows of a batch; or, with an axis in front, of the P batches of an epoch. On the host: NumPy arrays."""
 
-    Attributes:
-      recordings: [B] int32, positions in the list of recordings that was planned.
-      starts: [B] int32, first sample of the window; negative where zeros stand before the recording.
-      bins: [B] int32, attention bins that are real (all of the window's, except for `whole`).
-      weights: [B] float32, 1, or 0 for the filling of an incomplete batch.
-      inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
-    """
-
-    recordings: jax.Array
-    starts: jax.Array
-    bins: jax.Array
-    weights: jax.Array
-    inside: jax.Array
+    recordings: jax.Array  #: [B] int32, positions in the list of recordings that was planned
+    starts: jax.Array  #: [B] int32, first sample of the window; negative where zeros stand before the recording
+    bins: jax.Array  #: [B] int32, attention bins that are real (all of the window's, except for `whole`)
+    weights: jax.Array  #: [B] float32, 1, or 0 for the filling of an incomplete batch
+    inside: jax.Array  #: [B, 2] int32, first and last + 1 sample of the window that belong to the recording
 
 
 def window_spec(config: Config) -> WindowSpec:

@@ -36,45 +36,29 @@ Units = Literal["mV", "uV", "V"]
 
 @dataclass(frozen=True)
 class RecordingFile:
-    """A recording on disk that has not been read.
+    """A recording on disk that has not been read."""
 
-    Attributes:
-      path: a WFDB header, a `.mat` file without one, or a table of leads.
-      is_table: True for a table, which states neither its sampling rate nor its units.
-    """
-
-    path: Path
-    is_table: bool = False
+    path: Path  #: a WFDB header, a `.mat` file without one, or a table of leads
+    is_table: bool = False  #: True for a table, which states neither its sampling rate nor its units
 
 
 @dataclass(frozen=True)
 class RecordingFiles:
-    """The recordings that were found in paths.
+    """The recordings that were found in paths."""
 
-    Attributes:
-      recordings: in the order of the paths, in folders by name; each once.
-      ignored: (path, reason) of every other file in folders; hidden files and folders are not listed.
-    """
-
-    recordings: tuple[RecordingFile, ...]
+    recordings: tuple[RecordingFile, ...]  #: in the order of the paths, in folders by name; each once
+    #: (path, reason) of every other file in folders; hidden files and folders are not listed.
     ignored: tuple[tuple[Path, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRecording:
-    """A recording as the network gets it.
+    """A recording as the network gets it."""
 
-    Attributes:
-      signal: [T, 12] float32, mV at 500 Hz.
-      rate: Hz of the file.
-      warnings: what looks wrong.
-      notes: what was left out, and is no reason to worry.
-    """
-
-    signal: np.ndarray
-    rate: float
-    warnings: tuple[RecordingWarning, ...]
-    notes: tuple[str, ...]
+    signal: np.ndarray  #: [T, 12] float32, mV at 500 Hz
+    rate: float  #: Hz of the file
+    warnings: tuple[RecordingWarning, ...]  #: what looks wrong
+    notes: tuple[str, ...]  #: what was left out, and is no reason to worry
 
 
 def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:

@@ -50,16 +50,11 @@ Rows = list[tuple[int, list[str]]]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The content of a table.
+    """The content of a table."""
 
-    Attributes:
-      signal: [T, 12] float64, mV, leads in the order of `LEADS`.
-      ignored: names of the columns that are no leads.
-      step: how much its column of time rises from row to row; None where there is none that rises evenly.
-    """
-
-    signal: np.ndarray
-    ignored: tuple[str, ...]
+    signal: np.ndarray  #: [T, 12] float64, mV, leads in the order of `LEADS`
+    ignored: tuple[str, ...]  #: names of the columns that are no leads
+    #: How much its column of time rises from row to row; None where there is none that rises evenly.
     step: TimeStep | None
 
 

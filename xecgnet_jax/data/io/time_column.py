@@ -19,15 +19,10 @@ _LARGEST: float = 1e100
 
 
 class TimeStep(NamedTuple):
-    """How much the time rises from row to row, in the unit of the column.
+    """How much the time rises from row to row, in the unit of the column."""
 
-    Attributes:
-      size: the mean over all rows.
-      error: how far rounding may have changed this mean.
-    """
-
-    size: float
-    error: float
+    size: float  #: the mean over all rows
+    error: float  #: how far rounding may have changed this mean
 
 
 class TimeColumn:

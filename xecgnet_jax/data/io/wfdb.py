@@ -28,24 +28,16 @@ SAMPLE_BITS: dict[int, int] = {
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One 12-lead ECG.
+    """One 12-lead ECG."""
 
-    Attributes:
-      id: name of the record, without folder or suffix.
-      signal: [T, 12] float32, millivolts, leads in the order of `LEADS`.
-      rate: sampling rate of `signal` in Hz.
-      codes: diagnostic codes as the file or its corpus writes them, in the file's order.
-      age, sex: years, and "F" or "M"; None where the file does not say.
-      resolution: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has
-        none or the signal was resampled.
-    """
-
-    id: str
-    signal: np.ndarray
-    rate: float
-    codes: tuple[str, ...] = ()
-    age: float | None = None
-    sex: str | None = None
+    id: str  #: name of the record, without folder or suffix
+    signal: np.ndarray  #: [T, 12] float32, millivolts, leads in the order of `LEADS`
+    rate: float  #: sampling rate of `signal` in Hz
+    codes: tuple[str, ...] = ()  #: diagnostic codes as the file or its corpus writes them, in the file's order
+    age: float | None = None  #: years; None where the file does not say
+    sex: str | None = None  #: "F" or "M", likewise
+    #: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has none or the
+    #: signal was resampled.
     resolution: np.ndarray | None = None
 
 

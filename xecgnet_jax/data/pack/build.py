@@ -40,21 +40,14 @@ OnBadRecording = Literal["fail", "skip"]
 
 
 class PackedRecording(NamedTuple):
-    """One recording's row in the index of a pack, as far as its own file gives it; the samples are kept apart.
+    """One recording's row in the index of a pack, as far as its own file gives it; the samples are kept apart."""
 
-    Attributes:
-      length: number of samples.
-      step, zero: [12] float64, as in `QuantizedSignal`.
-      problems: what is odd about the signal.
-      age, sex: years, and "F" or "M"; None where the recording does not say.
-    """
-
-    length: int
-    step: np.ndarray
-    zero: np.ndarray
-    problems: SignalProblems
-    age: float | None
-    sex: str | None
+    length: int  #: number of samples
+    step: np.ndarray  #: [12] float64, as in `QuantizedSignal`
+    zero: np.ndarray  #: [12] float64, likewise
+    problems: SignalProblems  #: what is odd about the signal
+    age: float | None  #: years; None where the recording does not say
+    sex: str | None  #: "F" or "M", likewise
 
 
 #: A recording of a corpus, and its samples [T, 12] int16 and row in the index, or why it cannot be read.

@@ -39,16 +39,12 @@ LONGEST: float = 180.0
 
 
 class RecordingWarning(NamedTuple):
-    """One thing that looks wrong with a recording.
+    """One thing that looks wrong with a recording."""
 
-    Attributes:
-      kind: a word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical,
-        flat, clipped, short, long.
-      text: what was seen, and what to do. It does not contain "; ", which separates several warnings.
-    """
-
+    #: A word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical, flat,
+    #: clipped, short, long.
     kind: str
-    text: str
+    text: str  #: what was seen, and what to do. It does not contain "; ", which separates several warnings
 
 
 def find_warnings(signal: np.ndarray, *, units: str | None = None) -> tuple[RecordingWarning, ...]:

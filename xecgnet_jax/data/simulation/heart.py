@@ -38,25 +38,17 @@ F_WAVES: tuple[tuple[float, float, float], ...] = ((-0.05, 0.05, -0.10), (0.02, 
 
 @dataclass(frozen=True, eq=False)
 class Heart:
-    """One patient's heart.
+    """One patient's heart."""
 
-    Attributes:
-      pacing: its intervals.
-      conducted: shape of ventricular beats that the atria start; `ectopic` of those with a focus in a ventricle.
-      sinus_p, ectopic_p: P waves.
-      f_waves: [2, 3] directions of two independent oscillations of the atria while they fibrillate, in mV.
-      f_rate: Hz of these.
-      block: the blocked bundle branch, "LBBB" or "RBBB", or None.
-    """
-
-    pacing: Pacing
+    pacing: Pacing  #: its intervals
+    #: Shape of ventricular beats that the atria start; `ectopic` of those with a focus in a ventricle.
     conducted: Ventricles
     ectopic: Ventricles
-    sinus_p: Loop
-    ectopic_p: Loop
-    f_waves: np.ndarray
-    f_rate: float
-    block: str | None
+    sinus_p: Loop  #: P wave of sinus beats
+    ectopic_p: Loop  #: P wave of atrial ectopic beats
+    f_waves: np.ndarray  #: [2, 3] directions of two independent oscillations of the atria while they fibrillate, in mV
+    f_rate: float  #: Hz of these
+    block: str | None  #: the blocked bundle branch, "LBBB" or "RBBB", or None
 
     def p_wave(self, origin: Origin) -> Loop:
         """Returns the P wave of beats of this origin."""

@@ -15,19 +15,12 @@ from xecgnet_jax.data.simulation.injury import Injury
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """A depolarization: a sum of Gaussian bumps along fixed directions, which together draw a loop.
+    """A depolarization: a sum of Gaussian bumps along fixed directions, which together draw a loop."""
 
-    Attributes:
-      duration: seconds from its onset to its end.
-      center: [K] centers of the bumps, in parts of `duration`.
-      width: [K] their standard deviations, in parts of `duration`.
-      vector: [K, 3] their heights in mV.
-    """
-
-    duration: float
-    center: np.ndarray
-    width: np.ndarray
-    vector: np.ndarray
+    duration: float  #: seconds from its onset to its end
+    center: np.ndarray  #: [K] centers of the bumps, in parts of `duration`
+    width: np.ndarray  #: [K] their standard deviations, in parts of `duration`
+    vector: np.ndarray  #: [K, 3] their heights in mV
 
     def at(self, time: np.ndarray) -> np.ndarray:
         """Returns [.., 3] mV at `time` [..] seconds since its onset; zero outside it."""
@@ -45,21 +38,13 @@ class Loop:
 
 @dataclass(frozen=True, eq=False)
 class Ventricles:
-    """The shape of ventricular beats of one kind of activation.
+    """The shape of ventricular beats of one kind of activation."""
 
-    Attributes:
-      qrs: their depolarization.
-      qt: seconds from the onset of the QRS complex to the end of the T wave.
-      t: [3] peak of the T wave in mV.
-      st: [3] ST segment 60 ms after the J point, in mV.
-      st_slope: change of the ST segment over 100 ms, as a part of `st`.
-    """
-
-    qrs: Loop
-    qt: float
-    t: np.ndarray
-    st: np.ndarray
-    st_slope: float
+    qrs: Loop  #: their depolarization
+    qt: float  #: seconds from the onset of the QRS complex to the end of the T wave
+    t: np.ndarray  #: [3] peak of the T wave in mV
+    st: np.ndarray  #: [3] ST segment 60 ms after the J point, in mV
+    st_slope: float  #: change of the ST segment over 100 ms, as a part of `st`
 
     def repolarization(self, time: np.ndarray, stretch: np.ndarray) -> np.ndarray:
         """Returns [N, W, 3] mV of ST segment and T wave at `time` [N, W] seconds since the QRS onset.

@@ -26,39 +26,27 @@ GAIN, LIMIT = 1000, 32767
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """Events of one recording in temporal order.
+    """Events of one recording in temporal order."""
 
-    Attributes:
-      sample: [A] int64, sample at 500 Hz.
-      symbol: [A] WFDB codes: beats N, L (left) and R (right bundle branch block), A (atrial premature), V (ventricular
-        premature) at the peak of the QRS complex; "(" and ")" at its onset and end; p at the peak of a P wave; + a
-        change of rhythm; s a change of the ST segment.
-      aux: [A] notes: "(N" and "(AFIB" of +; of s, as in the European ST-T Database, "(ST2+" where the third lead's
-        elevation ("-": depression) starts, "AST2+150" with its µV, "ST2+)" where it ends.
-    """
-
-    sample: np.ndarray
+    sample: np.ndarray  #: [A] int64, sample at 500 Hz
+    #: [A] WFDB codes: beats N, L (left) and R (right bundle branch block), A (atrial premature), V (ventricular
+    #: premature) at the peak of the QRS complex; "(" and ")" at its onset and end; p at the peak of a P wave; + a
+    #: change of rhythm; s a change of the ST segment.
     symbol: tuple[str, ...]
+    #: [A] notes: "(N" and "(AFIB" of +; of s, as in the European ST-T Database, "(ST2+" where the third lead's
+    #: elevation ("-": depression) starts, "AST2+150" with its µV, "ST2+)" where it ends.
     aux: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedRecording:
-    """A recording and the events that were planted in it.
+    """A recording and the events that were planted in it."""
 
-    Attributes:
-      signal: [T, 12] float32, millivolts at 500 Hz, leads in the order of `LEADS`.
-      classes: its labels.
-      annotations: its events.
-      age: years.
-      sex: "F" or "M".
-    """
-
-    signal: np.ndarray
-    classes: frozenset[str]
-    annotations: Annotations
-    age: float
-    sex: str
+    signal: np.ndarray  #: [T, 12] float32, millivolts at 500 Hz, leads in the order of `LEADS`
+    classes: frozenset[str]  #: its labels
+    annotations: Annotations  #: its events
+    age: float  #: years
+    sex: str  #: "F" or "M"
 
 
 def simulate_recording(
