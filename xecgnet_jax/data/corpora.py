@@ -24,8 +24,8 @@ class Entry:
     codes: tuple[str, ...]  #: diagnostic codes as the corpus writes them
     patient: str | None = None  #: patient id, or None where the corpus has none
     fold: int | None = None  #: the corpus's own fold, or None
-    age: float | None = None  #: years
-    sex: str | None = None  #: "F" or "M"
+    age: float | None = None  #: years, or None
+    sex: str | None = None  #: "F", "M" or None
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Corpus:
     """A folder of recordings as published."""
 
     kind: str  #: "cpsc2018", "challenge", "ptbxl" or "wfdb-csv"
-    root: Path  #: the folder
+    root: Path
     entries: tuple[Entry, ...]  #: sorted by id
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -26,7 +26,8 @@ def measure_normalization(signals: Callable[[int], np.ndarray], recordings: np.n
       recordings: [R] those to measure, at least one.
     """
     loaded = (signals(recording).astype(np.float64) for recording in np.asarray(recordings).tolist())
-    mean, std = sum(np.stack([signal.mean(axis=0), signal.std(axis=0)]) for signal in loaded) / len(recordings)
+    moments: Any = sum(np.stack([signal.mean(axis=0), signal.std(axis=0)]) for signal in loaded)
+    mean, std = moments / len(recordings)
     return Normalization(mean.astype(np.float32), np.where(std > 0, std, 1.0).astype(np.float32))
 
 

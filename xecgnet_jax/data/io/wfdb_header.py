@@ -44,8 +44,8 @@ class Header:
     length: int | None  #: samples, likewise
     #: Diagnostic codes of `#Dx:` in the file's order, or None where there is no such line.
     codes: tuple[str, ...] | None
-    age: float | None  #: years
-    sex: str | None  #: "F" or "M"
+    age: float | None  #: years, or None
+    sex: str | None  #: "F", "M" or None
     signal_lines: tuple[str, ...] = ()  #: the lines that describe the signals, for `parse_signal_line`
 
 

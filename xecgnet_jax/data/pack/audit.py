@@ -37,7 +37,7 @@ class Audit:
 
     packed: int  #: number of recordings in the pack
     refused: Mapping[str, str] = field(default_factory=dict)  #: id → cause, of recordings that could not be read
-    #: Id → leads that never change; likewise `clipped` and `absurd`, see `SignalProblems`.
+    #: Id → leads that never change; `clipped` and `absurd` likewise, see `SignalProblems`.
     flat: Mapping[str, Sequence[str]] = field(default_factory=dict)
     clipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     absurd: Mapping[str, Sequence[str]] = field(default_factory=dict)

@@ -44,7 +44,7 @@ class RecordingWarning(NamedTuple):
     #: A word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical, flat,
     #: clipped, short, long.
     kind: str
-    text: str  #: what was seen, and what to do. It does not contain "; ", which separates several warnings
+    text: str  #: what was seen, and what to do; without "; ", which separates several warnings
 
 
 def find_warnings(signal: np.ndarray, *, units: str | None = None) -> tuple[RecordingWarning, ...]:

@@ -41,9 +41,8 @@ class Heart:
     """One patient's heart."""
 
     pacing: Pacing  #: its intervals
-    #: Shape of ventricular beats that the atria start; `ectopic` of those with a focus in a ventricle.
-    conducted: Ventricles
-    ectopic: Ventricles
+    conducted: Ventricles  #: shape of ventricular beats that the atria start
+    ectopic: Ventricles  #: shape of those with a focus in a ventricle
     sinus_p: Loop  #: P wave of sinus beats
     ectopic_p: Loop  #: P wave of atrial ectopic beats
     f_waves: np.ndarray  #: [2, 3] directions of two independent oscillations of the atria while they fibrillate, in mV
