@@ -35,10 +35,7 @@ def scale_and_shift(step: np.ndarray, zero: np.ndarray, normalization: Normaliza
     """Returns (scale, shift), float32: ((count − zero) · step − mean) / std = count · scale + shift.
 
     Computed in float64, so that what float32 then rounds is one multiplication and one addition.
-
-    Args:
-      step, zero: [R, 12] float64, of a pack: mV = (count − zero) · step.
-      normalization: of the leads.
+    `step` and `zero` are [R, 12] float64, of a pack: mV = (count − zero) · step.
     """
     mean, std = (moment.astype(np.float64) for moment in normalization)
     return (step / std).astype(np.float32), (-(zero * step + mean) / std).astype(np.float32)

@@ -65,11 +65,8 @@ def pack_of(
     """Opens the pack of a corpus; makes it first where it is missing or the corpus has changed.
 
     A corpus has changed when one of its files has another name, size or time of modification, or a table another
-    content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew.
-
-    Args:
-      corpus_folder: as `read_corpus` takes it.
-      pack_folder: where the pack is or shall be; the other arguments are those of `build_pack`.
+    content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew. All
+    arguments after the corpus's folder are those of `build_pack`.
 
     Raises:
       CorpusError: the folder is missing, or no known corpus.

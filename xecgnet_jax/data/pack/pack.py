@@ -97,26 +97,22 @@ def open_pack(folder: Path) -> Pack:
         remedy = "delete the folder and make the pack anew"
         raise PackError(f"{folder}: was made by another version of this package; {remedy}")
     try:
-        return _open(folder, manifest)
+        index = np.load(io.BytesIO(read_checked(folder, INDEX, manifest)), allow_pickle=False)
+        texts = json.loads(read_checked(folder, RECORDINGS, manifest))
+        rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
+        rows |= {name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")}
+        return Pack(
+            samples=map_samples(folder, manifest),
+            codes=tuple(tuple(codes) for codes in texts["codes"]),
+            classes=tuple(manifest["classes"]),
+            leads=tuple(manifest["leads"]),
+            rate=manifest["rate"],
+            kind=manifest["kind"],
+            fingerprint=manifest["fingerprint"],
+            audit=Audit(**json.loads(read_checked(folder, AUDIT, manifest))),
+            **rows,
+        )
     except PackError:
         if read_manifest(folder) == manifest:
             raise
         return open_pack(folder)  # another process has replaced the pack meanwhile
-
-
-def _open(folder: Path, manifest: dict[str, Any]) -> Pack:
-    index = np.load(io.BytesIO(read_checked(folder, INDEX, manifest)), allow_pickle=False)
-    texts = json.loads(read_checked(folder, RECORDINGS, manifest))
-    rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
-    rows |= {name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")}
-    return Pack(
-        samples=map_samples(folder, manifest),
-        codes=tuple(tuple(codes) for codes in texts["codes"]),
-        classes=tuple(manifest["classes"]),
-        leads=tuple(manifest["leads"]),
-        rate=manifest["rate"],
-        kind=manifest["kind"],
-        fingerprint=manifest["fingerprint"],
-        audit=Audit(**json.loads(read_checked(folder, AUDIT, manifest))),
-        **rows,
-    )

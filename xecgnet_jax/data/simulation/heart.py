@@ -10,16 +10,7 @@ import numpy as np
 
 from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.injury import draw_injury
-from xecgnet_jax.data.simulation.morphology import (
-    LEFT_ATRIAL_P,
-    LOW_ATRIAL_P,
-    SINUS_P,
-    Loop,
-    Ventricles,
-    draw_conducted,
-    draw_ectopic,
-    draw_p_wave,
-)
+from xecgnet_jax.data.simulation.morphology import Loop, Ventricles, draw_conducted, draw_ectopic, draw_p_wave
 from xecgnet_jax.data.simulation.rhythms import NEED_P_WAVES, Beat, Origin, Pacing
 
 #: Seconds beside the recording in which beats may start or end, and from a QRS onset until its T wave has ended.
@@ -60,7 +51,7 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
     rr = rng.uniform(*next((limits for name, limits in RR_LIMITS.items() if name in shown), OTHER_RR))
     block = next((name for name in ("LBBB", "RBBB") if name in classes), None)
     conducted = draw_conducted(rng, block, rr, draw_injury(rng, classes))
-    sinus_p = draw_p_wave(rng, SINUS_P)
+    sinus_p = draw_p_wave(rng, "sinus node")
     pr = rng.uniform(0.212, 0.32) if "I-AVB" in classes else rng.uniform(0.125, 0.193)
     return Heart(
         pacing=Pacing(
@@ -76,7 +67,7 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
         conducted=conducted,
         ectopic=draw_ectopic(rng, block, rr),
         sinus_p=sinus_p,
-        ectopic_p=draw_p_wave(rng, LOW_ATRIAL_P if rng.random() < 0.6 else LEFT_ATRIAL_P),
+        ectopic_p=draw_p_wave(rng, "low right atrium" if rng.random() < 0.6 else "left atrium"),
         f_waves=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.2, 0.85),
         f_rate=rng.uniform(4.8, 7.8),
         block=block,
