@@ -54,11 +54,7 @@ def recording_table(dataset: Dataset) -> RecordingTable:
 def gather_counts(samples: np.ndarray, begins: np.ndarray, plan: Plan, length: int) -> np.ndarray:
     """Returns the counts [B, T, 12] int16 of a planned batch, cut on the host; zero outside the recordings.
 
-    Args:
-      samples: [N, 12] int16, of a pack.
-      begins: [R] first row of each training recording in it.
-      plan: of the batch, as NumPy arrays.
-      length: T.
+    `samples` are [N, 12] int16, of a pack; `begins` [R], the first row of each training recording in it.
     """
     counts = np.zeros((len(plan.recordings), length, samples.shape[1]), np.int16)
     first_rows = begins[plan.recordings] + plan.starts

@@ -19,11 +19,7 @@ def measure_normalization(signals: Callable[[int], np.ndarray], recordings: np.n
     """Returns per lead the mean over recordings of a recording's mean, and of its standard deviation.
 
     That is how the authors normalize (docs/fidelity.md). A lead that is flat in all recordings gets a standard
-    deviation of 1 mV, so that it stays finite.
-
-    Args:
-      signals: recording → [T, 12] mV.
-      recordings: [R] those to measure, at least one.
+    deviation of 1 mV, so that it stays finite. `signals` gives [T, 12] mV of each of `recordings`, [R], at least one.
     """
     loaded = (signals(recording).astype(np.float64) for recording in np.asarray(recordings).tolist())
     moments: Any = sum(np.stack([signal.mean(axis=0), signal.std(axis=0)]) for signal in loaded)

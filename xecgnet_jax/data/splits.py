@@ -151,7 +151,7 @@ def stratified_split(
 def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None] | None = None) -> None:
     """Refuses a split that does not fit its corpus (R ids) or whose test part is not independent of the others.
 
-    `patients` are [R], of each recording in the order of `ids`, None where unknown.
+    `patients` are [R], in the order of `ids`, None where unknown.
 
     Raises:
       SplitError: an id that the corpus does not have, an id twice, or a patient in two parts; names the first few.

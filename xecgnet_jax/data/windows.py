@@ -54,9 +54,7 @@ def window_spec(config: Config) -> WindowSpec:
 def training_samples(spec: WindowSpec, lengths: np.ndarray) -> tuple[int, bool]:
     """Returns T of every training window, and whether some window has bins that are not real, so needs a mask.
 
-    Args:
-      spec: how recordings are cut.
-      lengths: [R] samples of the training recordings.
+    `lengths` are [R], samples of the training recordings.
     """
     if spec.kind != "whole":
         return spec.length, False
@@ -80,9 +78,9 @@ def epoch_plan(
     spec: WindowSpec,
     samples: int,
 ) -> Plan:
-    """Returns all batches of an epoch, P steps: a pure function of its arguments, in whole numbers only.
+    """Returns all P batches of an epoch: a pure function of its arguments, in whole numbers only.
 
-    Host and device get the same numbers, for both run this.
+    The axis P is in front. Host and device get the same numbers, for both run this.
 
     Args:
       seed: of the run, uint32; may be traced.
@@ -92,9 +90,6 @@ def epoch_plan(
       spec: crop (a uniform random start), pad (the end of the recording at the end of the window) or whole (the
         recording, left-padded with zeros to a full bin; a random crop where it is longer than the window).
       samples: T, see `training_samples`.
-
-    Returns:
-      A Plan with an axis P in front.
     """
     recordings = lengths.shape[0]
     positions = jnp.arange(steps_per_epoch(recordings, batch_size) * batch_size)

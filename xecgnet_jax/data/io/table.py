@@ -190,12 +190,11 @@ def _to_millivolts(path: Path, rows: Rows, columns: list[int], names: list[str],
     cells = [[row[at].strip() for at in columns] for _, row in rows]
     if comma:  # 0,12 → 0.12; a point among commas makes it no number
         cells = [["" if "." in cell else cell.replace(",", ".") for cell in row] for row in cells]
-    remedy = "Cut such rows off or fill them in; a value made up here would pass for a measurement."
     if (wrong := np.array([[NUMBER.fullmatch(cell) is None for cell in row] for row in cells])).any():
         place, cell = first(wrong)
-        raise RecordError(
-            f"{place}: {repr(cell[:30]) + ' is no number' if cell.strip() else 'an empty cell'}. {remedy}"
-        )
+        problem = f"{cell[:30]!r} is no number" if cell.strip() else "an empty cell"
+        remedy = "Cut such rows off or fill them in; a value made up here would pass for a measurement."
+        raise RecordError(f"{place}: {problem}. {remedy}")
     with np.errstate(over="ignore"):
         values = np.array([[float(cell) for cell in row] for row in cells]) * MILLIVOLTS[units.lower()]
     if (wrong := np.abs(values) > LARGEST).any():

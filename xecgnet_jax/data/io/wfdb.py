@@ -88,15 +88,8 @@ def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
         raise RecordError(f"{path}: {problem}. {remedy}")
     if rate is not None and rate != signal_rate:
         signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
-    return Recording(
-        id=header.id,
-        signal=np.ascontiguousarray(signal, dtype=np.float32),
-        rate=signal_rate,
-        codes=header.codes or (),
-        age=header.age,
-        sex=header.sex,
-        resolution=resolution,
-    )
+    signal = np.ascontiguousarray(signal, dtype=np.float32)
+    return Recording(header.id, signal, signal_rate, header.codes or (), header.age, header.sex, resolution)
 
 
 def resample(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray:
@@ -187,10 +180,8 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
     if not isinstance(data, np.ndarray):
         raise RecordError(f"{path}: `ECG.data` is missing or holds no real numbers. Restore it.")
     if data.dtype.kind != "f" or data.ndim != 2 or len(data) != len(LEADS):
-        found = f"{data.dtype} {list(data.shape)}"
-        raise RecordError(
-            f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is {found}. Restore it."
-        )
+        problem = f"should be 12 leads × samples of floats in mV, and is {data.dtype} {list(data.shape)}"
+        raise RecordError(f"{path}: `ECG.data` {problem}. Restore it.")
     # Several values are neither an age nor a sex.
     age, sex = (" ".join(map(str, np.ravel(fields.get(name, "")))) for name in ("age", "sex"))
     return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, parse_age(age), parse_sex(sex))

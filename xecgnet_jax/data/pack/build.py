@@ -95,7 +95,6 @@ def build_pack(
     It appears when it is complete, in place of one that was there, and does not depend on the number of workers.
 
     Args:
-      corpus: the recordings.
       folder: where the pack shall be: a folder that is missing, empty, or a pack.
       on_bad_recording: "fail" makes no pack when a recording cannot be read; "skip" leaves it out and says so in the
         audit.

@@ -34,15 +34,10 @@ class Heart:
     pacing: Pacing  #: its intervals
     conducted: Ventricles  #: shape of ventricular beats that the atria start
     ectopic: Ventricles  #: shape of those with a focus in a ventricle
-    sinus_p: Loop  #: P wave of sinus beats
-    ectopic_p: Loop  #: P wave of atrial ectopic beats
+    p_waves: dict[Origin, Loop]  #: of sinus and of atrial ectopic beats; no others have one
     f_waves: np.ndarray  #: [2, 3] directions of two independent oscillations of the atria while they fibrillate, in mV
     f_rate: float  #: Hz of these
     block: str | None  #: the blocked bundle branch, "LBBB" or "RBBB", or None
-
-    def p_wave(self, origin: Origin) -> Loop:
-        """Returns the P wave of beats of this origin."""
-        return self.ectopic_p if origin == "atrial" else self.sinus_p
 
 
 def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
@@ -66,8 +61,10 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
         ),
         conducted=conducted,
         ectopic=draw_ectopic(rng, block, rr),
-        sinus_p=sinus_p,
-        ectopic_p=draw_p_wave(rng, "low right atrium" if rng.random() < 0.6 else "left atrium"),
+        p_waves={
+            "sinus": sinus_p,
+            "atrial": draw_p_wave(rng, "low right atrium" if rng.random() < 0.6 else "left atrium"),
+        },
         f_waves=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.2, 0.85),
         f_rate=rng.uniform(4.8, 7.8),
         block=block,
@@ -86,8 +83,7 @@ def beats_dipole(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarra
         ventricles = heart.ectopic if ventricular else heart.conducted
         _add(dipole, qrs[chosen], ventricles.qrs.duration, ventricles.qrs.at)
         _add(dipole, qrs[chosen], REPOLARIZATION, partial(ventricles.repolarization, stretch=stretch[chosen]))
-    for origin in ("sinus", "atrial"):
-        wave = heart.p_wave(origin)
+    for origin, wave in heart.p_waves.items():
         onsets = np.array([beat.p for beat in beats if beat.origin == origin])
         _add(dipole, onsets, wave.duration, wave.at)
     return dipole[margin : margin + samples]

@@ -59,14 +59,11 @@ def simulate_recording(
 ) -> SimulatedRecording:
     """Simulates recording number `index` of the corpus with this seed.
 
-    The clean signal does not depend on `noise`: the same heart can be seen with and without it.
-
     Args:
-      seed: of the corpus, not negative.
-      index: of the recording, not negative.
+      seed, index: of the corpus and of the recording, not negative.
       classes: its labels; None draws them with CPSC2018's frequencies.
       duration_s: its length in seconds, at least 6, so that its labels can show; None draws it like CPSC2018's.
-      noise: factor of everything that does not come from the heart; 0 gives the clean signal.
+      noise: factor of everything that does not come from the heart. 0 gives the clean signal, that of the same heart.
 
     Raises:
       ConfigError: classes that no heart can have at once, or a length or noise out of range.
@@ -96,13 +93,8 @@ def simulate_recording(
         dipole += fibrillatory_waves(rng, heart, samples, *course.fibrillating)
     dipole = move_by_breathing(rng, dipole, heart.pacing.respiration)
     electrodes = noise * electrode_noise(rng, samples, heart.pacing.respiration) if noise else None
-    return SimulatedRecording(
-        signal=to_twelve_leads(dipole, electrodes).astype(np.float32),
-        classes=classes,
-        annotations=_annotations_of(heart, course, samples),
-        age=age,
-        sex=sex,
-    )
+    signal = to_twelve_leads(dipole, electrodes).astype(np.float32)
+    return SimulatedRecording(signal, classes, _annotations_of(heart, course, samples), age, sex)
 
 
 def _annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
@@ -113,9 +105,9 @@ def _annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
     conducted = {"LBBB": "L", "RBBB": "R", None: "N"}[heart.block]
     for beat in course.beats:
         qrs = (heart.ectopic if beat.origin == "ventricular" else heart.conducted).qrs
-        p_wave = heart.p_wave(beat.origin)
-        if 0 <= beat.p + p_wave.peak <= last / RATE:  # False where there is none (NaN).
-            events.append((round((beat.p + p_wave.peak) * RATE), "p", ""))
+        p_peak = beat.p + heart.p_waves[beat.origin].peak if beat.origin in heart.p_waves else np.nan
+        if 0 <= p_peak <= last / RATE:
+            events.append((round(p_peak * RATE), "p", ""))
         peak = round((beat.qrs + qrs.peak) * RATE)
         if 0 <= peak <= last:
             end = min(round((beat.qrs + qrs.duration) * RATE), last)
