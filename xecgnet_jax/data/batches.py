@@ -18,49 +18,29 @@ from xecgnet_jax.data.windows import Plan
 
 
 class Batch(NamedTuple):
-    """What a training step takes.
+    """What a training step takes."""
 
-    Attributes:
-      signal: [B, T, 12] float32, normalized leads, zero outside the recording.
-      labels: [B, C] float32, 0 or 1.
-      weights: [B] float32, how much each recording counts in the loss.
-      bins: [B] int32 real attention bins, or None where all are real.
-      inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
-    """
-
-    signal: jax.Array
-    labels: jax.Array
-    weights: jax.Array
-    bins: jax.Array | None
-    inside: jax.Array
+    signal: jax.Array  #: [B, T, 12] float32, normalized leads, zero outside the recording
+    labels: jax.Array  #: [B, C] float32, 0 or 1
+    weights: jax.Array  #: [B] float32, how much each recording counts in the loss
+    bins: jax.Array | None  #: [B] int32 real attention bins, or None where all are real
+    inside: jax.Array  #: [B, 2] int32, first and last + 1 sample of the window that belong to the recording
 
 
 class RecordingTable(NamedTuple):
-    """What is known of each of the R training recordings besides its samples. On the host: NumPy arrays.
+    """What is known of each of the R training recordings besides its samples. On the host: NumPy arrays."""
 
-    Attributes:
-      lengths: [R] int32 samples.
-      scale: [R, 12] float32.
-      shift: [R, 12] float32: normalized lead = count · scale + shift.
-      labels: [R, C] float32, 0 or 1.
-    """
-
-    lengths: jax.Array
-    scale: jax.Array
-    shift: jax.Array
-    labels: jax.Array
+    lengths: jax.Array  #: [R] int32 samples
+    scale: jax.Array  #: [R, 12] float32
+    shift: jax.Array  #: [R, 12] float32: normalized lead = count · scale + shift
+    labels: jax.Array  #: [R, C] float32, 0 or 1
 
 
 class ResidentSamples(NamedTuple):
-    """The training recordings' samples, one after another, for the device. On the host: NumPy arrays.
+    """The training recordings' samples, one after another, for the device. On the host: NumPy arrays."""
 
-    Attributes:
-      samples: [N, 12] int16, at least T rows before the first and after the last recording.
-      begins: [R] int32, first row of each recording.
-    """
-
-    samples: jax.Array
-    begins: jax.Array
+    samples: jax.Array  #: [N, 12] int16, at least T rows before the first and after the last recording
+    begins: jax.Array  #: [R] int32, first row of each recording
 
 
 def recording_table(dataset: Dataset) -> RecordingTable:
@@ -74,11 +54,7 @@ def recording_table(dataset: Dataset) -> RecordingTable:
 def gather_counts(samples: np.ndarray, begins: np.ndarray, plan: Plan, length: int) -> np.ndarray:
     """Returns the counts [B, T, 12] int16 of a planned batch, cut on the host; zero outside the recordings.
 
-    Args:
-      samples: [N, 12] int16, of a pack.
-      begins: [R] first row of each training recording in it.
-      plan: of the batch, as NumPy arrays.
-      length: T.
+    `samples` are [N, 12] int16, of a pack; `begins` [R], the first row of each training recording in it.
     """
     counts = np.zeros((len(plan.recordings), length, samples.shape[1]), np.int16)
     first_rows = begins[plan.recordings] + plan.starts

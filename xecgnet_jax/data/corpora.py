@@ -17,39 +17,24 @@ from xecgnet_jax.errors import CorpusError, RecordError, first_few
 
 @dataclass(frozen=True)
 class Entry:
-    """One recording of a corpus, without its signal.
+    """One recording of a corpus, without its signal."""
 
-    Attributes:
-      id: name of the recording, unique in its corpus.
-      path: the file that `read_recording` takes (`.hea` or `.mat`).
-      codes: diagnostic codes as the corpus writes them.
-      patient: patient id, or None where the corpus has none.
-      fold: the corpus's own fold, or None.
-      age, sex: years, and "F" or "M"; or None.
-    """
-
-    id: str
-    path: Path
-    codes: tuple[str, ...]
-    patient: str | None = None
-    fold: int | None = None
-    age: float | None = None
-    sex: str | None = None
+    id: str  #: name of the recording, unique in its corpus
+    path: Path  #: the file that `read_recording` takes (`.hea` or `.mat`)
+    codes: tuple[str, ...]  #: diagnostic codes as the corpus writes them
+    patient: str | None = None  #: patient id, or None where the corpus has none
+    fold: int | None = None  #: the corpus's own fold, or None
+    age: float | None = None  #: years, or None
+    sex: str | None = None  #: "F", "M" or None
 
 
 @dataclass(frozen=True)
 class Corpus:
-    """A folder of recordings as published.
+    """A folder of recordings as published."""
 
-    Attributes:
-      kind: "cpsc2018", "challenge", "ptbxl" or "wfdb-csv".
-      root: the folder.
-      entries: sorted by id.
-    """
-
-    kind: str
+    kind: str  #: "cpsc2018", "challenge", "ptbxl" or "wfdb-csv"
     root: Path
-    entries: tuple[Entry, ...]
+    entries: tuple[Entry, ...]  #: sorted by id
 
 
 #: The corpora that `read_corpus` recognizes, as its error message lists it.

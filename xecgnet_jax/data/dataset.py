@@ -22,21 +22,14 @@ _CPSC2018 = 6877, "A0001", "A6877"
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """The recordings of a run.
+    """The recordings of a run."""
 
-    Attributes:
-      pack: all recordings of the corpus.
-      split: ids of the three parts.
-      train, validation, test: rows of the pack.
-      normalization: per lead.
-    """
-
-    pack: Pack
-    split: Split
-    train: np.ndarray
-    validation: np.ndarray
-    test: np.ndarray
-    normalization: Normalization
+    pack: Pack  #: all recordings of the corpus
+    split: Split  #: ids of the three parts
+    train: np.ndarray  #: rows of the pack
+    validation: np.ndarray  #: rows of the pack
+    test: np.ndarray  #: rows of the pack
+    normalization: Normalization  #: per lead
 
     def description(self) -> dict[str, Any]:
         """What tells these data from others: corpus kind, content, split."""
@@ -49,10 +42,8 @@ class Dataset:
 
     def summary(self) -> str:
         """Returns a line for the terminal: how many recordings the parts have, and of which kind of corpus."""
-        parts = (
-            f"{len(self.train)} recordings to train on, {len(self.validation)} to validate, {len(self.test)} to test"
-        )
-        return f"{parts} ({self.pack.kind})"
+        train, validation, test = len(self.train), len(self.validation), len(self.test)
+        return f"{train} recordings to train on, {validation} to validate, {test} to test ({self.pack.kind})"
 
 
 def open_corpus(
@@ -72,9 +63,7 @@ def open_corpus(
       folder: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or WFDB records with a labels.csv.
       config: the split, the windows and the normalization.
       cache: where packs are kept; None: `default_cache`.
-      on_bad_recording: "fail" or "skip", see `build_pack`.
-      workers: processes that read recordings; None: one per CPU.
-      progress: show a progress bar while packing.
+      on_bad_recording, workers, progress: see `build_pack`.
 
     Raises:
       CorpusError: the folder is missing, or no known corpus.

@@ -3,40 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 
 class Normalization(NamedTuple):
-    """What is taken from each lead, and what it is then divided by.
+    """What is taken from each lead, and what it is then divided by."""
 
-    Attributes:
-      mean: [12] float32, mV.
-      std: [12] float32, mV, above 0.
-    """
-
-    mean: np.ndarray
-    std: np.ndarray
+    mean: np.ndarray  #: [12] float32, mV
+    std: np.ndarray  #: [12] float32, mV, above 0
 
 
 def measure_normalization(signals: Callable[[int], np.ndarray], recordings: np.ndarray) -> Normalization:
     """Returns per lead the mean over recordings of a recording's mean, and of its standard deviation.
 
     That is how the authors normalize (docs/fidelity.md). A lead that is flat in all recordings gets a standard
-    deviation of 1 mV, so that it stays finite.
-
-    Args:
-      signals: recording → [T, 12] mV.
-      recordings: [R] those to measure, at least one.
+    deviation of 1 mV, so that it stays finite. `signals` gives [T, 12] mV of each of `recordings`, [R], at least one.
     """
-    mean = np.zeros(0)
-    std = np.zeros(0)
-    for recording in np.asarray(recordings).tolist():
-        signal = signals(recording).astype(np.float64)
-        mean = signal.mean(axis=0) + (mean if mean.size else 0.0)
-        std = signal.std(axis=0) + (std if std.size else 0.0)
-    mean, std = mean / len(recordings), std / len(recordings)
+    loaded = (signals(recording).astype(np.float64) for recording in np.asarray(recordings).tolist())
+    moments: Any = sum(np.stack([signal.mean(axis=0), signal.std(axis=0)]) for signal in loaded)
+    mean, std = moments / len(recordings)
     return Normalization(mean.astype(np.float32), np.where(std > 0, std, 1.0).astype(np.float32))
 
 
@@ -44,10 +31,7 @@ def scale_and_shift(step: np.ndarray, zero: np.ndarray, normalization: Normaliza
     """Returns (scale, shift), float32: ((count − zero) · step − mean) / std = count · scale + shift.
 
     Computed in float64, so that what float32 then rounds is one multiplication and one addition.
-
-    Args:
-      step, zero: [R, 12] float64, of a pack: mV = (count − zero) · step.
-      normalization: of the leads.
+    `step` and `zero` are [R, 12] float64, of a pack: mV = (count − zero) · step.
     """
     mean, std = (moment.astype(np.float64) for moment in normalization)
     return (step / std).astype(np.float32), (-(zero * step + mean) / std).astype(np.float32)

@@ -58,13 +58,8 @@ def fold_split(
 ) -> Split:
     """Returns the split that gives whole folds to each part, such as PTB-XL's `strat_fold` 1–8, 9 and 10.
 
-    Recordings of folds that are in no part are left out.
-
-    Args:
-      ids: R ids.
-      folds: [R] fold of each recording; None or a negative number where it has none.
-      train: folds of the training part; likewise `validation` and `test`.
-      patients: [R] patient of each recording, None where unknown; checked where given.
+    Recordings of folds that are in no part are left out. Of each of the R recordings, `folds` has the fold, None or a
+    negative number where it has none, and `patients` the patient, None where unknown, which is checked where given.
 
     Raises:
       SplitError: a fold is in two parts or does not exist, a part is empty, or a patient is in two parts.
@@ -97,13 +92,11 @@ def stratified_folds(
 
     Iterative stratification (Sechidis et al., ECML PKDD 2011) over patients: a patient has every class that any of
     their recordings has, and counts once however many recordings they have. The folds depend on the ids, labels,
-    patients and seed, not on the order of the recordings.
+    patients and the seed (of the draw that breaks ties), not on the order of the R recordings.
 
     Args:
-      ids: R ids.
       labels: [R, C] 0 or 1, C at least 2.
       patients: [R] patient of each recording. A recording without one (None) is a patient of its own.
-      folds: how many; `seed`: of the draw that breaks ties.
 
     Raises:
       SplitError: an id occurs twice, the lengths differ, or there are fewer patients than folds.
@@ -158,7 +151,7 @@ def stratified_split(
 def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None] | None = None) -> None:
     """Refuses a split that does not fit its corpus (R ids) or whose test part is not independent of the others.
 
-    `patients` are [R], of each recording in the order of `ids`, None where unknown.
+    `patients` are [R], in the order of `ids`, None where unknown.
 
     Raises:
       SplitError: an id that the corpus does not have, an id twice, or a patient in two parts; names the first few.

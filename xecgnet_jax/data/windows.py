@@ -21,17 +21,11 @@ Array = TypeVar("Array", np.ndarray, jax.Array)
 
 
 class WindowSpec(NamedTuple):
-    """How recordings are cut into what the network sees.
+    """How recordings are cut into what the network sees."""
 
-    Attributes:
-      kind: "crop", "pad" or "whole", see `DataConfig.window`.
-      length: samples of a window; of whole windows the most that training takes of a recording.
-      samples_per_bin: samples per attention bin of the network.
-    """
-
-    kind: WindowKind
-    length: int
-    samples_per_bin: int
+    kind: WindowKind  #: "crop", "pad" or "whole", see `DataConfig.window`
+    length: int  #: samples of a window; of whole windows the most that training takes of a recording
+    samples_per_bin: int  #: samples per attention bin of the network
 
     def whole_bins(self, lengths: Array) -> Array:
         """Attention bins that hold recordings of these lengths (samples) as whole windows."""
@@ -43,21 +37,13 @@ class WindowSpec(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The windows of a batch; or, with an axis in front, of the P batches of an epoch. On the host: NumPy arrays.
+    """The windows of a batch; or, with an axis in front, of the P batches of an epoch. On the host: NumPy arrays."""
 
-    Attributes:
-      recordings: [B] int32, positions in the list of recordings that was planned.
-      starts: [B] int32, first sample of the window; negative where zeros stand before the recording.
-      bins: [B] int32, attention bins that are real (all of the window's, except for `whole`).
-      weights: [B] float32, 1, or 0 for the filling of an incomplete batch.
-      inside: [B, 2] int32, first and last + 1 sample of the window that belong to the recording.
-    """
-
-    recordings: jax.Array
-    starts: jax.Array
-    bins: jax.Array
-    weights: jax.Array
-    inside: jax.Array
+    recordings: jax.Array  #: [B] int32, positions in the list of recordings that was planned
+    starts: jax.Array  #: [B] int32, first sample of the window; negative where zeros stand before the recording
+    bins: jax.Array  #: [B] int32, attention bins that are real (all of the window's, except for `whole`)
+    weights: jax.Array  #: [B] float32, 1, or 0 for the filling of an incomplete batch
+    inside: jax.Array  #: [B, 2] int32, first and last + 1 sample of the window that belong to the recording
 
 
 def window_spec(config: Config) -> WindowSpec:
@@ -68,9 +54,7 @@ def window_spec(config: Config) -> WindowSpec:
 def training_samples(spec: WindowSpec, lengths: np.ndarray) -> tuple[int, bool]:
     """Returns T of every training window, and whether some window has bins that are not real, so needs a mask.
 
-    Args:
-      spec: how recordings are cut.
-      lengths: [R] samples of the training recordings.
+    `lengths` are [R], samples of the training recordings.
     """
     if spec.kind != "whole":
         return spec.length, False
@@ -94,9 +78,9 @@ def epoch_plan(
     spec: WindowSpec,
     samples: int,
 ) -> Plan:
-    """Returns all batches of an epoch, P steps: a pure function of its arguments, in whole numbers only.
+    """Returns all P batches of an epoch: a pure function of its arguments, in whole numbers only.
 
-    Host and device get the same numbers, for both run this.
+    The axis P is in front. Host and device get the same numbers, for both run this.
 
     Args:
       seed: of the run, uint32; may be traced.
@@ -106,9 +90,6 @@ def epoch_plan(
       spec: crop (a uniform random start), pad (the end of the recording at the end of the window) or whole (the
         recording, left-padded with zeros to a full bin; a random crop where it is longer than the window).
       samples: T, see `training_samples`.
-
-    Returns:
-      A Plan with an axis P in front.
     """
     recordings = lengths.shape[0]
     positions = jnp.arange(steps_per_epoch(recordings, batch_size) * batch_size)

@@ -36,45 +36,29 @@ Units = Literal["mV", "uV", "V"]
 
 @dataclass(frozen=True)
 class RecordingFile:
-    """A recording on disk that has not been read.
+    """A recording on disk that has not been read."""
 
-    Attributes:
-      path: a WFDB header, a `.mat` file without one, or a table of leads.
-      is_table: True for a table, which states neither its sampling rate nor its units.
-    """
-
-    path: Path
-    is_table: bool = False
+    path: Path  #: a WFDB header, a `.mat` file without one, or a table of leads
+    is_table: bool = False  #: True for a table, which states neither its sampling rate nor its units
 
 
 @dataclass(frozen=True)
 class RecordingFiles:
-    """The recordings that were found in paths.
+    """The recordings that were found in paths."""
 
-    Attributes:
-      recordings: in the order of the paths, in folders by name; each once.
-      ignored: (path, reason) of every other file in folders; hidden files and folders are not listed.
-    """
-
-    recordings: tuple[RecordingFile, ...]
+    recordings: tuple[RecordingFile, ...]  #: in the order of the paths, in folders by name; each once
+    #: (path, reason) of every other file in folders; hidden files and folders are not listed.
     ignored: tuple[tuple[Path, str], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class LoadedRecording:
-    """A recording as the network gets it.
+    """A recording as the network gets it."""
 
-    Attributes:
-      signal: [T, 12] float32, mV at 500 Hz.
-      rate: Hz of the file.
-      warnings: what looks wrong.
-      notes: what was left out, and is no reason to worry.
-    """
-
-    signal: np.ndarray
-    rate: float
-    warnings: tuple[RecordingWarning, ...]
-    notes: tuple[str, ...]
+    signal: np.ndarray  #: [T, 12] float32, mV at 500 Hz
+    rate: float  #: Hz of the file
+    warnings: tuple[RecordingWarning, ...]  #: what looks wrong
+    notes: tuple[str, ...]  #: what was left out, and is no reason to worry
 
 
 def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
@@ -173,12 +157,14 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
         headers = [path for path in paths if path.suffix == ".hea"]
         stems = {path.stem for path in headers}
         has_loose = any(path.suffix.lower() in SIGNAL_FILES and path.stem not in stems for path in paths)
-        described = _signal_files(headers) if has_loose else set()
+        described: set[str] = set()  # names of the signal files that headers refer to
+        for header in headers if has_loose else ():
+            with suppress(RecordError):  # a damaged header is refused later, when it is read
+                described |= {line.split()[0] for line in parse_header(header).signal_lines}
         for path in paths:
             is_table = path.suffix.lower() in TABLES
-            if path.suffix != ".hea" and (
-                path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
-            ):
+            has_header = path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
+            if has_header and path.suffix != ".hea":
                 continue
             if path.suffix in (".hea", ".mat") or (is_table and names_leads(path)):
                 found.append(RecordingFile(path, is_table))
@@ -195,12 +181,3 @@ def _is_upper_case(path: Path) -> bool:
     """Tells whether the suffix would be one of WFDB's or CPSC2018's in lower case."""
     known = (".hea", *SIGNAL_FILES)
     return path.suffix not in known and path.suffix.lower() in known
-
-
-def _signal_files(headers: Sequence[Path]) -> set[str]:
-    """Returns the names of the files that headers refer to; a damaged header is refused later, when it is read."""
-    names: set[str] = set()
-    for header in headers:
-        with suppress(RecordError):
-            names |= {line.split()[0] for line in parse_header(header).signal_lines}
-    return names

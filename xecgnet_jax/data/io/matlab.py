@@ -44,7 +44,11 @@ def read_struct(path: Path, name: str) -> dict[str, np.ndarray | str]:
     try:
         for kind, element in _elements(content[HEADER_SIZE:]):
             if kind == COMPRESSED:
-                kind, element = next(_elements(_decompress(element)))
+                stream = zlib.decompressobj()
+                inflated = stream.decompress(element, LARGEST)  # zlib's own checksum finds nearly all damage.
+                if not stream.eof:
+                    raise ValueError("it is truncated, or too large for a recording")
+                kind, element = next(_elements(inflated))
             if kind == MATRIX:
                 flags, shape, label, *rest = [part for _, part in _elements(element)]
                 if label.decode("ascii") == name and flags[0] == STRUCT:
@@ -67,15 +71,6 @@ def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
             raise ValueError("it is truncated or damaged: an element is longer than what holds it")
         yield kind, content[begin : begin + size]
         start += step
-
-
-def _decompress(content: bytes) -> bytes:
-    """Returns the decompressed payload; zlib's own checksum finds nearly all damage."""
-    stream = zlib.decompressobj()
-    inflated = stream.decompress(content, LARGEST)
-    if not stream.eof:
-        raise ValueError("it is truncated, or too large for a recording")
-    return inflated
 
 
 def _to_integers(payload: bytes) -> list[int]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from operator import itemgetter
@@ -50,16 +50,11 @@ Rows = list[tuple[int, list[str]]]
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The content of a table.
+    """The content of a table."""
 
-    Attributes:
-      signal: [T, 12] float64, mV, leads in the order of `LEADS`.
-      ignored: names of the columns that are no leads.
-      step: how much its column of time rises from row to row; None where there is none that rises evenly.
-    """
-
-    signal: np.ndarray
-    ignored: tuple[str, ...]
+    signal: np.ndarray  #: [T, 12] float64, mV, leads in the order of `LEADS`
+    ignored: tuple[str, ...]  #: names of the columns that are no leads
+    #: How much its column of time rises from row to row; None where there is none that rises evenly.
     step: TimeStep | None
 
 
@@ -187,30 +182,23 @@ def _lead_columns(path: Path, names: list[str], units: str) -> list[int]:
 def _to_millivolts(path: Path, rows: Rows, columns: list[int], names: list[str], comma: bool, units: str) -> np.ndarray:
     """Returns [rows, 12] float64 mV of the leads' cells."""
 
-    def refuse_first(wrong: np.ndarray, explain: Callable[[str], str]) -> None:
-        if wrong.any():
-            row, lead = np.argwhere(wrong)[0]
-            line, cells = rows[row]
-            place = f"line {line}, column {names[columns[lead]]}"
-            raise RecordError(f"{path}: {place}: {explain(cells[columns[lead]])}")
+    def first(wrong: np.ndarray) -> tuple[str, str]:  # where it is, and what stands there
+        row, lead = np.argwhere(wrong)[0]
+        line, cells = rows[row]
+        return f"{path}: line {line}, column {names[columns[lead]]}", cells[columns[lead]]
 
     cells = [[row[at].strip() for at in columns] for _, row in rows]
     if comma:  # 0,12 → 0.12; a point among commas makes it no number
         cells = [["" if "." in cell else cell.replace(",", ".") for cell in row] for row in cells]
-    refuse_first(
-        np.array([[NUMBER.fullmatch(cell) is None for cell in row] for row in cells]),
-        lambda cell: (
-            (f"{cell[:30]!r} is no number" if cell.strip() else "an empty cell")
-            + ". Cut such rows off or fill them in; a value made up here would pass for a measurement."
-        ),
-    )
+    if (wrong := np.array([[NUMBER.fullmatch(cell) is None for cell in row] for row in cells])).any():
+        place, cell = first(wrong)
+        problem = f"{cell[:30]!r} is no number" if cell.strip() else "an empty cell"
+        remedy = "Cut such rows off or fill them in; a value made up here would pass for a measurement."
+        raise RecordError(f"{place}: {problem}. {remedy}")
     with np.errstate(over="ignore"):
         values = np.array([[float(cell) for cell in row] for row in cells]) * MILLIVOLTS[units.lower()]
-    refuse_first(
-        np.abs(values) > LARGEST,
-        lambda cell: (
-            f"{cell[:30]!r} {units} is no voltage, it is beyond {LARGEST:g} mV. "
-            "Correct the cell, cut such rows off, or give other --units."
-        ),
-    )
+    if (wrong := np.abs(values) > LARGEST).any():
+        place, cell = first(wrong)
+        problem = f"{cell[:30]!r} {units} is no voltage, it is beyond {LARGEST:g} mV"
+        raise RecordError(f"{place}: {problem}. Correct the cell, cut such rows off, or give other --units.")
     return values

@@ -19,32 +19,27 @@ _LARGEST: float = 1e100
 
 
 class TimeStep(NamedTuple):
-    """How much the time rises from row to row, in the unit of the column.
+    """How much the time rises from row to row, in the unit of the column."""
 
-    Attributes:
-      size: the mean over all rows.
-      error: how far rounding may have changed this mean.
-    """
-
-    size: float
-    error: float
+    size: float  #: the mean over all rows
+    error: float  #: how far rounding may have changed this mean
 
 
 class TimeColumn:
     """Collects a column of time, block by block."""
 
     def __init__(self) -> None:
-        self._blocks: list[np.ndarray] = []
+        self._blocks: list[np.ndarray] = [np.zeros(0)]
         self._finest_digit: int = 0
-        self._is_number = True
 
     def add(self, cells: list[str]) -> None:
         """Adds the next rows; decimals with a point or a comma."""
         times = [cell.strip().replace(",", ".") for cell in cells]
-        self._is_number = self._is_number and all(map(NUMBER.fullmatch, times))
-        if self._is_number:
-            self._finest_digit = min(self._finest_digit, *(int(Decimal(time).as_tuple().exponent) for time in times))
-            self._blocks.append(np.array([float(time) for time in times]))
+        if not all(map(NUMBER.fullmatch, times)):
+            self._blocks.append(np.array([np.nan]))
+            return
+        self._finest_digit = min(self._finest_digit, *(int(Decimal(time).as_tuple().exponent) for time in times))
+        self._blocks.append(np.array([float(time) for time in times]))
 
     def step(self) -> TimeStep | None:
         """Returns the step, or None where there are fewer than two rows or they do not rise evenly, so are no time.
@@ -52,7 +47,7 @@ class TimeColumn:
         Rows rise evenly if each lies within one printed digit of the straight line from the first row to the last:
         each row, and each end of the line, is off by up to half a digit where it is rounded.
         """
-        times = np.concatenate(self._blocks) if self._is_number and self._blocks else np.zeros(0)
+        times = np.concatenate(self._blocks)
         if len(times) < 2 or not np.abs(times).max() < _LARGEST or not times[-1] > times[0]:
             return None
         digit, span = 10.0**self._finest_digit, times[-1] - times[0]

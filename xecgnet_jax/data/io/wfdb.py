@@ -28,24 +28,16 @@ SAMPLE_BITS: dict[int, int] = {
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """One 12-lead ECG.
+    """One 12-lead ECG."""
 
-    Attributes:
-      id: name of the record, without folder or suffix.
-      signal: [T, 12] float32, millivolts, leads in the order of `LEADS`.
-      rate: sampling rate of `signal` in Hz.
-      codes: diagnostic codes as the file or its corpus writes them, in the file's order.
-      age, sex: years, and "F" or "M"; None where the file does not say.
-      resolution: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has
-        none or the signal was resampled.
-    """
-
-    id: str
-    signal: np.ndarray
-    rate: float
-    codes: tuple[str, ...] = ()
-    age: float | None = None
-    sex: str | None = None
+    id: str  #: name of the record, without folder or suffix
+    signal: np.ndarray  #: [T, 12] float32, millivolts, leads in the order of `LEADS`
+    rate: float  #: sampling rate of `signal` in Hz
+    codes: tuple[str, ...] = ()  #: diagnostic codes as the file or its corpus writes them, in the file's order
+    age: float | None = None  #: years; None where the file does not say
+    sex: str | None = None  #: "F" or "M", likewise
+    #: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has none or the
+    #: signal was resampled.
     resolution: np.ndarray | None = None
 
 
@@ -96,15 +88,8 @@ def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
         raise RecordError(f"{path}: {problem}. {remedy}")
     if rate is not None and rate != signal_rate:
         signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
-    return Recording(
-        id=header.id,
-        signal=np.ascontiguousarray(signal, dtype=np.float32),
-        rate=signal_rate,
-        codes=header.codes or (),
-        age=header.age,
-        sex=header.sex,
-        resolution=resolution,
-    )
+    signal = np.ascontiguousarray(signal, dtype=np.float32)
+    return Recording(header.id, signal, signal_rate, header.codes or (), header.age, header.sex, resolution)
 
 
 def resample(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray:
@@ -195,10 +180,8 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
     if not isinstance(data, np.ndarray):
         raise RecordError(f"{path}: `ECG.data` is missing or holds no real numbers. Restore it.")
     if data.dtype.kind != "f" or data.ndim != 2 or len(data) != len(LEADS):
-        found = f"{data.dtype} {list(data.shape)}"
-        raise RecordError(
-            f"{path}: `ECG.data` should be 12 leads × samples of floats in mV, and is {found}. Restore it."
-        )
+        problem = f"should be 12 leads × samples of floats in mV, and is {data.dtype} {list(data.shape)}"
+        raise RecordError(f"{path}: `ECG.data` {problem}. Restore it.")
     # Several values are neither an age nor a sex.
     age, sex = (" ".join(map(str, np.ravel(fields.get(name, "")))) for name in ("age", "sex"))
     return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, parse_age(age), parse_sex(sex))

@@ -37,46 +37,29 @@ COMMENT = re.compile(r"#\s*(?P<key>\w+)\s*:\s*(?P<value>.*)")
 
 @dataclass(frozen=True)
 class Header:
-    """The content of a header.
+    """The content of a header."""
 
-    Attributes:
-      id: name of the record: the header's file name without its suffix.
-      rate, length: Hz and samples; None where the header does not say.
-      codes: diagnostic codes of `#Dx:` in the file's order, or None where there is no such line.
-      age, sex: years, and "F" or "M"; or None.
-      signal_lines: the lines that describe the signals, for `parse_signal_line`.
-    """
-
-    id: str
-    rate: float | None
-    length: int | None
+    id: str  #: name of the record: the header's file name without its suffix
+    rate: float | None  #: Hz; None where the header does not say
+    length: int | None  #: samples, likewise
+    #: Diagnostic codes of `#Dx:` in the file's order, or None where there is no such line.
     codes: tuple[str, ...] | None
-    age: float | None
-    sex: str | None
-    signal_lines: tuple[str, ...] = ()
+    age: float | None  #: years, or None
+    sex: str | None  #: "F", "M" or None
+    signal_lines: tuple[str, ...] = ()  #: the lines that describe the signals, for `parse_signal_line`
 
 
 @dataclass(frozen=True)
 class SignalLine:
-    """The way in which one signal is stored.
+    """The way in which one signal is stored."""
 
-    Attributes:
-      lead: the description field, which names the lead.
-      file: name of the signal file, in the header's own folder.
-      format: WFDB storage format, for example 16.
-      offset: bytes before the first sample.
-      gain: converter steps per millivolt.
-      baseline: converter value of 0 mV.
-      checksum: sum of all samples modulo 65536.
-    """
-
-    lead: str
-    file: str
-    format: int
-    offset: int
-    gain: float
-    baseline: int
-    checksum: int
+    lead: str  #: the description field, which names the lead
+    file: str  #: name of the signal file, in the header's own folder
+    format: int  #: WFDB storage format, for example 16
+    offset: int  #: bytes before the first sample
+    gain: float  #: converter steps per millivolt
+    baseline: int  #: converter value of 0 mV
+    checksum: int  #: sum of all samples modulo 65536
 
 
 def parse_age(text: str) -> float | None:

@@ -23,43 +23,28 @@ ABSURD_LEVEL, ABSURD_STD = 20.0, 1e-3
 
 
 class SignalProblems(NamedTuple):
-    """What is odd about one recording's signal.
+    """What is odd about one recording's signal."""
 
-    Attributes:
-      digest: sha256 of the signal in whole µV; equal for equal signals.
-      flat: leads that never change.
-      clipped: leads that stay at their extreme value, see `CLIPPED_RUN` and `CLIPPED_LEVEL`.
-      absurd: leads with an amplitude that no ECG has, see `ABSURD_LEVEL` and `ABSURD_STD`.
-    """
-
-    digest: str
-    flat: tuple[str, ...]
-    clipped: tuple[str, ...]
-    absurd: tuple[str, ...]
+    digest: str  #: sha256 of the signal in whole µV; equal for equal signals
+    flat: tuple[str, ...]  #: leads that never change
+    clipped: tuple[str, ...]  #: leads that stay at their extreme value, see `CLIPPED_RUN` and `CLIPPED_LEVEL`
+    absurd: tuple[str, ...]  #: leads with an amplitude that no ECG has, see `ABSURD_LEVEL` and `ABSURD_STD`
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Which recordings were refused, and what is odd about the others. Only refused ones are left out of a pack.
+    """Which recordings were refused, and what is odd about the others. Only refused ones are left out of a pack."""
 
-    Attributes:
-      packed: number of recordings in the pack.
-      refused: id → cause, of recordings that could not be read.
-      flat: id → leads that never change; likewise `clipped` and `absurd`, see `SignalProblems`.
-      duplicates: groups of ids with the same signal.
-      without_class: ids of recordings with none of the nine classes.
-      classes: class → number of packed recordings that have it.
-      unmapped: code → number of packed recordings that have it, of codes that stand for none of the classes.
-    """
-
-    packed: int
-    refused: Mapping[str, str] = field(default_factory=dict)
+    packed: int  #: number of recordings in the pack
+    refused: Mapping[str, str] = field(default_factory=dict)  #: id → cause, of recordings that could not be read
+    #: Id → leads that never change; `clipped` and `absurd` likewise, see `SignalProblems`.
     flat: Mapping[str, Sequence[str]] = field(default_factory=dict)
     clipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     absurd: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    duplicates: Sequence[Sequence[str]] = ()
-    without_class: Sequence[str] = ()
-    classes: Mapping[str, int] = field(default_factory=dict)
+    duplicates: Sequence[Sequence[str]] = ()  #: groups of ids with the same signal
+    without_class: Sequence[str] = ()  #: ids of recordings with none of the nine classes
+    classes: Mapping[str, int] = field(default_factory=dict)  #: class → number of packed recordings that have it
+    #: Code → number of packed recordings that have it, of codes that stand for none of the classes.
     unmapped: Mapping[str, int] = field(default_factory=dict)
 
 

@@ -40,21 +40,14 @@ OnBadRecording = Literal["fail", "skip"]
 
 
 class PackedRecording(NamedTuple):
-    """One recording's row in the index of a pack, as far as its own file gives it; the samples are kept apart.
+    """One recording's row in the index of a pack, as far as its own file gives it; the samples are kept apart."""
 
-    Attributes:
-      length: number of samples.
-      step, zero: [12] float64, as in `QuantizedSignal`.
-      problems: what is odd about the signal.
-      age, sex: years, and "F" or "M"; None where the recording does not say.
-    """
-
-    length: int
-    step: np.ndarray
-    zero: np.ndarray
-    problems: SignalProblems
-    age: float | None
-    sex: str | None
+    length: int  #: number of samples
+    step: np.ndarray  #: [12] float64, as in `QuantizedSignal`
+    zero: np.ndarray  #: [12] float64, likewise
+    problems: SignalProblems  #: what is odd about the signal
+    age: float | None  #: years; None where the recording does not say
+    sex: str | None  #: "F" or "M", likewise
 
 
 #: A recording of a corpus, and its samples [T, 12] int16 and row in the index, or why it cannot be read.
@@ -72,11 +65,8 @@ def pack_of(
     """Opens the pack of a corpus; makes it first where it is missing or the corpus has changed.
 
     A corpus has changed when one of its files has another name, size or time of modification, or a table another
-    content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew.
-
-    Args:
-      corpus_folder: as `read_corpus` takes it.
-      pack_folder: where the pack is or shall be; the other arguments are those of `build_pack`.
+    content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew. All
+    arguments after the corpus's folder are those of `build_pack`.
 
     Raises:
       CorpusError: the folder is missing, or no known corpus.
@@ -105,7 +95,6 @@ def build_pack(
     It appears when it is complete, in place of one that was there, and does not depend on the number of workers.
 
     Args:
-      corpus: the recordings.
       folder: where the pack shall be: a folder that is missing, empty, or a pack.
       on_bad_recording: "fail" makes no pack when a recording cannot be read; "skip" leaves it out and says so in the
         audit.

@@ -6,7 +6,6 @@ import io
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +18,25 @@ from xecgnet_jax.errors import PackError, first_few
 
 @dataclass(frozen=True, eq=False)
 class Pack:
-    """A pack of R recordings with N samples altogether.
+    """A pack of R recordings with N samples altogether."""
 
-    Attributes:
-      samples: [N, 12] int16, memory-mapped, read-only: all recordings one after another.
-      offsets: [R + 1] int64; recording i has the samples offsets[i] to offsets[i + 1].
-      step: [R, 12] float64, mV per integer step.
-      zero: [R, 12] float64, the integer that stands for 0 mV: mV = (samples − zero) · step.
-      labels: [R, C] uint8, 0 or 1, columns as `classes`.
-      ids: names of the recordings, sorted.
-      patients: patient of each recording, or None.
-      folds: [R] int64, the corpus's own fold, -1 where it has none.
-      ages: [R] float64, years, NaN where unknown.
-      sexes: "F", "M" or None.
-      codes: diagnostic codes as the corpus writes them.
-      classes: names of the C classes.
-      leads: names of the 12 leads.
-      rate: Hz.
-      kind: which corpus, as in `Corpus`.
-      fingerprint: sha256 of signals, labels and ids; equal for packs with the same content.
-      audit: what was refused, and what is odd about the rest.
-    """
-
-    samples: np.ndarray
-    offsets: np.ndarray
-    step: np.ndarray
-    zero: np.ndarray
-    labels: np.ndarray
-    ids: tuple[str, ...]
-    patients: tuple[str | None, ...]
-    folds: np.ndarray
-    ages: np.ndarray
-    sexes: tuple[str | None, ...]
-    codes: tuple[tuple[str, ...], ...]
-    classes: tuple[str, ...]
-    leads: tuple[str, ...]
-    rate: float
-    kind: str
-    fingerprint: str
-    audit: Audit
+    samples: np.ndarray  #: [N, 12] int16, memory-mapped, read-only: all recordings one after another
+    offsets: np.ndarray  #: [R + 1] int64; recording i has the samples offsets[i] to offsets[i + 1]
+    step: np.ndarray  #: [R, 12] float64, mV per integer step
+    zero: np.ndarray  #: [R, 12] float64, the integer that stands for 0 mV: mV = (samples − zero) · step
+    labels: np.ndarray  #: [R, C] uint8, 0 or 1, columns as `classes`
+    ids: tuple[str, ...]  #: names of the recordings, sorted
+    patients: tuple[str | None, ...]  #: patient of each recording, or None
+    folds: np.ndarray  #: [R] int64, the corpus's own fold, -1 where it has none
+    ages: np.ndarray  #: [R] float64, years, NaN where unknown
+    sexes: tuple[str | None, ...]  #: "F", "M" or None
+    codes: tuple[tuple[str, ...], ...]  #: diagnostic codes as the corpus writes them
+    classes: tuple[str, ...]  #: names of the C classes
+    leads: tuple[str, ...]  #: names of the 12 leads
+    rate: float  #: Hz
+    kind: str  #: which corpus, as in `Corpus`
+    fingerprint: str  #: sha256 of signals, labels and ids; equal for packs with the same content
+    audit: Audit  #: what was refused, and what is odd about the rest
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -79,14 +58,11 @@ class Pack:
         Raises:
           PackError: the pack has no recording of such an id.
         """
-        found = [(name, self._rows.get(name)) for name in ids]
+        rows = {name: row for row, name in enumerate(self.ids)}
+        found = [(name, rows.get(name)) for name in ids]
         if unknown := [name for name, row in found if row is None]:
             raise PackError(f"the pack has no recording {first_few(unknown)} ({len(unknown)} in all)")
         return np.array([row for _, row in found], np.int64)
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {name: row for row, name in enumerate(self.ids)}
 
 
 def open_pack(folder: Path) -> Pack:
@@ -98,29 +74,25 @@ def open_pack(folder: Path) -> Pack:
     folder = Path(folder)
     manifest = read_manifest(folder)
     if manifest["format"] != FORMAT:
-        remedy = "delete the folder and make the pack anew"
-        raise PackError(f"{folder}: was made by another version of this package; {remedy}")
+        problem = "was made by another version of this package; delete the folder and make the pack anew"
+        raise PackError(f"{folder}: {problem}")
     try:
-        return _open(folder, manifest)
+        index = np.load(io.BytesIO(read_checked(folder, INDEX, manifest)), allow_pickle=False)
+        texts = json.loads(read_checked(folder, RECORDINGS, manifest))
+        rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
+        rows |= {name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")}
+        return Pack(
+            samples=map_samples(folder, manifest),
+            codes=tuple(tuple(codes) for codes in texts["codes"]),
+            classes=tuple(manifest["classes"]),
+            leads=tuple(manifest["leads"]),
+            rate=manifest["rate"],
+            kind=manifest["kind"],
+            fingerprint=manifest["fingerprint"],
+            audit=Audit(**json.loads(read_checked(folder, AUDIT, manifest))),
+            **rows,
+        )
     except PackError:
         if read_manifest(folder) == manifest:
             raise
         return open_pack(folder)  # another process has replaced the pack meanwhile
-
-
-def _open(folder: Path, manifest: dict[str, Any]) -> Pack:
-    index = np.load(io.BytesIO(read_checked(folder, INDEX, manifest)), allow_pickle=False)
-    texts = json.loads(read_checked(folder, RECORDINGS, manifest))
-    rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
-    rows |= {name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")}
-    return Pack(
-        samples=map_samples(folder, manifest),
-        codes=tuple(tuple(codes) for codes in texts["codes"]),
-        classes=tuple(manifest["classes"]),
-        leads=tuple(manifest["leads"]),
-        rate=manifest["rate"],
-        kind=manifest["kind"],
-        fingerprint=manifest["fingerprint"],
-        audit=Audit(**json.loads(read_checked(folder, AUDIT, manifest))),
-        **rows,
-    )

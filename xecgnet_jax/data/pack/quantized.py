@@ -17,17 +17,11 @@ _WIDEST = 2**16 - 1
 
 
 class QuantizedSignal(NamedTuple):
-    """A recording in 16 bits: mV = (samples − zero) · step.
+    """A recording in 16 bits: mV = (samples − zero) · step."""
 
-    Attributes:
-      samples: [T, 12] int16.
-      step: [12] float64, mV per integer step, above 0.
-      zero: [12] float64, the integer that stands for 0 mV: a whole number, not always within 16 bits.
-    """
-
-    samples: np.ndarray
-    step: np.ndarray
-    zero: np.ndarray
+    samples: np.ndarray  #: [T, 12] int16
+    step: np.ndarray  #: [12] float64, mV per integer step, above 0
+    zero: np.ndarray  #: [12] float64, the integer that stands for 0 mV: a whole number, not always within 16 bits
 
 
 def quantize(signal: np.ndarray, resolution: np.ndarray | None) -> QuantizedSignal:

@@ -23,17 +23,12 @@ REFRACTORY: float = 0.2
 
 
 class Heartbeats(NamedTuple):
-    """The heartbeats of a recording.
+    """The heartbeats of a recording."""
 
-    Attributes:
-      beats: [n] samples at which they are.
-      per_minute: heart rate by the median distance of neighbors; NaN below two beats.
-      width: median width of the QRS complex in milliseconds: where the slope over all leads is above a quarter of its
-        peak. Narrower than a cardiologist's. NaN below two beats.
-    """
-
-    beats: np.ndarray
-    per_minute: float
+    beats: np.ndarray  #: [n] samples at which they are
+    per_minute: float  #: heart rate by the median distance of neighbors; NaN below two beats
+    #: Median width of the QRS complex in milliseconds: where the slope over all leads is above a quarter of its peak.
+    #: Narrower than a cardiologist's. NaN below two beats.
     width: float
 
 

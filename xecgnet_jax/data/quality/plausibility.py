@@ -39,16 +39,12 @@ LONGEST: float = 180.0
 
 
 class RecordingWarning(NamedTuple):
-    """One thing that looks wrong with a recording.
+    """One thing that looks wrong with a recording."""
 
-    Attributes:
-      kind: a word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical,
-        flat, clipped, short, long.
-      text: what was seen, and what to do. It does not contain "; ", which separates several warnings.
-    """
-
+    #: A word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical, flat,
+    #: clipped, short, long.
     kind: str
-    text: str
+    text: str  #: what was seen, and what to do; without "; ", which separates several warnings
 
 
 def find_warnings(signal: np.ndarray, *, units: str | None = None) -> tuple[RecordingWarning, ...]:
@@ -71,7 +67,10 @@ def _check(signal: np.ndarray, units: str | None) -> Iterator[tuple[str, str | N
         yield "flat", f"nothing in {', '.join(problems.flat)}: a lost electrode?"
     if not (moving := [lead for lead in LEADS if lead not in problems.flat]):
         return
-    size = _peak_to_peak(signal[:, [LEADS.index(lead) for lead in moving]])
+    step = min(RATE, len(signal))
+    each_second = signal[: len(signal) // step * step].reshape(-1, step, len(LEADS))
+    of_leads = np.median(np.ptp(each_second, axis=1), axis=0)  # the median over seconds: artifacts change it little
+    size = float(np.median(of_leads[[LEADS.index(lead) for lead in moving]]))
     if not SMALLEST <= size <= LARGEST:
         yield "units", _units_text(size, units)
     else:
@@ -86,13 +85,6 @@ def _check(signal: np.ndarray, units: str | None) -> Iterator[tuple[str, str | N
         yield "rate", _rate_text(band)
         yield "arms", arm_warning(band)
         yield "chest-leads", chest_lead_warning(band)
-
-
-def _peak_to_peak(signal: np.ndarray) -> float:
-    """Returns mV from peak to peak in a second, the median over seconds, then leads: artifacts change it little."""
-    step = min(RATE, len(signal))
-    seconds = signal[: len(signal) // step * step].reshape(-1, step, signal.shape[1])
-    return float(np.median(np.median(np.ptp(seconds, axis=1), axis=0)))
 
 
 def _units_text(size: float, units: str | None) -> str:

@@ -37,7 +37,6 @@ def simulate_corpus(
 
     Args:
       folder: where to; must not exist, be empty, or hold this very corpus. It is returned.
-      recordings: how many.
       seed: the same seed gives the same bytes, whatever the number of workers.
       progress: show a progress bar on standard error.
       workers: processes; None takes one per available core if there is enough to do.

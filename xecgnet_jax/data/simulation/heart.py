@@ -10,16 +10,7 @@ import numpy as np
 
 from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.simulation.injury import draw_injury
-from xecgnet_jax.data.simulation.morphology import (
-    LEFT_ATRIAL_P,
-    LOW_ATRIAL_P,
-    SINUS_P,
-    Loop,
-    Ventricles,
-    draw_conducted,
-    draw_ectopic,
-    draw_p_wave,
-)
+from xecgnet_jax.data.simulation.morphology import Loop, Ventricles, draw_conducted, draw_ectopic, draw_p_wave
 from xecgnet_jax.data.simulation.rhythms import NEED_P_WAVES, Beat, Origin, Pacing
 
 #: Seconds beside the recording in which beats may start or end, and from a QRS onset until its T wave has ended.
@@ -38,29 +29,15 @@ F_WAVES: tuple[tuple[float, float, float], ...] = ((-0.05, 0.05, -0.10), (0.02, 
 
 @dataclass(frozen=True, eq=False)
 class Heart:
-    """One patient's heart.
+    """One patient's heart."""
 
-    Attributes:
-      pacing: its intervals.
-      conducted: shape of ventricular beats that the atria start; `ectopic` of those with a focus in a ventricle.
-      sinus_p, ectopic_p: P waves.
-      f_waves: [2, 3] directions of two independent oscillations of the atria while they fibrillate, in mV.
-      f_rate: Hz of these.
-      block: the blocked bundle branch, "LBBB" or "RBBB", or None.
-    """
-
-    pacing: Pacing
-    conducted: Ventricles
-    ectopic: Ventricles
-    sinus_p: Loop
-    ectopic_p: Loop
-    f_waves: np.ndarray
-    f_rate: float
-    block: str | None
-
-    def p_wave(self, origin: Origin) -> Loop:
-        """Returns the P wave of beats of this origin."""
-        return self.ectopic_p if origin == "atrial" else self.sinus_p
+    pacing: Pacing  #: its intervals
+    conducted: Ventricles  #: shape of ventricular beats that the atria start
+    ectopic: Ventricles  #: shape of those with a focus in a ventricle
+    p_waves: dict[Origin, Loop]  #: of sinus and of atrial ectopic beats; no others have one
+    f_waves: np.ndarray  #: [2, 3] directions of two independent oscillations of the atria while they fibrillate, in mV
+    f_rate: float  #: Hz of these
+    block: str | None  #: the blocked bundle branch, "LBBB" or "RBBB", or None
 
 
 def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
@@ -69,7 +46,7 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
     rr = rng.uniform(*next((limits for name, limits in RR_LIMITS.items() if name in shown), OTHER_RR))
     block = next((name for name in ("LBBB", "RBBB") if name in classes), None)
     conducted = draw_conducted(rng, block, rr, draw_injury(rng, classes))
-    sinus_p = draw_p_wave(rng, SINUS_P)
+    sinus_p = draw_p_wave(rng, "sinus node")
     pr = rng.uniform(0.212, 0.32) if "I-AVB" in classes else rng.uniform(0.125, 0.193)
     return Heart(
         pacing=Pacing(
@@ -84,8 +61,10 @@ def draw_heart(rng: np.random.Generator, classes: frozenset[str]) -> Heart:
         ),
         conducted=conducted,
         ectopic=draw_ectopic(rng, block, rr),
-        sinus_p=sinus_p,
-        ectopic_p=draw_p_wave(rng, LOW_ATRIAL_P if rng.random() < 0.6 else LEFT_ATRIAL_P),
+        p_waves={
+            "sinus": sinus_p,
+            "atrial": draw_p_wave(rng, "low right atrium" if rng.random() < 0.6 else "left atrium"),
+        },
         f_waves=(np.array(F_WAVES) + rng.normal(0.0, 0.01, (2, 3))) * rng.uniform(0.2, 0.85),
         f_rate=rng.uniform(4.8, 7.8),
         block=block,
@@ -104,8 +83,7 @@ def beats_dipole(heart: Heart, beats: Sequence[Beat], samples: int) -> np.ndarra
         ventricles = heart.ectopic if ventricular else heart.conducted
         _add(dipole, qrs[chosen], ventricles.qrs.duration, ventricles.qrs.at)
         _add(dipole, qrs[chosen], REPOLARIZATION, partial(ventricles.repolarization, stretch=stretch[chosen]))
-    for origin in ("sinus", "atrial"):
-        wave = heart.p_wave(origin)
+    for origin, wave in heart.p_waves.items():
         onsets = np.array([beat.p for beat in beats if beat.origin == origin])
         _add(dipole, onsets, wave.duration, wave.at)
     return dipole[margin : margin + samples]

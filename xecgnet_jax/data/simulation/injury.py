@@ -28,54 +28,33 @@ DIRECTIONS: dict[str, dict[int, tuple[float, float, float]]] = {
 
 @dataclass(frozen=True, eq=False)
 class Shift:
-    """An ST deviation over one territory.
+    """An ST deviation over one territory."""
 
-    Attributes:
-      territory: key of `CONTIGUOUS`.
-      sign: +1 elevation, −1 depression.
-      direction: [3] of the injury vector; any length.
-      amount: mV, positive, that two contiguous leads of the territory reach.
-    """
-
-    territory: str
-    sign: int
-    direction: np.ndarray
-    amount: float
-
-    def add_to(self, st: np.ndarray) -> np.ndarray:
-        """Returns the ST vector, [3] mV, with which two contiguous leads of the territory deviate by `amount`.
-
-        `st` [3] is the one without this injury, for example that of a bundle branch block.
-        """
-        per_unit, before = self.sign * to_twelve_leads(self.direction), self.sign * to_twelve_leads(st)
-        needed = []
-        for pair in CONTIGUOUS[self.territory]:
-            leads = [LEADS.index(name) for name in pair]
-            if (per_unit[leads] > 0.2).all():
-                needed.append(((self.amount - before[leads]) / per_unit[leads]).max())
-        return st + max(min(needed), 0.0) * self.direction
+    territory: str  #: key of `CONTIGUOUS`
+    sign: int  #: +1 elevation, −1 depression
+    direction: np.ndarray  #: [3] of the injury vector; any length
+    amount: float  #: mV, positive, that two contiguous leads of the territory reach
 
 
 @dataclass(frozen=True)
 class Injury:
-    """The effect of ischemia on a conducted beat.
+    """The effect of ischemia on a conducted beat."""
 
-    Attributes:
-      shifts: ST deviations; none in most patients.
-      t_factor: remaining part of the T wave.
-      t_pull: how far the T wave follows the injury vector.
-      st_slope: change of the ST segment over 100 ms, as a part of its level.
-    """
-
-    shifts: tuple[Shift, ...] = ()
-    t_factor: float = 1.0
-    t_pull: float = 0.0
-    st_slope: float = 0.0
+    shifts: tuple[Shift, ...] = ()  #: ST deviations; none in most patients
+    t_factor: float = 1.0  #: remaining part of the T wave
+    t_pull: float = 0.0  #: how far the T wave follows the injury vector
+    st_slope: float = 0.0  #: change of the ST segment over 100 ms, as a part of its level
 
     def st_vector(self, st: np.ndarray) -> np.ndarray:
-        """Returns the ST vector [3] in mV with the injury, from the one without."""
+        """Returns the ST vector [3] in mV with the injury, from the one without: that of a bundle branch block, say."""
         for shift in self.shifts * 4:  # Of two, each takes a little from the other.
-            st = shift.add_to(st)
+            per_unit, before = (shift.sign * to_twelve_leads(vector) for vector in (shift.direction, st))
+            needed = []
+            for pair in CONTIGUOUS[shift.territory]:
+                leads = [LEADS.index(name) for name in pair]
+                if (per_unit[leads] > 0.2).all():
+                    needed.append(((shift.amount - before[leads]) / per_unit[leads]).max())
+            st = st + max(min(needed), 0.0) * shift.direction
         return st
 
 

@@ -15,19 +15,12 @@ from xecgnet_jax.data.simulation.injury import Injury
 
 @dataclass(frozen=True, eq=False)
 class Loop:
-    """A depolarization: a sum of Gaussian bumps along fixed directions, which together draw a loop.
+    """A depolarization: a sum of Gaussian bumps along fixed directions, which together draw a loop."""
 
-    Attributes:
-      duration: seconds from its onset to its end.
-      center: [K] centers of the bumps, in parts of `duration`.
-      width: [K] their standard deviations, in parts of `duration`.
-      vector: [K, 3] their heights in mV.
-    """
-
-    duration: float
-    center: np.ndarray
-    width: np.ndarray
-    vector: np.ndarray
+    duration: float  #: seconds from its onset to its end
+    center: np.ndarray  #: [K] centers of the bumps, in parts of `duration`
+    width: np.ndarray  #: [K] their standard deviations, in parts of `duration`
+    vector: np.ndarray  #: [K, 3] their heights in mV
 
     def at(self, time: np.ndarray) -> np.ndarray:
         """Returns [.., 3] mV at `time` [..] seconds since its onset; zero outside it."""
@@ -45,21 +38,13 @@ class Loop:
 
 @dataclass(frozen=True, eq=False)
 class Ventricles:
-    """The shape of ventricular beats of one kind of activation.
+    """The shape of ventricular beats of one kind of activation."""
 
-    Attributes:
-      qrs: their depolarization.
-      qt: seconds from the onset of the QRS complex to the end of the T wave.
-      t: [3] peak of the T wave in mV.
-      st: [3] ST segment 60 ms after the J point, in mV.
-      st_slope: change of the ST segment over 100 ms, as a part of `st`.
-    """
-
-    qrs: Loop
-    qt: float
-    t: np.ndarray
-    st: np.ndarray
-    st_slope: float
+    qrs: Loop  #: their depolarization
+    qt: float  #: seconds from the onset of the QRS complex to the end of the T wave
+    t: np.ndarray  #: [3] peak of the T wave in mV
+    st: np.ndarray  #: [3] ST segment 60 ms after the J point, in mV
+    st_slope: float  #: change of the ST segment over 100 ms, as a part of `st`
 
     def repolarization(self, time: np.ndarray, stretch: np.ndarray) -> np.ndarray:
         """Returns [N, W, 3] mV of ST segment and T wave at `time` [N, W] seconds since the QRS onset.
@@ -129,13 +114,14 @@ ECTOPIC_ORIGINS: dict[str, Vector] = {
 #: Bumps of an ectopic QRS complex: center, width, part of the origin's vector.
 ECTOPIC_QRS = np.array([[0.17, 0.08, 0.15], [0.40, 0.14, 0.85], [0.63, 0.13, 0.65]])
 
-#: Right atrium (to the feet and front), then left atrium (to the left and back): upright in II, biphasic in V1.
-SINUS_P = np.array([[0.36, 0.16, 0.040, 0.105, -0.060], [0.64, 0.17, 0.080, 0.070, 0.050]])
-
-#: P waves that start elsewhere: low in the right atrium (inverted in II, III, aVF), or in the left atrium (inverted in
-#: I and V6, upright in V1).
-LOW_ATRIAL_P = np.array([[0.36, 0.16, 0.040, -0.090, -0.020], [0.64, 0.17, 0.030, -0.110, 0.020]])
-LEFT_ATRIAL_P = np.array([[0.36, 0.16, -0.080, 0.050, -0.060], [0.64, 0.17, -0.070, 0.060, -0.070]])
+#: Where a P wave starts → its table. From the sinus node: right atrium (to the feet and front), then left atrium (to
+#: the left and back), upright in II, biphasic in V1. From low in the right atrium: inverted in II, III, aVF. From the
+#: left atrium: inverted in I and V6, upright in V1.
+P_WAVES: dict[str, np.ndarray] = {
+    "sinus node": np.array([[0.36, 0.16, 0.040, 0.105, -0.060], [0.64, 0.17, 0.080, 0.070, 0.050]]),
+    "low right atrium": np.array([[0.36, 0.16, 0.040, -0.090, -0.020], [0.64, 0.17, 0.030, -0.110, 0.020]]),
+    "left atrium": np.array([[0.36, 0.16, -0.080, 0.050, -0.060], [0.64, 0.17, -0.070, 0.060, -0.070]]),
+}
 
 #: Blocked bundle branch → QRS table, range of QRS durations (seconds), peak of the T wave, ST segment (None: near 0).
 CONDUCTED: dict[str | None, tuple[list[list[float]], tuple[float, float], Vector, Vector | None]] = {
@@ -188,9 +174,9 @@ def draw_ectopic(rng: np.random.Generator, block: str | None, rr: float) -> Vent
     )
 
 
-def draw_p_wave(rng: np.random.Generator, table: np.ndarray) -> Loop:
-    """Draws a P wave like that of a table."""
-    gain = rng.uniform(0.55, 1.3)
+def draw_p_wave(rng: np.random.Generator, start: str) -> Loop:
+    """Draws a P wave that starts at a key of `P_WAVES`."""
+    table, gain = P_WAVES[start], rng.uniform(0.55, 1.3)
     return Loop(rng.uniform(0.085, 0.110), table[:, 0], table[:, 1], _vary(rng, table[:, 2:]) * gain)
 
 

@@ -26,39 +26,27 @@ GAIN, LIMIT = 1000, 32767
 
 @dataclass(frozen=True, eq=False)
 class Annotations:
-    """Events of one recording in temporal order.
+    """Events of one recording in temporal order."""
 
-    Attributes:
-      sample: [A] int64, sample at 500 Hz.
-      symbol: [A] WFDB codes: beats N, L (left) and R (right bundle branch block), A (atrial premature), V (ventricular
-        premature) at the peak of the QRS complex; "(" and ")" at its onset and end; p at the peak of a P wave; + a
-        change of rhythm; s a change of the ST segment.
-      aux: [A] notes: "(N" and "(AFIB" of +; of s, as in the European ST-T Database, "(ST2+" where the third lead's
-        elevation ("-": depression) starts, "AST2+150" with its µV, "ST2+)" where it ends.
-    """
-
-    sample: np.ndarray
+    sample: np.ndarray  #: [A] int64, sample at 500 Hz
+    #: [A] WFDB codes: beats N, L (left) and R (right bundle branch block), A (atrial premature), V (ventricular
+    #: premature) at the peak of the QRS complex; "(" and ")" at its onset and end; p at the peak of a P wave; + a
+    #: change of rhythm; s a change of the ST segment.
     symbol: tuple[str, ...]
+    #: [A] notes: "(N" and "(AFIB" of +; of s, as in the European ST-T Database, "(ST2+" where the third lead's
+    #: elevation ("-": depression) starts, "AST2+150" with its µV, "ST2+)" where it ends.
     aux: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class SimulatedRecording:
-    """A recording and the events that were planted in it.
+    """A recording and the events that were planted in it."""
 
-    Attributes:
-      signal: [T, 12] float32, millivolts at 500 Hz, leads in the order of `LEADS`.
-      classes: its labels.
-      annotations: its events.
-      age: years.
-      sex: "F" or "M".
-    """
-
-    signal: np.ndarray
-    classes: frozenset[str]
-    annotations: Annotations
-    age: float
-    sex: str
+    signal: np.ndarray  #: [T, 12] float32, millivolts at 500 Hz, leads in the order of `LEADS`
+    classes: frozenset[str]  #: its labels
+    annotations: Annotations  #: its events
+    age: float  #: years
+    sex: str  #: "F" or "M"
 
 
 def simulate_recording(
@@ -71,14 +59,11 @@ def simulate_recording(
 ) -> SimulatedRecording:
     """Simulates recording number `index` of the corpus with this seed.
 
-    The clean signal does not depend on `noise`: the same heart can be seen with and without it.
-
     Args:
-      seed: of the corpus, not negative.
-      index: of the recording, not negative.
+      seed, index: of the corpus and of the recording, not negative.
       classes: its labels; None draws them with CPSC2018's frequencies.
       duration_s: its length in seconds, at least 6, so that its labels can show; None draws it like CPSC2018's.
-      noise: factor of everything that does not come from the heart; 0 gives the clean signal.
+      noise: factor of everything that does not come from the heart. 0 gives the clean signal, that of the same heart.
 
     Raises:
       ConfigError: classes that no heart can have at once, or a length or noise out of range.
@@ -108,13 +93,8 @@ def simulate_recording(
         dipole += fibrillatory_waves(rng, heart, samples, *course.fibrillating)
     dipole = move_by_breathing(rng, dipole, heart.pacing.respiration)
     electrodes = noise * electrode_noise(rng, samples, heart.pacing.respiration) if noise else None
-    return SimulatedRecording(
-        signal=to_twelve_leads(dipole, electrodes).astype(np.float32),
-        classes=classes,
-        annotations=_annotations_of(heart, course, samples),
-        age=age,
-        sex=sex,
-    )
+    signal = to_twelve_leads(dipole, electrodes).astype(np.float32)
+    return SimulatedRecording(signal, classes, _annotations_of(heart, course, samples), age, sex)
 
 
 def _annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
@@ -125,9 +105,9 @@ def _annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
     conducted = {"LBBB": "L", "RBBB": "R", None: "N"}[heart.block]
     for beat in course.beats:
         qrs = (heart.ectopic if beat.origin == "ventricular" else heart.conducted).qrs
-        p_wave = heart.p_wave(beat.origin)
-        if 0 <= beat.p + p_wave.peak <= last / RATE:  # False where there is none (NaN).
-            events.append((round((beat.p + p_wave.peak) * RATE), "p", ""))
+        p_peak = beat.p + heart.p_waves[beat.origin].peak if beat.origin in heart.p_waves else np.nan
+        if 0 <= p_peak <= last / RATE:
+            events.append((round(p_peak * RATE), "p", ""))
         peak = round((beat.qrs + qrs.peak) * RATE)
         if 0 <= peak <= last:
             end = min(round((beat.qrs + qrs.duration) * RATE), last)
@@ -159,18 +139,9 @@ def write_simulated(task: tuple[Path, int, int, str]) -> None:
     recording = simulate_recording(seed, index)
     values = np.clip(np.rint(recording.signal * GAIN), -LIMIT, LIMIT).astype("<i2")
     savemat(folder / f"{name}.mat", {"val": values.T}, format="4")
-    # write_bytes: a header is the same on every system, line ends included.
-    (folder / f"{name}.hea").write_bytes(_header(recording, values, name).encode("ascii"))
-    events = recording.annotations
-    symbols, notes = list(events.symbol), list(events.aux)
-    wfdb.wrann(name, "atr", events.sample, symbol=symbols, aux_note=notes, fs=RATE, write_dir=str(folder))
-
-
-def _header(recording: SimulatedRecording, values: np.ndarray, name: str) -> str:
-    """Returns the text of the WFDB header of a recording with these [T, 12] converter values."""
     checksums = values.sum(axis=0, dtype=np.int16)  # Wraps around, as the format wants it.
     first_codes = {label: code for code, label in reversed(SNOMED_CT.items())}
-    lines = [
+    header = [
         f"{name} {len(LEADS)} {RATE} {len(values)}",
         *(
             f"{name}.mat 16+24 {GAIN}/mV 16 0 {first} {checksum} 0 {lead}"
@@ -183,4 +154,8 @@ def _header(recording: SimulatedRecording, values: np.ndarray, name: str) -> str
         "#Hx: Simulated",
         "#Sx: Unknown",
     ]
-    return "\n".join([*lines, ""])
+    # write_bytes: a header is the same on every system, line ends included.
+    (folder / f"{name}.hea").write_bytes("\n".join([*header, ""]).encode("ascii"))
+    events = recording.annotations
+    symbols, notes = list(events.symbol), list(events.aux)
+    wfdb.wrann(name, "atr", events.sample, symbol=symbols, aux_note=notes, fs=RATE, write_dir=str(folder))

@@ -12,41 +12,25 @@ Origin = Literal["sinus", "atrial", "ventricular", "fibrillation"]
 
 
 class Beat(NamedTuple):
-    """One beat; times in seconds from the start of the recording.
+    """One beat; times in seconds from the start of the recording."""
 
-    Attributes:
-      origin: where it starts.
-      qrs: onset of the QRS complex.
-      p: onset of the P wave, NaN where there is none.
-    """
-
-    origin: Origin
-    qrs: float
-    p: float = float("nan")
+    origin: Origin  #: where it starts
+    qrs: float  #: onset of the QRS complex
+    p: float = float("nan")  #: onset of the P wave, NaN where there is none
 
 
 @dataclass(frozen=True)
 class Pacing:
-    """The intervals of one heart.
+    """The intervals of one heart."""
 
-    Attributes:
-      rr, pr: mean RR interval and PR interval, seconds.
-      qt: QT interval, seconds: no ventricular ectopic beat starts before it has passed.
-      refractory: seconds from a QRS onset before which no ectopic P wave starts.
-      respiration: breaths per second; inspiration quickens the sinus rhythm.
-      sinus_arrhythmia: amplitude of that, as a part of `rr`.
-      irregularity: standard deviation of the sinus rhythm beside it, as a part of `rr`.
-      fibrillation_irregularity: standard deviation of the RR intervals in fibrillation, as a part of `rr`.
-    """
-
-    rr: float
-    pr: float
-    qt: float
-    refractory: float
-    respiration: float
-    sinus_arrhythmia: float
-    irregularity: float
-    fibrillation_irregularity: float
+    rr: float  #: mean RR interval, seconds
+    pr: float  #: PR interval, seconds
+    qt: float  #: QT interval, seconds: no ventricular ectopic beat starts before it has passed
+    refractory: float  #: seconds from a QRS onset before which no ectopic P wave starts
+    respiration: float  #: breaths per second; inspiration quickens the sinus rhythm
+    sinus_arrhythmia: float  #: amplitude of that, as a part of `rr`
+    irregularity: float  #: standard deviation of the sinus rhythm beside it, as a part of `rr`
+    fibrillation_irregularity: float  #: standard deviation of the RR intervals in fibrillation, as a part of `rr`
 
     def sinus_interval(self, rng: np.random.Generator, time: float) -> float:
         """Draws the seconds to the next sinus beat."""
@@ -56,17 +40,11 @@ class Pacing:
 
 @dataclass(frozen=True)
 class Course:
-    """The events of one recording.
+    """The events of one recording."""
 
-    Attributes:
-      beats: in temporal order, from before its start until after its end.
-      rhythms: (seconds, note of a WFDB annotation) of each change of rhythm.
-      fibrillating: start and end of atrial fibrillation, in seconds, or None.
-    """
-
-    beats: tuple[Beat, ...]
-    rhythms: tuple[tuple[float, str], ...]
-    fibrillating: tuple[float, float] | None = None
+    beats: tuple[Beat, ...]  #: in temporal order, from before its start until after its end
+    rhythms: tuple[tuple[float, str], ...]  #: (seconds, note of a WFDB annotation) of each change of rhythm
+    fibrillating: tuple[float, float] | None = None  #: start and end of atrial fibrillation, in seconds, or None
 
 
 #: Findings that need P waves: beside them, fibrillation comes in the course of the recording.
@@ -78,15 +56,11 @@ ECTOPIC_CLASSES: dict[str, Origin] = {"PAC": "atrial", "PVC": "ventricular"}
 
 @dataclass
 class Ectopy:
-    """The ectopic beats that are to come: from one per recording to one after every beat (bigeminy).
+    """The ectopic beats that are to come: from one per recording to one after every beat (bigeminy)."""
 
-    Attributes:
-      chance: origin → probability after each beat that is not itself ectopic.
-      due: origin → time in seconds by which the first one must have come, so that no recording lacks what its label
-        says.
-    """
-
+    #: Origin → probability after each beat that is not itself ectopic.
     chance: dict[Origin, float] = field(default_factory=dict)
+    #: Origin → time in seconds by which the first one must have come, so that no recording lacks what its label says.
     due: dict[Origin, float] = field(default_factory=dict)
 
     def after(self, rng: np.random.Generator, time: float) -> Origin | None:
