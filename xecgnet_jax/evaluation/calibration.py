@@ -64,10 +64,8 @@ def chance_errors(probabilities: np.ndarray, seed: int) -> tuple[Floats, Floats]
     recordings, classes = probabilities.shape
     slot = (bins_of(probabilities) + BINS * np.arange(classes)).ravel()
     rng = np.random.default_rng(seed)
-    excess = np.empty((_DRAWS, classes, BINS))
-    for row in excess:
-        difference = probabilities - (rng.random(probabilities.shape) < probabilities)
-        row[:] = np.bincount(slot, difference.ravel(), minlength=classes * BINS).reshape(classes, BINS)
+    draws = (probabilities - (rng.random(probabilities.shape) < probabilities) for _ in range(_DRAWS))
+    excess = np.stack([np.bincount(slot, draw.ravel(), classes * BINS) for draw in draws]).reshape(-1, classes, BINS)
     by_class = np.abs(excess).sum(axis=2) / recordings
     return by_class, np.abs(excess.sum(axis=1)).sum(axis=1) / (recordings * classes)
 

@@ -11,27 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from xecgnet_jax.evaluation import intervals, metrics
 from xecgnet_jax.evaluation.comparison_text import describe_difference, notes
-from xecgnet_jax.evaluation.intervals import (
-    LEVEL,
-    RESAMPLES,
-    bootstrap,
-    percentile_interval,
-    resampling_units,
-    standard_error,
-)
-from xecgnet_jax.evaluation.metrics import (
-    LABEL_COUNTS,
-    Floats,
-    check_arrays,
-    label_count_masks,
-    label_set_metrics,
-    none_if_nan,
-    ranking_metrics,
-)
+from xecgnet_jax.evaluation.metrics import Floats, none_if_nan
 
 #: Recordings whose subset accuracies are compared: all, those with one class, those with several.
-COMPARED = LABEL_COUNTS[:3]
+COMPARED = metrics.LABEL_COUNTS[:3]
 #: Metric → its name in a sentence.
 METRICS = {
     "subset_accuracy_all": "subset accuracy",
@@ -73,7 +58,7 @@ def compare(
     baseline: Group,
     *,
     patients: Sequence[str | None] | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int = intervals.RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns differences of two groups with intervals, exact tests, and what follows in words; JSON values.
@@ -98,12 +83,12 @@ def compare(
         of_candidate, of_baseline = (_run_metrics(group, weights) for group in groups)
         return {key: of_candidate[key].mean(axis=0) - of_baseline[key].mean(axis=0) for key in METRICS}
 
-    units = resampling_units(len(candidate.labels), patients)
-    resampled = bootstrap(mean_differences, units, resamples=resamples, seed=seed)
+    units = intervals.resampling_units(len(candidate.labels), patients)
+    resampled = intervals.bootstrap(mean_differences, units, resamples=resamples, seed=seed)
     of_candidate, of_baseline = (_run_metrics(group) for group in groups)
-    masks = dict(zip(COMPARED, label_count_masks(candidate.labels), strict=False))
+    masks = dict(zip(COMPARED, metrics.label_count_masks(candidate.labels), strict=False))
     tests = _mcnemar_tests(candidate, baseline, masks)
-    metrics: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     for key, label in METRICS.items():
         values, baseline_values = of_candidate[key][:, 0], of_baseline[key][:, 0]
         label_count = key.removeprefix("subset_accuracy_")
@@ -126,16 +111,16 @@ def compare(
                 needed = least_difference(own_tests[0]["only_candidate"] + own_tests[0]["only_baseline"])
                 entry["detectable"] = needed / entry["recordings"] if needed <= entry["recordings"] else None
         entry["verdict"] = _verdict(entry, own_tests)
-        metrics[key] = entry | {"words": describe_difference(entry, label_count, own_tests, *names)}
-    described = [{"name": group.name, "runs": list(group.runs), "seeds": list(group.seeds)} for group in groups]
+        entries[key] = entry | {"words": describe_difference(entry, label_count, own_tests, *names)}
     sizes = len(candidate.runs), len(baseline.runs)
+    described = [{"name": group.name, "runs": list(group.runs), "seeds": list(group.seeds)} for group in groups]
     return {
         "candidate": described[0],
         "baseline": described[1],
         "recordings": {name: int(mask.sum()) for name, mask in masks.items()},
-        "metrics": metrics,
+        "metrics": entries,
         "mcnemar": tests,
-        "words": [metrics[key]["words"] for key in IN_WORDS],
+        "words": [entries[key]["words"] for key in IN_WORDS],
         "notes": notes(sizes, names, pairs=len(tests), patients_repeat=units.repeat),
         "resampling": units.describe(resamples, seed),
     }
@@ -149,7 +134,7 @@ def _check_groups(groups: tuple[Group, Group]) -> None:
                 f"probabilities and {len(group.predictions)} predictions of runs; they must be as many, at least one"
             )
         for probabilities, predictions in zip(group.probabilities, group.predictions, strict=True):
-            check_arrays(group.labels, probabilities, predictions, np.shape(group.labels)[-1])
+            metrics.check_arrays(group.labels, probabilities, predictions, np.shape(group.labels)[-1])
     if not np.array_equal(groups[0].labels, groups[1].labels):
         raise ValueError(f"{groups[0].name} and {groups[1].name} have different labels; use the same recordings")
 
@@ -158,9 +143,9 @@ def _run_metrics(group: Group, weights: Floats | None = None) -> dict[str, Float
     """Returns metric → [K, B] of the group's runs."""
     runs = []
     for probabilities, predictions in zip(group.probabilities, group.predictions, strict=True):
-        found = label_set_metrics(group.labels, predictions, weights)
+        found = metrics.label_set_metrics(group.labels, predictions, weights)
         accuracies = {f"subset_accuracy_{name}": found["subset_accuracy"][:, i] for i, name in enumerate(COMPARED)}
-        runs.append(found | accuracies | ranking_metrics(group.labels, probabilities, weights))
+        runs.append(found | accuracies | metrics.ranking_metrics(group.labels, probabilities, weights))
     return {key: np.stack([run[key] for run in runs]) for key in METRICS}
 
 
@@ -191,7 +176,7 @@ def _verdict(entry: dict[str, Any], tests: list[dict[str, Any]]) -> str:
     if entry["interval"] is None and not tested:
         return "undefined"
     holds_0 = entry["interval"] is not None and entry["interval"][0] <= 0 <= entry["interval"][1]
-    if holds_0 or (tested and tests[0]["p"] >= 1 - LEVEL):
+    if holds_0 or (tested and tests[0]["p"] >= 1 - intervals.LEVEL):
         return "not distinguishable"
     return "better" if (entry["difference"] > 0) == (entry["better"] == "higher") else "worse"
 
@@ -217,19 +202,19 @@ def estimate_difference(candidate: Floats, baseline: Floats, resampled: Floats, 
       "degrees_of_freedom".
     """
     several = max(len(candidate), len(baseline)) > 1
-    difference, identical = float(np.mean(candidate) - np.mean(baseline)), False
-    found: dict[str, Any] = {"interval": None, "detectable": None}
+    difference = float(np.mean(candidate) - np.mean(baseline))
+    found: dict[str, Any] = {"difference": none_if_nan(difference), "method": "t" if several else "bootstrap"}
+    found |= {"identical": False, "interval": None, "detectable": None}
     if several:
         found |= {"standard_error": None, "degrees_of_freedom": None}
     if not np.isnan(difference):
         spread = max(np.ptp(candidate), np.ptp(baseline))
-        identical = bool(np.nanmax(np.abs([difference, spread, *resampled])) < _ROUNDING)
+        found["identical"] = bool(np.nanmax(np.abs([difference, spread, *resampled])) < _ROUNDING)
         if several:
-            found |= _t_interval(difference, candidate, baseline, standard_error(resampled), units)
-        elif interval := percentile_interval(resampled):
+            found |= _t_interval(difference, candidate, baseline, intervals.standard_error(resampled), units)
+        elif interval := intervals.percentile_interval(resampled):
             found |= {"interval": interval, "detectable": (interval[1] - interval[0]) / 2}
-    method = "t" if several else "bootstrap"
-    return {"difference": none_if_nan(difference), "method": method, "identical": identical, **found}
+    return found
 
 
 def _t_interval(
@@ -252,7 +237,7 @@ def _t_interval(
     if variance < _ROUNDING**2:
         return {}
     freedom = variance**2 / sum(part**2 / degrees for part, degrees in parts)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom) * np.sqrt(variance))
+    half = float(stats.t.ppf((1 + intervals.LEVEL) / 2, freedom) * np.sqrt(variance))
     errors = {name: float(np.sqrt(seeds[name])) if name in seeds else None for name in runs}
     return {
         "interval": [difference - half, difference + half],
@@ -295,7 +280,7 @@ def least_difference(discordant: int) -> int:
     """
     for total in range(discordant, discordant + 7):
         for more in range((total + 1) // 2, total + 1):
-            if exact_p(more, total - more) < 1 - LEVEL:
+            if exact_p(more, total - more) < 1 - intervals.LEVEL:
                 return 2 * more - total
     raise AssertionError("six more in one run are always enough")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from operator import itemgetter
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,14 +17,8 @@ from xecgnet_jax.data.windows import WindowSpec, evaluation_windows
 from xecgnet_jax.model import Outputs, RepeatedBin, bin_edges, bucket, probabilities, trim_padding
 
 Floats = npt.NDArray[np.float32]
-
-
-class Predict(Protocol):
-    """Maps (variables, signal [B, T, 12], real bins [B] or None) to (probabilities [B, C], the network's outputs)."""
-
-    def __call__(
-        self, variables: Any, signal: jax.Array, bins: jax.Array | np.ndarray | None, repeat: RepeatedBin | None = None
-    ) -> tuple[jax.Array, Outputs]: ...
+#: (variables, signal [B, T, 12], real bins [B] or None, repeated bin) → (probabilities [B, C], the network's outputs).
+Predict = Callable[..., tuple[jax.Array, Outputs]]
 
 
 class Maps(NamedTuple):
@@ -44,12 +38,7 @@ class Maps(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What the network says of R recordings.
-
-    Attributes:
-      probabilities: [R, C].
-      maps: of each recording, or None where they were not asked for.
-    """
+    """Probabilities [R, C] of R recordings, and the maps of each, or None where they were not asked for."""
 
     probabilities: Floats
     maps: list[Maps] | None
@@ -83,8 +72,7 @@ def predict_recordings(
     """Returns the class probabilities of whole recordings, and their maps.
 
     Args:
-      predict: from `make_predict`.
-      variables: of the model.
+      predict, variables: from `make_predict`, and of the model.
       signal: position → [N, 12] mV.
       lengths: [R] samples.
       spec: how recordings are cut, see `evaluation_windows`; the probabilities are the mean over a recording's windows.
@@ -139,11 +127,7 @@ def gather_windows(
 ) -> np.ndarray:
     """Returns windows as the network sees them, [B, T, 12] float32, normalized; zeros outside the recordings.
 
-    Args:
-      signals: recording → [N, 12] mV.
-      recordings, starts: [B], see `evaluation_windows`.
-      samples: T.
-      normalization: of each lead.
+    `signals` maps recordings to [N, 12] mV; recordings and starts are [B], see `evaluation_windows`; `samples` is T.
     """
     windows = np.zeros((len(recordings), samples, len(normalization.mean)), np.float32)
     for row, (recording, start) in enumerate(zip(recordings.tolist(), starts.tolist(), strict=True)):
@@ -178,9 +162,7 @@ def _batches(
     """
     samples = lengths[recordings]
     bins = spec.whole_bins(samples)
-    order = np.arange(len(samples))
-    if spec.kind != "crop":
-        order = np.argsort(samples if spec.kind == "pad" else bins, kind="stable")
+    order = np.argsort({"crop": np.zeros_like(bins), "pad": samples, "whole": bins}[spec.kind], kind="stable")
     for first in range(0, len(order), batch_size):
         rows = order[first : first + batch_size]
         if spec.kind == "crop":

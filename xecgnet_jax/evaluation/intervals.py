@@ -19,9 +19,6 @@ UNDEFINED_ALLOWED = 0.1
 #: Numbers in one chunk of weights, 32 MB: this bounds the memory.
 _CHUNK = 4_000_000
 
-#: [low, high]
-Interval = list[float]
-
 
 class ResamplingUnits(NamedTuple):
     """What is drawn in a resample: `of_recording` [R] is the unit, 0 … number − 1, of each recording."""
@@ -57,7 +54,7 @@ def resampling_units(recordings: int, patients: Sequence[str | None] | None = No
     return ResamplingUnits(np.array(units, np.int64), len(number))
 
 
-def wilson(successes: int, trials: int) -> Interval | None:
+def wilson(successes: int, trials: int) -> list[float] | None:
     """Returns Wilson's score interval of a proportion of independent trials; None without trials.
 
     E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22 (1927) 209–212.
@@ -95,7 +92,7 @@ def bootstrap(
     return {name: np.concatenate([chunk[name] for chunk in chunks]) for name in chunks[0]}
 
 
-def percentile_interval(resampled: Floats) -> Interval | None:
+def percentile_interval(resampled: Floats) -> list[float] | None:
     """Returns the middle 95 % of [B] resampled values; undefined ones (NaN) are left out.
 
     None where more than `UNDEFINED_ALLOWED` of them are undefined, and where all are the same: resampling cannot show
@@ -108,7 +105,7 @@ def percentile_interval(resampled: Floats) -> Interval | None:
     return None if np.isclose(low, high, rtol=0, atol=1e-12) else [low, high]
 
 
-def basic_interval(value: float, resampled: Floats) -> Interval | None:
+def basic_interval(value: float, resampled: Floats) -> list[float] | None:
     """Returns the percentile interval mirrored at the value and cut off at 0.
 
     For metrics that are biased in small samples, as a calibration error is: chance alone makes it larger than 0. A

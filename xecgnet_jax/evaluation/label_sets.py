@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,7 @@ OUTCOMES = ("exact", "all_and_more", "part", "none")
 
 
 def label_sets(labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, ...]) -> dict[str, Any]:
-    """Returns what is predicted for each co-occurrence of classes.
-
-    Args:
-      labels, predictions: [R, C], 0 or 1.
-      classes: C names.
+    """Returns what is predicted for each co-occurrence of the C classes; labels and predictions are [R, C] of 0 or 1.
 
     Returns:
       JSON values. "recordings": how many have several classes. "outcomes": of those, how many are predicted "exact"ly,
@@ -40,15 +37,15 @@ def label_sets(labels: np.ndarray, predictions: np.ndarray, classes: tuple[str, 
     for true, recordings in _most_common(labels):
         predicted = predictions[np.all(labels == true, axis=1)]
         times = dict(zip(classes, predicted.sum(axis=0).tolist(), strict=True))
-        names, others = _names(true, classes), _most_common(predicted)
+        names, rows = list(compress(classes, true)), _most_common(predicted)
         sets.append(
             {
                 "true": names,
                 "recordings": recordings,
-                "exact": sum(number for row, number in others if row == true),
+                "exact": sum(number for row, number in rows if row == true),
                 "missed": {name: recordings - times[name] for name in names},
                 "extra": {name: number for name, number in times.items() if number and name not in names},
-                "predicted": [{"classes": _names(row, classes), "recordings": number} for row, number in others],
+                "predicted": [{"classes": list(compress(classes, row)), "recordings": number} for row, number in rows],
             }
         )
     outcomes = {name: int(mask.sum()) for name, mask in zip(OUTCOMES, masks, strict=True)}
@@ -59,7 +56,3 @@ def _most_common(rows: np.ndarray) -> list[tuple[tuple[bool, ...], int]]:
     """Returns distinct rows and how often each occurs, the most frequent first; ties go by the order of the classes."""
     counts = Counter(tuple(row) for row in rows.tolist())
     return sorted(counts.items(), key=lambda item: (-item[1], [not is_in for is_in in item[0]]))
-
-
-def _names(row: tuple[bool, ...], classes: tuple[str, ...]) -> list[str]:
-    return [name for name, is_in in zip(classes, row, strict=True) if is_in]

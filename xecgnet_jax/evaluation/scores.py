@@ -8,27 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xecgnet_jax.evaluation import intervals, metrics
 from xecgnet_jax.evaluation.calibration import calibration_metrics, chance_errors, reliability
-from xecgnet_jax.evaluation.intervals import (
-    LEVEL,
-    RESAMPLES,
-    ResamplingUnits,
-    basic_interval,
-    bootstrap,
-    percentile_interval,
-    resampling_units,
-    wilson,
-)
 from xecgnet_jax.evaluation.label_sets import label_sets
-from xecgnet_jax.evaluation.metrics import (
-    LABEL_COUNTS,
-    Floats,
-    check_arrays,
-    count_confusion,
-    label_set_metrics,
-    none_if_nan,
-    ranking_metrics,
-)
+from xecgnet_jax.evaluation.metrics import LABEL_COUNTS, Floats, none_if_nan
 
 _MICRO = ("precision", "recall", "f1")
 _MACRO = (*_MICRO, "auroc", "average_precision")
@@ -40,8 +23,8 @@ def all_metrics(
 ) -> dict[str, Floats]:
     """Returns the metrics of label sets, of ranking and of calibration together; arguments as there."""
     return (
-        label_set_metrics(labels, predictions, weights)
-        | ranking_metrics(labels, probabilities, weights)
+        metrics.label_set_metrics(labels, predictions, weights)
+        | metrics.ranking_metrics(labels, probabilities, weights)
         | calibration_metrics(labels, probabilities, weights)
     )
 
@@ -51,7 +34,7 @@ class _Estimates(NamedTuple):
 
     values: dict[str, Floats]  # [1] or [1, columns]
     resampled: dict[str, Floats]  # [B] or [B, columns]
-    units: ResamplingUnits
+    units: intervals.ResamplingUnits
 
     def pick(self, name: str, column: int | None) -> tuple[float, Floats]:
         """Returns the value of a metric, in a column where it has some, and its [B] resampled values."""
@@ -61,14 +44,15 @@ class _Estimates(NamedTuple):
     def row(self, names: Sequence[str], prefix: str = "", column: int | None = None) -> dict[str, Any]:
         """Returns the values of metrics by name and, as "intervals", their bootstrap intervals."""
         found = {name: self.pick(prefix + name, column) for name in names}
-        intervals = {name: percentile_interval(resampled) for name, (_, resampled) in found.items()}
-        return {name: none_if_nan(value) for name, (value, _) in found.items()} | {"intervals": intervals}
+        row: dict[str, Any] = {name: none_if_nan(value) for name, (value, _) in found.items()}
+        row["intervals"] = {name: intervals.percentile_interval(values) for name, (_, values) in found.items()}
+        return row
 
     def use_wilson(self, row: dict[str, Any], name: str, successes: float, trials: float) -> None:
         """Gives a proportion Wilson's interval; the bootstrap's stays where recordings are not independent."""
         if self.units.repeat:
             row["intervals"][f"{name}_by_patient"] = row["intervals"][name]
-        row["intervals"][name] = wilson(int(successes), int(trials))
+        row["intervals"][name] = intervals.wilson(int(successes), int(trials))
 
     def calibration(self, chance: Floats, prefix: str = "", column: int | None = None) -> dict[str, Any]:
         """Returns Brier score and calibration error, what the error would be by chance alone, and the intervals.
@@ -80,8 +64,8 @@ class _Estimates(NamedTuple):
         row = self.row(("brier", "calibration_error"), prefix, column)
         error, resampled = self.pick(f"{prefix}calibration_error", column)
         row["calibration_error_by_chance"] = None if np.isnan(error) else float(chance.mean())
-        interval = basic_interval(error, resampled)
-        if interval is not None and error <= np.quantile(chance, (1 + LEVEL) / 2):
+        interval = intervals.basic_interval(error, resampled)
+        if interval is not None and error <= np.quantile(chance, (1 + intervals.LEVEL) / 2):
             interval[0] = 0.0
         row["intervals"]["calibration_error"] = interval
         return row
@@ -94,7 +78,7 @@ def evaluate(
     classes: tuple[str, ...],
     *,
     patients: Sequence[str | None] | None = None,
-    resamples: int = RESAMPLES,
+    resamples: int = intervals.RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
     """Returns all metrics with their intervals, as JSON values; the layout is in docs/evaluation.md.
@@ -111,11 +95,12 @@ def evaluate(
       ValueError: shapes that do not fit, no recordings, or probabilities outside 0 … 1.
     """
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
-    check_arrays(labels, probabilities, predictions, len(classes))
-    units = resampling_units(len(labels), patients)
-    metrics = partial(all_metrics, labels, probabilities, predictions)
-    found = _Estimates(metrics(), bootstrap(metrics, units, resamples=resamples, seed=seed), units)
-    hits, wrong, missed, exact, recordings = (counts[0] for counts in count_confusion(labels, predictions))
+    metrics.check_arrays(labels, probabilities, predictions, len(classes))
+    units = intervals.resampling_units(len(labels), patients)
+    estimate = partial(all_metrics, labels, probabilities, predictions)
+    resampled = intervals.bootstrap(estimate, units, resamples=resamples, seed=seed)
+    found = _Estimates(estimate(), resampled, units)
+    hits, wrong, missed, exact, recordings = (counts[0] for counts in metrics.count_confusion(labels, predictions))
     support, predicted = hits + missed, hits + wrong
     chance, overall_chance = chance_errors(probabilities, seed)
 

@@ -69,8 +69,8 @@ def best_subset(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
     labels, probabilities = _as_arrays(labels, probabilities)
     starts = (np.full(labels.shape[1], THRESHOLD), best_f1(labels, probabilities).values)
     ends = [_climb(labels, probabilities, start) for start in starts]
-    exact = [np.all(apply_thresholds(probabilities, end) == labels, axis=1).sum() for end in ends]
-    return Thresholds("best-subset", ends[1] if exact[1] > exact[0] else ends[0])
+    best = max(ends, key=lambda end: np.all(apply_thresholds(probabilities, end) == labels, axis=1).sum())
+    return Thresholds("best-subset", best)
 
 
 def _climb(labels: Mask, probabilities: Floats, start: Floats) -> Floats:

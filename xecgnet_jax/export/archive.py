@@ -8,8 +8,6 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -59,7 +57,14 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
         impossible, or predictions that differ from the checkpoint's by more than `TOLERANCE`.
     """
     path, output = Path(path), Path(output)
-    _check_output(output, format)
+    if output.suffix != SUFFIXES[format]:
+        other = next((name for name, suffix in SUFFIXES.items() if suffix == output.suffix), None)
+        raise ExportError(
+            f"{output}: --format {format} writes a {SUFFIXES[format]} file; name it so"
+            + (f", or give --format {other}" if other else "")
+        )
+    if output.exists():
+        raise ExportError(f"{output}: is there already; remove it or give another name")
     if samples is not None and samples < 1:
         raise ExportError(f"samples is {samples}; possible: 1 or more")
     run = load_run(path)
@@ -93,9 +98,14 @@ def jax_archive(run: Run, samples: int | None = None) -> tuple[bytes, Predictor]
     """Returns (the archive, what a loader makes of it). The batch is symbolic, the length unless `samples` is given."""
     (shape,) = [jax_export.symbolic_shape(f"batch, {samples or 'samples'}, {len(LEADS)}")]
     signal = jax.ShapeDtypeStruct(shape, jnp.float32)
-    with _without_locations(), jax.default_matmul_precision("highest"):
-        exported = jax_export.export(jax.jit(recording_function(run)), platforms=PLATFORMS)(signal)
-    network = exported.serialize()
+    setting = "jax_traceback_in_locations_limit"  # the source lines of each operation and of its callers
+    before = getattr(jax.config, setting)
+    jax.config.update(setting, 0)
+    try:
+        with jax.default_matmul_precision("highest"):
+            network = jax_export.export(jax.jit(recording_function(run)), platforms=PLATFORMS)(signal).serialize()
+    finally:
+        jax.config.update(setting, before)
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, content in ((ABOUT, describe(run, samples).encode()), (NETWORK, bytes(network))):
@@ -141,35 +151,10 @@ def largest_difference(run: Run, predictor: Predictor, samples: int) -> float:
         for row, maps in enumerate(expected.maps or []):
             assert isinstance(maps, Maps) and maps.attention is not None and maps.responses is not None
             pairs.append((np.unique(outputs["edges"]), maps.edges, 1.0))
-            for name, map_, scale in (
-                ("attention", maps.attention, 1.0),
-                ("responses", maps.responses, max(1.0, maps.responses.max())),
-            ):
+            scales = {"attention": 1.0, "responses": max(1.0, maps.responses.max())}
+            for name, scale in scales.items():
                 bins = outputs[name][row]
-                pairs.append((bins[real] if len(bins) == len(real) else bins, map_, scale))
+                pairs.append((bins[real] if len(bins) == len(real) else bins, getattr(maps, name), scale))
     if any(one.shape != other.shape for one, other, _ in pairs):
         return float("inf")
     return float(np.max([np.abs(one - other).max() / scale for one, other, scale in pairs]))
-
-
-def _check_output(output: Path, format: Format) -> None:
-    if output.suffix != SUFFIXES[format]:
-        other = next((name for name, suffix in SUFFIXES.items() if suffix == output.suffix), None)
-        raise ExportError(
-            f"{output}: --format {format} writes a {SUFFIXES[format]} file; name it so"
-            + (f", or give --format {other}" if other else "")
-        )
-    if output.exists():
-        raise ExportError(f"{output}: is there already; remove it or give another name")
-
-
-@contextmanager
-def _without_locations() -> Iterator[None]:
-    """Leaves out of lowered programs the source line of each operation and of its callers."""
-    setting = "jax_traceback_in_locations_limit"
-    before = getattr(jax.config, setting)
-    jax.config.update(setting, 0)
-    try:
-        yield
-    finally:
-        jax.config.update(setting, before)

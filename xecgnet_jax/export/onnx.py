@@ -27,10 +27,8 @@ OPSET = 18
 def onnx_file(run: Run, samples: int | None, description: str) -> tuple[bytes, Predictor]:
     """Returns (the file, what ONNX Runtime makes of it). The batch is symbolic.
 
-    Args:
-      run: the run.
-      samples: fixed length of the recordings. None leaves it open, for `whole` windows only.
-      description: what the file says of itself, from `describe`.
+    `samples` is the fixed length of the recordings; None leaves it open, for `whole` windows only. `description` is
+    what the file says of itself, from `describe`.
 
     Raises:
       ExportError: jax2onnx is not installed, or `samples` is needed.
@@ -42,15 +40,14 @@ def onnx_file(run: Run, samples: int | None, description: str) -> tuple[bytes, P
             "--format jax"
         )
     onnx, helper, compose = (_library(name) for name in ("onnx", "onnx.helper", "onnx.compose"))
-    maps = ["attention", "responses"] if run.model.attention else []
-    edges = ["edges"] if run.model.attention else []
+    of_network = ["probabilities", "attention", "responses"] if run.model.attention else ["probabilities"]
+    outputs = [*of_network, "edges"] if run.model.attention else of_network
     if samples is None:
-        network = _convert(network_function(run), "normalized", f"{SAMPLES_PER_BIN}*bins", ["probabilities", *maps])
+        network = _convert(network_function(run), "normalized", f"{SAMPLES_PER_BIN}*bins", of_network)
         before = _normalize_and_pad(network.ir_version, run.normalization.mean, run.normalization.std)
-        outputs = ["probabilities", *maps, *edges]
         model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=outputs)
     else:
-        model = _convert(recording_function(run), "signal", samples, ["probabilities", *maps, *edges])
+        model = _convert(recording_function(run), "signal", samples, outputs)
     helper.set_model_props(model, {ABOUT: description})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()

@@ -9,8 +9,8 @@ from xml.etree.ElementTree import Element
 
 import numpy as np
 
+from xecgnet_jax.plotting.paper import MM_PER_S
 from xecgnet_jax.plotting.svg import MARGIN, clean, element, fill, halo, number, stroke, write_lines
-from xecgnet_jax.plotting.trace import MM_PER_S
 from xecgnet_jax.plotting.verdicts import Verdict
 
 if TYPE_CHECKING:  # A picture needs no JAX.

@@ -9,10 +9,10 @@ from xml.etree.ElementTree import Element, tostring
 import numpy as np
 
 from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.plotting import paper
 from xecgnet_jax.plotting.maps import check_maps, draw_shade, draw_strips, draw_unseen, write_shade_key
-from xecgnet_jax.plotting.paper import draw_cuts, draw_grid, draw_names, draw_seconds, draw_traces, grid_end, place_rows
+from xecgnet_jax.plotting.paper import FINEST, MM_PER_MV, MM_PER_S, TOLERANCE, grid_end
 from xecgnet_jax.plotting.svg import MARGIN, clean, element, fill, number, write_lines
-from xecgnet_jax.plotting.trace import FINEST, MM_PER_MV, MM_PER_S, TOLERANCE
 from xecgnet_jax.plotting.verdicts import Verdict, judge_classes, verdict_sentence
 
 if TYPE_CHECKING:  # A picture needs no JAX.
@@ -112,7 +112,7 @@ def _draw_body(
     """Draws all that has the time axis. Returns its depth in mm, and the remarks to write beneath."""
     heights = signal.astype(np.float64)
     heights = MM_PER_MV * (heights - np.median(heights, axis=0))
-    rows = place_rows(heights, rate)
+    rows = paper.place_rows(heights, rate)
     end = len(signal) / rate * MM_PER_S
     samples = np.array([0, len(signal)] if maps is None else maps.edges)
     edges = samples * (MM_PER_S / rate)
@@ -122,12 +122,12 @@ def _draw_body(
 
     if maps is not None and maps.attention is not None:
         draw_shade(body, maps, edges, verdicts, rows.height)
-    draw_grid(body, rows.height, end)
+    paper.draw_grid(body, rows.height, end)
     draw_unseen(body, unseen, 0, rows.height)
-    draw_names(body, end, rows)  # Before the traces, which they must not hide.
-    draw_traces(body, heights, rate, rows, tolerance)
-    cut = draw_cuts(body, heights, rate, rows)
-    draw_seconds(body, end, rows.height)
+    paper.draw_names(body, end, rows)  # Before the traces, which they must not hide.
+    paper.draw_traces(body, heights, rate, rows, tolerance)
+    cut = paper.draw_cuts(body, heights, rate, rows)
+    paper.draw_seconds(body, end, rows.height)
     depth, scales = rows.height + 7.0, list[str]()
     if maps is not None:
         depth, scales = draw_strips(body, maps, verdicts, edges, unseen, depth, end)

@@ -17,8 +17,7 @@ class Verdict(NamedTuple):
     """A class that is predicted, or true, or both.
 
     Attributes:
-      column: of the class.
-      name: of the class, cleaned.
+      column, name: of the class; the name is cleaned.
       word: "correct", "wrong", "missed"; "predicted" where the truth, "labeled" where the prediction is not known.
       probability: as text, "" where there is none.
       comparison: of probability and threshold, as text ("0.93 ≥ 0.50"), "" where there is none.
@@ -75,13 +74,9 @@ def verdict_sentence(verdicts: Sequence[Verdict], *, predictions: bool, truth: C
     """Returns all verdicts in a line: "Predicted: AF 0.93 (correct), PVC 0.61 (wrong). Missed: RBBB 0.12."."""
     if not predictions:
         return "" if truth is None else f"Labeled: {', '.join(verdict.name for verdict in verdicts) or NONE}."
-    predicted, missed = [], []
-    for verdict in verdicts:
-        text = f"{verdict.name} {verdict.probability}"
-        if verdict.word == "missed":
-            missed.append(text)
-        else:
-            predicted.append(text if verdict.word == "predicted" else f"{text} ({verdict.word})")
+    behind = {"predicted": "", "correct": " (correct)", "wrong": " (wrong)"}
+    predicted = [f"{one.name} {one.probability}{behind[one.word]}" for one in verdicts if one.word in behind]
+    missed = [f"{one.name} {one.probability}" for one in verdicts if one.word == "missed"]
     none = f"{NONE} (correct)" if truth is not None and not missed else NONE
     text = f"Predicted: {', '.join(predicted) or none}."
     return f"{text} Missed: {', '.join(missed)}." if missed else text

@@ -99,8 +99,7 @@ def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
     """Draws the share of true labels against the mean probability, a point for each non-empty bin of the metrics."""
     bins = [row for row in bins if row["pairs"]]
     figure = new_figure(400, 320)
-    labels = "predicted probability", "share that has the class"
-    axes = _add_unit_square(figure, (0.08, 0.09, 0.88, 0.82), *labels)
+    axes = _add_unit_square(figure, (0.08, 0.09, 0.88, 0.82), "predicted probability", "share that has the class")
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_BROKEN)
     points = [row["probability"] for row in bins], [row["true"] for row in bins]
     axes.plot(*points, color=SERIES[0], linewidth=1.75, marker="o", markersize=6, clip_on=False)
@@ -126,10 +125,8 @@ def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: in
 
     Records are of metrics.jsonl, the chart is "losses" or "validation" (`TRAINING`), `marked` the epoch to mark.
     """
-    curves = {
-        name: np.array([np.nan if record.get(key) is None else record[key] for record in training], float)
-        for key, name in TRAINING[chart].items()
-    }
+    # None becomes NaN.
+    curves = {name: np.array([one.get(key) for one in training], float) for key, name in TRAINING[chart].items()}
     curves = {name: values for name, values in curves.items() if np.isfinite(values).any()}
     if not curves:
         return None
@@ -142,8 +139,7 @@ def training_chart(training: Sequence[Mapping[str, Any]], chart: str, marked: in
     axes.set_axisbelow(True)
     for ink, values in zip(SERIES, curves.values(), strict=False):
         axes.plot(epochs, values, color=ink, linewidth=1.75, marker="o" if len(epochs) == 1 else "")
-    axes.set_xlim(epochs[0], max(epochs[-1], epochs[0] + 1))
-    axes.set_ylim(0, 1 if chart == "validation" else None)
+    axes.set(xlim=(epochs[0], max(epochs[-1], epochs[0] + 1)), ylim=(0, 1 if chart == "validation" else None))
     axes.locator_params(axis="x", integer=True, nbins=8)
     axes.set_xlabel("epoch", labelpad=1)
     if marked is not None:
@@ -177,16 +173,14 @@ def _add_unit_square(figure: Figure, place: tuple[float, float, float, float], x
     axes = figure.add_axes(place)
     axes.set_xlabel(xlabel, labelpad=-9)
     axes.set_ylabel(ylabel, labelpad=-4)
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
+    axes.set(xlim=(0, 1), ylim=(0, 1))
     ticks = (0, 0.25, 0.5, 0.75, 1)
     for set_ticks in (axes.set_xticks, axes.set_yticks):
         set_ticks(ticks, ["0", "", "", "", "1"])
     axes.grid(color=RULE, linewidth=0.75)
     axes.set_axisbelow(True)
     axes.tick_params(length=0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.spines[:].set_visible(False)
     return axes
 
 

@@ -21,18 +21,15 @@ class Contents:
     """One evaluation of R recordings and C classes. All names and texts may hold anything: they are escaped.
 
     Attributes:
-      title: of the page.
+      title, subtitle: of the page, and a line under it.
       metrics: from `scores.evaluate`, as JSON; its layout is in docs/evaluation.md.
-      classes: C names.
-      ids: R names.
-      labels: [R, C], 0 or 1.
-      probabilities: [R, C] float in 0 … 1.
+      classes, ids: C and R names.
+      labels, probabilities: [R, C], 0 or 1 and float in 0 … 1.
       thresholds: those that `metrics` were computed with.
       signal: position → [T, 12] mV at 500 Hz.
       maps: of each recording, or None: then pictures are of the signals only.
       training: the records of metrics.jsonl, maybe none.
       step: of the checkpoint, whose epoch is marked in the training curves; None marks the highest validation micro F1.
-      subtitle: a line under the title.
       about: where the metrics come from: what → text.
       notes: a short text on each recording ("63 years, F"), or None.
     """

@@ -6,7 +6,7 @@ import base64
 import json
 import zlib
 from collections.abc import Callable, Collection, Sequence
-from itertools import zip_longest
+from itertools import compress, zip_longest
 
 import numpy as np
 
@@ -22,13 +22,8 @@ def gallery(
 ) -> tuple[str, int, int]:
     """Returns what the page's script shows: all recordings, or as many as fit, with as many pictures as fit.
 
-    Args:
-      contents: of the report.
-      size: bytes that the data may take.
-      progress: called with the number of recordings that were dealt with; the numbers sum up to R.
-
-    Returns:
-      JSON that may stand inside a <script>; how many recordings it lists, and how many of these have a picture.
+    That is JSON of at most `size` bytes that may stand inside a <script>; how many recordings it lists, and how many of
+    these have a picture. `progress` is that of `report_html`.
     """
     wanted = picture_order(contents.truths, contents.predictions)
     rows = [script_json(_row(contents, position)) for position in range(len(contents.ids))]
@@ -63,7 +58,7 @@ def _pack_pictures(
             classes=contents.classes,
             probabilities=contents.probabilities[position],
             thresholds=contents.thresholds.values,
-            truth=[name for name, true in zip(contents.classes, contents.truths[position], strict=True) if true],
+            truth=list(compress(contents.classes, contents.truths[position])),
             title=str(contents.ids[position]),
         )
         picture = base64.b64encode(zlib.compress(svg.encode("utf-8", "replace"))).decode("ascii")

@@ -18,14 +18,12 @@ from xecgnet_jax.report.gallery import gallery
 LIMIT = 5_000_000
 
 
-def report_html(contents: Contents, *, progress: Callable[[int], object] | None = None) -> str:
+def report_html(contents: Contents, *, progress: Callable[[int], object] = lambda recordings: None) -> str:
     """Returns the report as one HTML page without any reference to another file, smaller than `LIMIT` bytes as UTF-8.
 
     Recordings are listed, and pictures drawn, as many as fit; the page says how many. Equal contents give equal pages.
 
-    Args:
-      contents: of the report.
-      progress: called with the number of recordings that were dealt with; the numbers sum up to R.
+    `progress` is called with the number of recordings that were dealt with; the numbers sum up to R.
 
     Raises:
       ValueError: a recording that cannot be drawn.
@@ -35,22 +33,9 @@ def report_html(contents: Contents, *, progress: Callable[[int], object] | None 
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     assets = {name: loader.get_source(environment, name)[0] for name in ("report.js", "report.css", "dark.css")}
-    view = _view(contents) | {"assets": assets, "policy": _policy(*assets.values()), "data": ""}
-    view |= {"listed": len(contents.ids), "pictured": len(contents.ids)}
-    template = environment.get_template("report.html.j2")
-    # Room for what two more counts of recordings take where they differ from each other.
-    left = LIMIT - 500 - len(template.render(view).encode("utf-8", "replace"))
-    data, listed, pictured = gallery(contents, left, progress or (lambda recordings: None))
-    html = template.render(view | {"data": data, "listed": listed, "pictured": pictured})
-    # Names of files may hold what UTF-8 cannot.
-    return html.encode("utf-8", "replace").decode("utf-8")
-
-
-def _view(contents: Contents) -> dict[str, Any]:
-    """Returns what the template shows besides the gallery."""
     metrics, training = contents.metrics, contents.training
     marked = charts.marked_epoch(training, contents.step)
-    return {
+    view = {
         "contents": contents,
         "metrics": metrics,
         "thresholds": contents.thresholds.by_class(contents.classes),
@@ -64,7 +49,19 @@ def _view(contents: Contents) -> dict[str, Any]:
         "validation": charts.training_chart(training, "validation", marked),
         "marked": marked,
         "wrong": int(contents.wrong.sum()),
+        "assets": assets,
+        "policy": _policy(*assets.values()),
+        "data": "",
+        "listed": len(contents.ids),
+        "pictured": len(contents.ids),
     }
+    template = environment.get_template("report.html.j2")
+    # Room for what two more counts of recordings take where they differ from each other.
+    left = LIMIT - 500 - len(template.render(view).encode("utf-8", "replace"))
+    data, listed, pictured = gallery(contents, left, progress)
+    html = template.render(view | {"data": data, "listed": listed, "pictured": pictured})
+    # Names of files may hold what UTF-8 cannot.
+    return html.encode("utf-8", "replace").decode("utf-8")
 
 
 def show_metric(row: Mapping[str, Any], name: str) -> dict[str, Any]:

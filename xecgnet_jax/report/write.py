@@ -19,10 +19,8 @@ from xecgnet_jax.runs.predictions import PartPredictions
 def write_report(evaluation: Evaluation, *, batch_size: int = 32, progress: bool = True) -> Path:
     """Writes report.html, unless it is there already, and returns where it is.
 
-    Args:
-      evaluation: from `evaluate_predictions`, which removes a report of other metrics.
-      batch_size: windows in a step, where the maps are made now.
-      progress: show a progress bar.
+    `evaluate_predictions` has removed a report of other metrics. Maps that are made now take `batch_size` windows in a
+    step.
     """
     if evaluation.report_file.exists():
         return evaluation.report_file

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -13,29 +14,23 @@ import numpy as np
 from xecgnet_jax.config import Config, differences
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.pack import Pack
-from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.errors import CheckpointError, first_few
 from xecgnet_jax.evaluation import comparison
 from xecgnet_jax.evaluation.intervals import RESAMPLES
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import ThresholdName
 from xecgnet_jax.runs.load import Run, load_run
-from xecgnet_jax.runs.parts import Part
-from xecgnet_jax.runs.predictions import PartPredictions, predict_part
+from xecgnet_jax.runs.predictions import Part, PartPredictions, predict_part
 
 #: A group is named by at most this many settings; by its runs where more differ.
 _NAMED_SETTINGS = 3
-#: How many recordings an error names.
-_NAMED_RECORDINGS = 3
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What `compare` returns.
+    """What was compared on what (`title`), and the first group with each other one, as JSON values (`results`).
 
-    Attributes:
-      title: what was compared on what.
-      results: of the first group with each other one, as `comparison.compare` gives them, plus `thresholds` and
-        `made_from`; JSON values.
+    A result is that of `comparison.compare`, plus `thresholds` and `made_from`.
     """
 
     title: str
@@ -60,11 +55,9 @@ def compare(
 
     Args:
       runs: runs, working directories or checkpoints, two or more.
-      corpus: the recordings.
-      part: which of them, see `predict_part`.
+      corpus, part, name: the recordings, and the folder of each run's predictions, as of `evaluate`.
       thresholds: each run's own of that name.
       resamples: of the bootstrap.
-      name: of the corpus, in the folder of each run's predictions; None: that of the corpus's folder.
       batch_size: windows in a step.
       progress: show a progress bar.
 
@@ -86,7 +79,7 @@ def compare(
     for run in loaded:
         one = predict_part(run, corpus, name=name, part=part, batch_size=batch_size, progress=progress)
         first = predictions[0] if predictions else one
-        if mismatch := describe_mismatch(first.ids, first.labels, one.ids, one.labels):
+        if mismatch := describe_mismatch(first.ids, one.ids):
             raise CheckpointError(f"{first.run.workdir} and {one.run.workdir} cannot be compared: {mismatch}")
         predictions.append(one)
     groups = [[predictions[position] for position in group] for group in groups_of_runs]
@@ -109,40 +102,26 @@ def compare(
     return Comparison(f"{first.corpus}, {first.part} part: {len(first.rows)} recordings, {used}", results)
 
 
-def describe_mismatch(
-    first_ids: Sequence[str], first_labels: np.ndarray, second_ids: Sequence[str], second_labels: np.ndarray
-) -> str | None:
-    """Returns why two runs were not scored on the same recordings, in one order, with the same labels; None if so."""
-    in_first, in_second = set(first_ids), set(second_ids)
-    only_first = [name for name in first_ids if name not in in_second]
-    only_second = [name for name in second_ids if name not in in_first]
+def describe_mismatch(first: Sequence[str], second: Sequence[str]) -> str | None:
+    """Returns why two runs were not scored on the same recordings of a corpus, in one order, given their names."""
+    in_first, in_second = set(first), set(second)
+    only_first = [name for name in first if name not in in_second]
+    only_second = [name for name in second if name not in in_first]
     if only_first or only_second:
         return (
             f"they were scored on different recordings: {_count(only_first)} in the first run only, "
             f"{_count(only_second)} in the second only; score both on the same part of the same corpus"
         )
-    if list(first_ids) != list(second_ids):
-        moved = [name for name, other in zip(first_ids, second_ids, strict=False) if name != other] or first_ids
+    moved = [name for name, other in zip(first, second, strict=True) if name != other]
+    if moved:
         return f"they have the same recordings in another order, or some twice, from {moved[0]} on; score both again"
-    if np.shape(first_labels) != np.shape(second_labels):
-        return (
-            f"they have labels of different shapes, {np.shape(first_labels)} and {np.shape(second_labels)}; "
-            "compare runs with the same classes"
-        )
-    differ = np.flatnonzero(np.any(np.asarray(first_labels) != np.asarray(second_labels), axis=1))
-    if len(differ):
-        return (
-            f"they have different labels for {_count([first_ids[index] for index in differ.tolist()])}; "
-            "score both again with the same corpus"
-        )
     return None
 
 
 def _count(names: Sequence[str]) -> str:
-    """Returns "3 recordings (A0001, A0002, A0003)"; of more, the first few names."""
+    """Returns "3 recordings (A0001, A0002, A0003)"; of more, the first three names."""
     number = f"{len(names)} recording{'' if len(names) == 1 else 's'}"
-    named = ", ".join(names[:_NAMED_RECORDINGS]) + (", …" if len(names) > _NAMED_RECORDINGS else "")
-    return f"{number} ({named})" if names else number
+    return f"{number} ({first_few(names, 3)})" if names else number
 
 
 def _group_runs(runs: list[Run]) -> list[list[int]]:
@@ -190,16 +169,11 @@ def _notes(predictions: list[PartPredictions], run_names: dict[PartPredictions, 
 
 def _name_runs(predictions: list[PartPredictions]) -> dict[PartPredictions, str]:
     """Returns the name of each working directory, or what more it takes to tell them apart."""
-    runs = [one.run for one in predictions]
-    for names in (
-        [run.workdir.resolve().name for run in runs],
-        [f"{run.workdir.resolve().name}@{run.step}" for run in runs],
-        [str(run.workdir) for run in runs],
-    ):
+    names: list[str] = []
+    for form in ("{folder.name}", "{folder.name}@{run.step}", "{run.workdir}", "{run.workdir}@{run.step}"):
+        names = [form.format(run=one.run, folder=one.run.workdir.resolve()) for one in predictions]
         if len(set(names)) == len(names):
             break
-    else:
-        names = [f"{run.workdir}@{run.step}" for run in runs]
     return dict(zip(predictions, names, strict=True))
 
 
@@ -216,9 +190,7 @@ def _name_groups(groups: list[list[PartPredictions]], run_names: dict[PartPredic
 
 def _format_setting(config: Config, dotted: str) -> str:
     """Returns the last name and the value of a setting: objective.gamma → "gamma 0.01"."""
-    value: Any = config
-    for name in dotted.split("."):
-        value = getattr(value, name)
+    name, value = dotted.rpartition(".")[2], attrgetter(dotted)(config)
     return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
 
 

@@ -15,21 +15,13 @@ from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import ThresholdName, Thresholds
 from xecgnet_jax.files import write_json
 from xecgnet_jax.runs.load import Run, load_run
-from xecgnet_jax.runs.parts import Part
-from xecgnet_jax.runs.predictions import PartPredictions, predict_part
+from xecgnet_jax.runs.predictions import Part, PartPredictions, predict_part
 from xecgnet_jax.training.workdir import read_metrics
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A run's scores on a part of a corpus.
-
-    Attributes:
-      predictions: what the run says of the recordings.
-      thresholds: from which probabilities on classes are predicted.
-      metrics: as JSON values; the layout is in docs/evaluation.md.
-      training: the epochs of metrics.jsonl.
-    """
+    """A run's scores on a part of a corpus: `metrics` as in docs/evaluation.md, `training` as in metrics.jsonl."""
 
     predictions: PartPredictions
     thresholds: Thresholds
@@ -49,14 +41,12 @@ class Evaluation:
     @property
     def title(self) -> str:
         """A line that says what was scored on what."""
-        run, part = self.predictions.run, self.predictions.part
-        number = len(self.predictions.rows)
-        return f"{self.predictions.corpus}, {part} part: {number} recordings, checkpoint {run.step} of {run.workdir}"
+        one, run = self.predictions, self.predictions.run
+        return f"{one.corpus}, {one.part} part: {len(one.rows)} recordings, checkpoint {run.step} of {run.workdir}"
 
     def _file(self, stem: str, suffix: str) -> Path:
-        return self.predictions.folder / (
-            stem + ("" if self.thresholds.name == "0.5" else f"-{self.thresholds.name}") + suffix
-        )
+        chosen = "" if self.thresholds.name == "0.5" else f"-{self.thresholds.name}"
+        return self.predictions.folder / f"{stem}{chosen}{suffix}"
 
 
 def evaluate(
@@ -76,8 +66,7 @@ def evaluate(
     same, is read, not made again.
 
     Args:
-      run: the run, its working directory or checkpoint.
-      corpus: the recordings.
+      run, corpus: the run, its working directory or checkpoint; the recordings.
       part: which of them, see `predict_part`.
       thresholds: from which probabilities on a class is predicted.
       resamples: of the bootstrap.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,6 +17,8 @@ import numpy as np
 from tqdm import tqdm
 
 from xecgnet_jax.config import Config
+from xecgnet_jax.data.io.table import LARGEST
+from xecgnet_jax.data.io.wfdb import resample
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
@@ -24,7 +28,6 @@ from xecgnet_jax.evaluation.inference import Maps, Predict, Predictions, make_pr
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
 from xecgnet_jax.model import Collapsed, XECGNet, collapse
-from xecgnet_jax.runs.signals import check_signals
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
 from xecgnet_jax.training.state import Variables, build_model
 
@@ -48,13 +51,10 @@ class Run:
     """A checkpoint, ready to predict.
 
     Attributes:
-      workdir: of the training run.
-      step: of the checkpoint.
-      config: of the run.
+      workdir, config, step: of the training run, and of the checkpoint.
       classes: names, in the order of the probabilities.
       normalization: per lead, of the training part.
-      model: the module.
-      variables: its variables.
+      model, variables: the module and its variables.
       data: what the run was trained on, as `Dataset.description`.
       chosen: thresholds by name, see `thresholds`.
       named: the checkpoint was asked for by its step, not as the best one.
@@ -102,12 +102,11 @@ class Run:
             array = np.asarray(signals)
             is_one = array.ndim == 2
             signals = array[None] if is_one else array
-        recordings = check_signals(signals, rate)
+        recordings = _check_signals(signals, rate)
         lengths = np.array([len(signal) for signal in recordings])
         windows = len(evaluation_windows(lengths, window_spec(self.config))[0])
-        found = self.predict_signals(
-            recordings.__getitem__, lengths, maps=maps, batch_size=min(batch_size, windows), progress=progress
-        )
+        size = min(batch_size, windows)
+        found = self.predict_signals(recordings.__getitem__, lengths, maps=maps, batch_size=size, progress=progress)
         label_sets = self.label_sets(apply_thresholds(found.probabilities, chosen.values))
         if is_one:
             return Prediction(found.probabilities[0], label_sets[0], None if found.maps is None else found.maps[0])
@@ -117,12 +116,9 @@ class Run:
         self, pack: Pack, rows: np.ndarray, *, maps: bool = False, batch_size: int = 32, progress: bool = False
     ) -> Predictions:
         """Predicts the recordings of a pack that have these rows; see `predict_signals`."""
+        numbers = rows.tolist()
         return self.predict_signals(
-            lambda position: pack.signal(int(rows[position])),
-            pack.lengths[rows],
-            maps=maps,
-            batch_size=batch_size,
-            progress=progress,
+            lambda at: pack.signal(numbers[at]), pack.lengths[rows], maps=maps, batch_size=batch_size, progress=progress
         )
 
     def predict_signals(
@@ -137,11 +133,9 @@ class Run:
         """Predicts signals that are read one after another, with the window that the run was trained with.
 
         Args:
-          signal: position → [T, 12] float32, mV at 500 Hz, leads in the standard order.
-          lengths: [R] samples of each.
-          maps: give the maps, too.
+          signal, lengths: position → [T, 12] float32, mV at 500 Hz, leads in the standard order; [R] samples of each.
+          maps, progress: give the maps, too; show a progress bar.
           batch_size: windows in a step; fewer are filled up, so that nothing is compiled again.
-          progress: show a progress bar.
         """
         spec = window_spec(self.config)
         windows = len(evaluation_windows(lengths, spec)[0])
@@ -181,14 +175,12 @@ class Run:
 
     def label_sets(self, labels: np.ndarray) -> list[tuple[str, ...]]:
         """Returns the names of the classes that are 1 in each row of labels [R, C], true or predicted ones."""
-        return [tuple(name for name, is_in in zip(self.classes, row, strict=True) if is_in) for row in labels]
+        return [tuple(compress(self.classes, row)) for row in labels]
 
     def digest(self) -> str:
         """Returns the sha256 of all weights, in the order of their names."""
-        digest = hashlib.sha256()
-        for leaf in jax.tree.leaves(self.variables):
-            digest.update(np.ascontiguousarray(leaf).tobytes())
-        return digest.hexdigest()
+        weights = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(self.variables))
+        return hashlib.sha256(weights).hexdigest()
 
     @cached_property
     def _collapsed(self) -> Collapsed:
@@ -209,8 +201,7 @@ def load_run(path: str | Path) -> Run:
     path = Path(path)
     named = path.name.isdigit() and path.parent.name == FOLDER
     workdir = path.parent.parent if named else path
-    checkpoints = Checkpoints(workdir, read_only=True)
-    try:
+    with closing(Checkpoints(workdir, read_only=True)) as checkpoints:
         if named and not path.is_dir():
             raise CheckpointError(f"{path}: there is no such checkpoint")
         step = int(path.name) if named else checkpoints.best()
@@ -229,5 +220,37 @@ def load_run(path: str | Path) -> Run:
             chosen=description.thresholds,
             named=named,
         )
-    finally:
-        checkpoints.close()
+
+
+def _check_signals(signals: np.ndarray | Sequence[np.ndarray], rate: float) -> list[np.ndarray]:
+    """Returns recordings [T, 12] in mV at `rate` Hz as float32 at 500 Hz.
+
+    Raises:
+      ValueError: there is none, one has another shape or values that are no voltages, or the rate is impossible.
+    """
+    if not 50 <= rate <= 100_000:
+        raise ValueError(f"rate is {rate:g}; an ECG has 50 to 100,000 Hz: give the sampling rate of the signals")
+    if isinstance(signals, np.ndarray) and signals.ndim != 3:
+        raise ValueError(_wrong_shape("the signals are", signals.shape))
+    if not len(signals):
+        raise ValueError("there are no signals; give one recording or more")
+    return [_check_signal(np.asarray(signal), rate, f"recording {i}") for i, signal in enumerate(signals)]
+
+
+def _check_signal(signal: np.ndarray, rate: float, name: str) -> np.ndarray:
+    if signal.ndim != 2 or signal.shape[1] != len(LEADS) or not len(signal):
+        raise ValueError(_wrong_shape(f"{name} is", signal.shape))
+    if signal.dtype.kind not in "fiu":
+        raise ValueError(f"{name} is of type {signal.dtype}; give numbers, in mV")
+    if wrong := [lead for lead, ok in zip(LEADS, (np.abs(signal) <= LARGEST).all(axis=0), strict=True) if not ok]:
+        raise ValueError(
+            f"{name} has samples that are no voltages in {', '.join(wrong)}: NaN, or beyond {LARGEST:g} mV; cut them "
+            "off or fill them in before predicting"
+        )
+    signal = signal.astype(np.float64)
+    return np.ascontiguousarray(signal if rate == RATE else resample(signal, rate, RATE), np.float32)
+
+
+def _wrong_shape(what: str, shape: tuple[int, ...]) -> str:
+    turn = "; leads come last: transpose it" if len(shape) > 1 and shape[-2] == len(LEADS) != shape[-1] else ""
+    return f"{what} {list(shape)}, and must be [T, 12], [B, T, 12] or a list of [T, 12] with T of 1 or more{turn}"

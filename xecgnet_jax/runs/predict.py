@@ -23,16 +23,13 @@ from xecgnet_jax.plotting.picture import ecg_picture
 from xecgnet_jax.runs.load import Run
 
 #: Batches that are read before they are predicted; in `whole` windows they go by length, so several help.
-BATCHES_READ: int = 4
-
+BATCHES_READ = 4
 #: Samples (48 bytes each) that are read before they are predicted, however few recordings they are: 80 minutes.
-SAMPLES_READ: int = 2_400_000
-
+SAMPLES_READ = 2_400_000
 #: Samples of a recording up to which a whole batch of them fits where a batch of training did.
-ORDINARY: int = 60 * RATE
-
+ORDINARY = 60 * RATE
 #: Characters of a recording's name that its picture's name keeps.
-LONGEST_NAME: int = 60
+LONGEST_NAME = 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +37,8 @@ class FilePrediction:
     """What a run says of one recording.
 
     Attributes:
-      path: of the file.
-      id: name of the recording.
-      seconds: duration.
-      rate: Hz of the file.
+      path, rate: of the file; Hz.
+      id, seconds: name and duration of the recording.
       probabilities: [C] float32.
       labels: predicted classes, possibly none.
       warnings: what looks wrong.
@@ -84,8 +79,7 @@ def predict_files(
     """Reads and predicts recordings, a few batches at a time, so that memory does not grow with their number.
 
     Args:
-      run: the model.
-      files: the recordings.
+      run, files: the model and the recordings.
       thresholds: from which probabilities on classes are predicted.
       rate, units: Hz and units of the tables among them.
       batch_size: windows in a step.
@@ -160,10 +154,8 @@ def _predict_group(run: Run, recordings: Sequence[LoadedRecording], batch_size: 
     is_long = (lengths > ORDINARY) & (run.config.data.window == "whole")
     probabilities = np.zeros((len(recordings), len(run.classes)), np.float32)
     maps: dict[int, Maps] = {}
-    for rows, size in (
-        (np.flatnonzero(~is_long), batch_size),
-        (np.flatnonzero(is_long), max(1, batch_size * ORDINARY // int(lengths.max(initial=ORDINARY)))),
-    ):
+    size_of_long = max(1, batch_size * ORDINARY // int(lengths.max(initial=ORDINARY)))
+    for rows, size in ((np.flatnonzero(~is_long), batch_size), (np.flatnonzero(is_long), size_of_long)):
         if len(rows):
             signals = [recordings[row].signal for row in rows.tolist()]
             found = run.predict_signals(signals.__getitem__, lengths[rows], maps=want_maps, batch_size=size)

@@ -17,9 +17,8 @@ from xecgnet_jax.runs.predict import FilePrediction, Refusal
 
 #: Columns behind the probabilities.
 REST = ("predicted", "thresholds", "warnings", "error", "step", "picture")
-
 #: Recordings on screen where a file has them all.
-ROWS_SHOWN: int = 50
+ROWS_SHOWN = 50
 
 
 def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction | Refusal]) -> str:
@@ -48,7 +47,7 @@ def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePredicti
 
 def _values(run: Run, outcome: FilePrediction | Refusal) -> dict[str, Any]:
     """Returns what is said of one recording, as JSON values."""
-    values: dict[str, Any] = {"path": path_text(outcome.path), "id": _name(outcome)}
+    values: dict[str, Any] = {"path": path_text(outcome.path), "id": printable(outcome.path.stem)}
     if isinstance(outcome, Refusal):
         nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
         return {**values, **nothing, "warnings": [], "error": printable(outcome.reason), "picture": None}
@@ -74,7 +73,7 @@ def screen_text(
     ids = Counter(one.id for one in outcomes)
     rows = [("recording", "predicted", "warnings")]
     for one in outcomes[:most]:
-        name = path_text(one.path) if ids[one.id] > 1 else _name(one)
+        name = path_text(one.path) if ids[one.id] > 1 else printable(one.path.stem)
         kinds = sorted({found.kind for found in one.warnings})
         rows.append((name, _labels(run, thresholds, one), ", ".join(kinds) or "–"))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]
@@ -93,10 +92,6 @@ def printable(text: str) -> str:
     """Returns text without what cannot be printed or encoded."""
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return "".join(character if character.isprintable() else " " for character in readable)
-
-
-def _name(one: FilePrediction | Refusal) -> str:
-    return printable(one.path.stem)
 
 
 def _labels(run: Run, thresholds: Thresholds, one: FilePrediction) -> str:

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict
-from xecgnet_jax.data.dataset import Dataset, corpus_name
+from xecgnet_jax.data.dataset import Dataset, choose_split, corpus_name, split_fingerprint
 from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.data.splits import Split, read_split
+from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.runs.load import Run
-from xecgnet_jax.runs.parts import Part, count_trained_on, select_part
 from xecgnet_jax.runs.predictions_csv import read_probabilities, sha256, write_predictions
+from xecgnet_jax.training.workdir import SPLIT
+
+#: "auto" is the test part of the run's own corpus, all recordings of any other.
+Part = Literal["auto", "train", "validation", "test", "all"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,10 +29,8 @@ class PartPredictions:
     """The R recordings of a part, and what a run says of them.
 
     Attributes:
-      run: the checkpoint.
-      pack: the corpus.
-      corpus: its name.
-      part: which part of it.
+      run, pack: the checkpoint and the corpus.
+      corpus, part: names of the corpus and of the part.
       rows: [R] int64, of the pack.
       probabilities: [R, C] float32.
       maps: of each recording, or None where they were not asked for or the predictions were there already.
@@ -87,22 +90,26 @@ def predict_part(
     they are read; where they are of others, all that was made from those is removed.
 
     Args:
-      run: the checkpoint.
-      corpus: the recordings.
-      name: of the corpus, in the folder of the results; None: that of the corpus's folder.
+      run, corpus: the checkpoint and the recordings.
+      name, batch_size, progress: as of `evaluate.evaluate`.
       part: "auto" is the test part of the run's own corpus, all recordings of any other; the other parts but "all"
         exist for the run's own corpus only. The split is the run's.
       maps: give the maps, too, where the predictions are made now; `make_maps` makes them of kept ones.
-      batch_size: windows in a step.
-      progress: show a progress bar.
 
     Raises:
       CheckpointError: other classes, a part that the corpus does not have, or one without recordings.
     """
     pack = corpus.pack if isinstance(corpus, Dataset) else corpus
     name = corpus_name(pack) if name is None else name
-    part, rows = select_part(run, pack, part)
+    if pack.classes != run.classes:
+        raise CheckpointError(
+            f"{run.workdir}: its classes are {', '.join(run.classes)}; the corpus has {', '.join(pack.classes)}"
+        )
+    split = read_split(run.workdir / SPLIT) if (run.workdir / SPLIT).exists() else None
+    part, rows = _select_part(run, pack, part, split)
     folder = run.workdir / "evaluation" / "-".join([name, part, *([str(run.step)] if run.named else [])])
+    # What the pack's fingerprint leaves out.
+    people = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
     made_from = {
         "step": run.step,
         "config": to_dict(run.config),
@@ -111,29 +118,41 @@ def predict_part(
         "fingerprint": pack.fingerprint,
         "part": part,
         "recordings": len(rows),
-        "people": _people_digest(pack, rows),
+        "people": sha256(json.dumps(people).encode()),
         "version": __version__,
     }
-    ids = tuple(pack.ids[row] for row in rows)
     probabilities, new_maps = read_probabilities(folder, made_from, run.classes), None
     if probabilities is None:
         probabilities, new_maps = run.predict_rows(pack, rows, maps=maps, batch_size=batch_size, progress=progress)
-        write_predictions(folder, made_from, run, ids, probabilities, pack.labels[rows])
-    return PartPredictions(
-        run=run,
-        pack=pack,
-        corpus=name,
-        part=part,
-        rows=rows,
-        probabilities=probabilities,
-        maps=new_maps,
-        folder=folder,
-        made_from=made_from,
-        trained_on=count_trained_on(run, ids),
-    )
+        write_predictions(folder, made_from, run, pack, rows, probabilities)
+    trained_on = len({pack.ids[row] for row in rows} & set(split.train)) if split else 0
+    return PartPredictions(run, pack, name, part, rows, probabilities, new_maps, folder, made_from, trained_on)
 
 
-def _people_digest(pack: Pack, rows: np.ndarray) -> str:
-    """Returns the sha256 of what the pack's fingerprint leaves out: patients, ages, sexes, codes."""
-    people = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
-    return sha256(json.dumps(people).encode())
+def _select_part(run: Run, pack: Pack, part: Part, split: Split | None) -> tuple[Part, np.ndarray]:
+    """Returns the part that is meant, and its rows of the pack [R]; `split` is what is in the run's folder."""
+    own = pack.fingerprint == run.data.get("fingerprint")
+    if split is None and own:
+        split = choose_split(pack, run.config.data)
+    if part == "auto":
+        if not own and split is not None and (known := set(split.train) & set(pack.ids)):
+            raise CheckpointError(
+                f"{len(known)} recordings of this corpus have names of the run's training part, but the corpus is not "
+                "the one it was trained on, or has changed since; give --part all to score all of it nevertheless"
+            )
+        part = "test" if own else "all"
+    if part == "all":
+        rows = np.arange(len(pack))
+    elif not own:
+        raise CheckpointError(
+            f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give --part all"
+        )
+    elif split is None or split_fingerprint(split) != run.data["split"]:
+        raise CheckpointError(f"{run.workdir / SPLIT} has changed since the training; restore it, or give --part all")
+    else:
+        rows = pack.select(getattr(split, part))
+    if run.config.data.unlabeled == "drop":
+        rows = rows[pack.labels[rows].any(axis=1)]
+    if not len(rows):
+        raise CheckpointError(f"the {part} part of this corpus has no recording to score; give another --part")
+    return part, rows

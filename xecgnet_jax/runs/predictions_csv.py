@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.runs.load import Run
@@ -33,35 +34,22 @@ def read_probabilities(folder: Path, made_from: dict[str, Any], classes: tuple[s
 
 
 def write_predictions(
-    folder: Path,
-    made_from: dict[str, Any],
-    run: Run,
-    ids: tuple[str, ...],
-    probabilities: np.ndarray,
-    labels: np.ndarray,
+    folder: Path, made_from: dict[str, Any], run: Run, pack: Pack, rows: np.ndarray, probabilities: np.ndarray
 ) -> None:
-    """Writes the table of R recordings, and removes what the folder had of others: all in it belongs together.
+    """Writes the table of R rows of a pack, and removes what the folder had of others: all in it belongs together.
 
     A line has the id, a probability per class, and label sets (classes separated by ;): predicted by each of the run's
-    thresholds, and true.
-
-    Args:
-      folder: of the part.
-      made_from: what decides the predictions, as JSON values.
-      run: the checkpoint.
-      ids: R names.
-      probabilities: [R, C].
-      labels: [R, C], 0 or 1.
+    thresholds, and true. Probabilities are [R, C], `made_from` is what decides them.
     """
     for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
         old.unlink(missing_ok=True)
-    columns = {"id": list(ids)}
+    columns = {"id": [pack.ids[row] for row in rows]}
     for name, column in zip(run.classes, probabilities.T, strict=True):
         columns[f"probability {name}"] = [f"{value:.9g}" for value in column]  # gives a float32 back as it was
     for one in run.all_thresholds():
         heading = "predicted" if one.name == "0.5" else f"predicted {one.name}"
         columns[heading] = [";".join(s) for s in run.label_sets(apply_thresholds(probabilities, one.values))]
-    columns["true"] = [";".join(names) for names in run.label_sets(labels)]
+    columns["true"] = [";".join(names) for names in run.label_sets(pack.labels[rows])]
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows([list(columns), *zip(*columns.values(), strict=True)])
     write_text(folder / PREDICTIONS, text.getvalue())
