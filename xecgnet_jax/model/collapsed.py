@@ -42,7 +42,7 @@ class Chain(NamedTuple):
     Attributes:
       whole: one convolution for all of them, width 2n + 1.
       ends: at the beginning and at the end of the time axis; none for a single layer.
-      layers: the n convolutions.
+      layers: each by itself.
     """
 
     whole: ConvParams
@@ -69,16 +69,18 @@ class Collapsed(NamedTuple):
 
 
 def collapse(model: XECGNet, variables: dict[str, Any]) -> Collapsed:
-    """Returns the same network with fewer operations, for inference.
+    """Returns a network and its {"params", "batch_stats"} with fewer operations, for inference.
 
-    Args:
-      model: the network.
-      variables: {"params", "batch_stats"} of it.
-
-    Returns:
-      A pure function, to be jitted, and its variables. They are made by NumPy in float64: `variables` cannot be traced.
+    The function is pure, to be jitted. What it is applied with is made by NumPy in float64: `variables` cannot be
+    traced.
     """
-    layers, groups = iter(_fold_backbone(variables)), []
+    double = {kind: jax.tree.map(np.float64, variables[kind]["backbone"]) for kind in ("params", "batch_stats")}
+    folded = []
+    for index in range(sum(map(len, BACKBONE))):
+        norm, running = double["params"][f"norm_{index}"], double["batch_stats"][f"norm_{index}"]
+        after = scale_shift(norm, Moments(running["mean"], running["var"]))
+        folded.append(fold(ConvParams(**double["params"][f"conv_{index}"]), after))
+    layers, groups = iter(folded), []
     for group in BACKBONE:
         in_group = tuple(itertools.islice(layers, len(group)))
         chains = (in_group,) if model.activation == "none" else tuple((layer,) for layer in in_group)
@@ -133,11 +135,11 @@ def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, arithmeti
     # The first and last n − 1 outputs see inner padding; an end of 2n − 1 inputs decides those of its side.
     beside, end = n - 1, 2 * n - 1
     if not beside:
-        return convolve(x, chain.whole, arithmetic)
+        return convolve(x, arithmetic, *chain.whole)
     start = jnp.zeros(batch, jnp.int32)
     if time <= end:
         return _layer_by_layer(x, chain.layers, start, real, arithmetic)
-    y = convolve(x, chain.whole, arithmetic)
+    y = convolve(x, arithmetic, *chain.whole)
     if real is None:
         left, right = (
             jnp.dot(inputs.reshape(batch, -1), matrix.astype(x.dtype), precision=arithmetic.precision) + bias[None]
@@ -169,16 +171,12 @@ def _end(layers: tuple[ConvParams, ...], before: int) -> End:
         if 0 <= position + tap - before < end:
             matrix[position + tap - before, :, position] = first.kernel[tap]
     inputs = matrix.reshape(end * features, end - 1, outputs)
-    bias = np.broadcast_to(_bias(first), (1, end - 1, outputs))
+    bias = np.broadcast_to(first.bias, (1, end - 1, outputs))
     for layer in others:
         inputs, bias = (_through(x, np.asarray(layer.kernel), before) for x in (inputs, bias))
-        bias = bias + _bias(layer)
+        bias = bias + np.asarray(layer.bias)
     arrays: Any = (inputs.reshape(end * features, -1), bias.reshape(-1))
     return End(*arrays)
-
-
-def _bias(layer: ConvParams) -> np.ndarray | float:
-    return 0.0 if layer.bias is None else np.asarray(layer.bias)
 
 
 def _through(x: np.ndarray, kernel: np.ndarray, before: int) -> np.ndarray:
@@ -198,20 +196,8 @@ def _layer_by_layer(
     if real is not None:
         inside = inside & (position < real[:, None])
     for layer in layers:
-        x = apply_mask(convolve(x, layer, arithmetic), inside[..., None])
+        x = apply_mask(convolve(x, arithmetic, *layer), inside[..., None])
     return x
-
-
-def _fold_backbone(variables: dict[str, Any]) -> list[ConvParams]:
-    """Returns the backbone's convolutions with their normalizations' running statistics folded in, float64."""
-    double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
-    params, statistics = double["params"]["backbone"], double["batch_stats"]["backbone"]
-    folded = []
-    for index in range(sum(map(len, BACKBONE))):
-        running = statistics[f"norm_{index}"]
-        norm = scale_shift(params[f"norm_{index}"], Moments(running["mean"], running["var"]))
-        folded.append(fold(ConvParams(**params[f"conv_{index}"]), norm))
-    return folded
 
 
 def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
