@@ -44,23 +44,21 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
+        chosen = None
+        if self.thresholds is not None:
+            chosen = {name: thresholds.values.tolist() for name, thresholds in self.thresholds.items()}
         return {
             "config": to_dict(self.config),
             "classes": list(self.classes),
             "leads": list(LEADS),
             "rate": RATE,
             "units": UNITS,
-            "normalization": {
-                "mean": [float(value) for value in self.normalization.mean],
-                "std": [float(value) for value in self.normalization.std],
-            },
+            "normalization": {name: moment.tolist() for name, moment in self.normalization._asdict().items()},
             "data": self.data,
             "seed": self.config.seed,
             "versions": self.versions,
             "progress": dataclasses.asdict(self.progress),
-            "thresholds": None
-            if self.thresholds is None
-            else {name: [float(value) for value in chosen.values] for name, chosen in self.thresholds.items()},
+            "thresholds": chosen,
         }
 
 
@@ -95,7 +93,6 @@ def from_json(value: Any, where: Path) -> Description:
 
 
 def _thresholds(value: Any, classes: int) -> dict[str, Thresholds] | None:
-    """Returns thresholds by name, or None where there are none."""
     if value is None:
         return None
     chosen: dict[str, Thresholds] = {name: Thresholds(name, np.asarray(value[name], np.float64)) for name in NAMES[1:]}

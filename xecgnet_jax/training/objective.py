@@ -7,6 +7,7 @@ from typing import Literal
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from xecgnet_jax.model import Outputs
 
@@ -97,10 +98,10 @@ def objective(
     asl_gamma_negative: float = 0.0,
     asl_gamma_positive: float = 0.0,
     asl_clip: float = 0.0,
-    pos_weight: jax.Array | None = None,
+    pos_weight: jax.Array | np.ndarray | None = None,
     weights: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The training loss and its dataset, means over the batch.
+    """Returns the training loss and its parts, means over the batch.
 
     With the defaults it is the authors': Σ over heads of mean(BCE) + γ · mean(‖reference − attention‖₂), so
     that the term counts twice.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -21,11 +22,6 @@ from xecgnet_jax.training.state import TrainState, Variables
 Metrics = dict[str, jax.Array]
 #: Names of the metrics of a step.
 METRICS = ("loss", "attention_loss", "perception_loss", "alignment", "gradient_norm")
-#: The settings of `ObjectiveConfig` that are keyword arguments of `objective`.
-_OBJECTIVE = (
-    *("gamma", "reference", "norm", "term", "reference_gradient"),
-    *("loss", "asl_gamma_negative", "asl_gamma_positive", "asl_clip"),
-)
 
 
 def train_step(
@@ -36,7 +32,7 @@ def train_step(
     apply: Callable[..., Any],
     optimizer: optax.GradientTransformation,
     config: Config,
-    pos_weight: jax.Array | None = None,
+    pos_weight: jax.Array | np.ndarray | None = None,
     gamma: jax.Array | float | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Makes one step of gradient descent; pure, to be jitted, vmapped and scanned.
@@ -57,7 +53,8 @@ def train_step(
     if config.data.augment:
         key = jax.random.fold_in(jax.random.key(seed), 3)
         batch = augment(batch, jax.random.fold_in(key, state.step), config.data.augment)
-    settings = {name: getattr(config.objective, name) for name in _OBJECTIVE}
+    settings = dataclasses.asdict(config.objective)
+    del settings["pos_weight_power"], settings["pos_weight_limit"]  # `pos_weight` is made of them
     if gamma is not None:
         settings["gamma"] = gamma
 
