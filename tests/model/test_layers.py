@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve, pool
 from xecgnet_jax.model.layers import FLOAT32, Arithmetic, Bottleneck, apply_mask, average, batch_norm, conv, max_pool
-from xecgnet_jax.model.linear import measure_moments
 from xecgnet_jax.model.linear import convolve as convolve_arrays
+from xecgnet_jax.model.linear import measure_moments
 
 
 def draw(seed, *shape):

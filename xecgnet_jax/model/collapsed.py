@@ -25,11 +25,9 @@ from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 
 
 class End(NamedTuple):
-    """What n layers make of an end of the time axis: a matrix product of its 2n − 1 inputs, and a bias.
+    """What n layers make of an end of the time axis: its 2n − 1 outermost inputs → its n − 1 outermost outputs.
 
-    Attributes:
-      matrix: [(2n − 1) · F, (n − 1) · G], from the outermost inputs to the outermost outputs.
-      bias: [(n − 1) · G].
+    By a matrix [(2n − 1) · F, (n − 1) · G] and a bias [(n − 1) · G].
     """
 
     matrix: jax.Array
@@ -57,22 +55,16 @@ def make_chain(layers: tuple[ConvParams, ...]) -> Chain:
 
 
 class Collapsed(NamedTuple):
-    """A network for inference.
-
-    Attributes:
-      apply: (variables, signal, bins=None, repeat=None) → Outputs, as `XECGNet.__call__`.
-      variables: what it is applied with.
-    """
+    """A network for inference: `apply(variables, signal, bins=None, repeat=None)`, as `XECGNet.__call__`."""
 
     apply: Callable[..., Outputs]
     variables: dict[str, Any]
 
 
 def collapse(model: XECGNet, variables: dict[str, Any]) -> Collapsed:
-    """Returns a network and its {"params", "batch_stats"} with fewer operations, for inference.
+    """Returns a network and its {"params", "batch_stats"} for inference, with fewer operations.
 
-    The function is pure, to be jitted. What it is applied with is made by NumPy in float64: `variables` cannot be
-    traced.
+    What it is applied with is made by NumPy in float64, so `variables` cannot be traced; `apply` is pure, to be jitted.
     """
     double = {kind: jax.tree.map(np.float64, variables[kind]["backbone"]) for kind in ("params", "batch_stats")}
     folded = []
@@ -117,8 +109,7 @@ def apply_collapsed(
                 x = jax.nn.relu(x)
         x = max_pool(x, stride)
     apply: Any = model.apply
-    outputs: Outputs = apply(variables["branches"], x, train=False, bins=bins, repeat=repeat, method="branches")
-    return outputs
+    return apply(variables["branches"], x, train=False, bins=bins, repeat=repeat, method="branches")
 
 
 def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, arithmetic: Arithmetic = FLOAT32) -> jax.Array:
@@ -215,10 +206,8 @@ def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
       can be left out. Few different numbers of samples come of many `longest`.
     """
     # The backbone looks this far beyond a bin: n convolutions reach n positions, each so many samples apart.
-    reach = sum(
-        len(group) * (SAMPLES_PER_BIN // positions)
-        for group, positions in zip(BACKBONE, POSITIONS_PER_BIN, strict=False)
-    )
+    apart = (SAMPLES_PER_BIN // positions for positions in POSITIONS_PER_BIN)
+    reach = sum(len(group) * samples for group, samples in zip(BACKBONE, apart, strict=False))
     # Bins on each side that differ because of it, and because the two bottlenecks look one bin further.
     before = -(-reach // SAMPLES_PER_BIN) + 2
     needed = longest + (before + 3) * SAMPLES_PER_BIN + reach

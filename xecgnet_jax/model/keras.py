@@ -47,8 +47,7 @@ def keras_paths() -> dict[str, tuple[str, ...]]:
 
 def keras_shapes() -> dict[str, tuple[int, ...]]:
     """Returns Keras variable name → shape, of the authors' final network."""
-    ours = jax.eval_shape(XECGNet().init, jax.random.key(0), jax.ShapeDtypeStruct((1, 1, 12), jnp.float32))
-    leaves = flatten_dict(ours)
+    leaves = flatten_dict(jax.eval_shape(XECGNet().init, jax.random.key(0), jnp.zeros((1, 1, 12))))
     return {name: leaves[path].shape for name, path in keras_paths().items()}
 
 

@@ -91,10 +91,8 @@ def max_pool(x: jax.Array, stride: int) -> jax.Array:
 def average(x: jax.Array, weights: jax.Array | None) -> jax.Array:
     """Returns the mean over time: [B, T, F] → [B, F] float32.
 
-    Args:
-      x: features.
-      weights: [B or 1, T, 1], how much each position counts: a mask of the valid ones, or how often each
-        occurs. None: all count alike. Positions that count nothing may hold anything.
+    Weights [B or 1, T, 1] are a mask of the positions that count, or how often each does; None: all alike. Positions
+    that count nothing may hold anything.
     """
     x = to_float32(x)
     if weights is None:

@@ -64,7 +64,8 @@ def convolve(x: jax.Array, arithmetic: Arithmetic, kernel: jax.Array, bias: jax.
 
 def fold(conv: ConvParams, after: ScaleShift) -> ConvParams:
     """Returns one convolution for a convolution and the normalization behind it."""
-    return ConvParams(conv.kernel * after.scale[None, None, :], conv.bias * after.scale + after.shift)
+    bias = conv.bias * after.scale + after.shift
+    return ConvParams(conv.kernel * after.scale[None, None, :], bias)
 
 
 def compose(first: ConvParams, second: ConvParams) -> ConvParams:

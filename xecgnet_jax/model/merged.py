@@ -48,8 +48,7 @@ def apply_merged(
     without an activation between them, and a batch without padding.
 
     Args:
-      model: the network.
-      variables: {"params", "batch_stats"} of it.
+      model, variables: the network, and its {"params", "batch_stats"}.
       signal: [B, T, L] normalized leads.
       train, bins, mutable: as a step gives them to `model.apply`: True, None and ["batch_stats"].
 
@@ -114,11 +113,8 @@ def output_moments(x: jax.Array, conv: ConvParams) -> tuple[Moments, jax.Array, 
 
     Inside, the output is a weighted sum of three neighboring positions of the input, so its variance is a quadratic
     form: kernelᵀ · covariance of such triples · kernel. The first and last output, which see the padding, are made.
-    The input is centered first, so that no digits are lost to a large mean; products are in float32 on all platforms.
-
-    Args:
-      x: [B, T, F], T at least 3.
-      conv: kernel [3, F, G].
+    The input [B, T, F], T at least 3, is centered first, so that no digits are lost to a large mean; products are in
+    float32 on all platforms.
 
     Returns:
       (moments [G], outputs at the first two positions [B, 2, G], at the last two [B, 2, G]), before normalizing.
@@ -153,14 +149,9 @@ def convolve_pair(
     ends: tuple[jax.Array, jax.Array],
     arithmetic: Arithmetic,
 ) -> jax.Array:
-    """Returns second(between(first(x))) as one convolution of width 5, exact at every position: [B, T, G].
+    """Returns second(between(first(x))) as one convolution of width 5, exact at every position: [B, T, F] → [B, T, G].
 
-    Args:
-      x: [B, T, F].
-      first, second: convolutions of width 3.
-      between: the normalization between them.
-      ends: outputs of `first` at the first two and last two positions, from `output_moments`.
-      arithmetic: of the convolution.
+    `ends` are the outputs of `first` at the first two and last two positions, from `output_moments`.
     """
     y = convolve(x, arithmetic, *compose(fold(first, between), second))
     left, right = (convolve(between.apply(end), arithmetic, *second) for end in ends)
@@ -173,13 +164,8 @@ def convolve_normalized(
     """Returns conv(before(x)) but for a constant, without making before(x): its scales are put into the kernel.
 
     The input is read and written once less, and the gradients of scales and shifts come from that of the kernel,
-    without sums over positions. The constant is left to the normalization behind, which takes it away again.
-
-    Args:
-      x: [B, T, F].
-      before: the normalization before the convolution; None: there is none.
-      conv: kernel [3, F, G].
-      arithmetic: of the convolution.
+    without sums over positions. The constant is left to the normalization behind, which takes it away again. Where
+    `before` is None, there is no normalization before the convolution.
 
     Returns:
       (y [B, T, G], constant [G]): conv(before(x)) = y + constant at every position.

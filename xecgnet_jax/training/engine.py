@@ -25,12 +25,9 @@ Tree = TypeVar("Tree")
 
 
 class Inputs(NamedTuple):
-    """What a step reads besides its state.
+    """What a step reads besides its state: the epoch's plans, arrays [P, B, …], and the training recordings.
 
-    Attributes:
-      plans: of the epoch, arrays [P, B, …].
-      table: of the training recordings.
-      source: the recordings' samples on the device, or the step's counts [B, T, 12] int16.
+    The source is the recordings' samples on the device, or the step's counts [B, T, 12] int16.
     """
 
     plans: Plan

@@ -7,7 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -137,8 +137,7 @@ def end_epoch(
     """Validates, commits the epoch to the run's directory, and returns the run's progress and the epoch's record.
 
     Args:
-      engine, directory: of the run.
-      run: its progress before.
+      engine, directory, run: of the run; its progress before the epoch.
       state: after the epoch, in buffers that no step is given.
       metrics: of the epoch, as NumPy scalars.
       clocks: seconds by name, for the record.
@@ -194,12 +193,9 @@ def stop_requests() -> Iterator[threading.Event]:
         stop.set()
         restore()
 
-    try:
+    with suppress(ValueError):  # not the main thread: it alone may set handlers, and only it is asked to stop
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, request)
-    except ValueError:
-        # Not the main thread: it alone may set handlers, and only it is asked to stop.
-        before.clear()
     try:
         yield stop
     finally:

@@ -18,8 +18,8 @@ from xecgnet_jax.errors import DivergedError
 from xecgnet_jax.training.objective import objective
 from xecgnet_jax.training.state import TrainState, Variables
 
-#: Scalars by name.
-Metrics = dict[str, jax.Array]
+#: Scalars by name, of JAX or of NumPy.
+Metrics = dict[str, Any]
 #: Names of the metrics of a step.
 METRICS = ("loss", "attention_loss", "perception_loss", "alignment", "gradient_norm")
 
@@ -38,8 +38,7 @@ def train_step(
     """Makes one step of gradient descent; pure, to be jitted, vmapped and scanned.
 
     Args:
-      state: before the step.
-      batch: of this step.
+      state, batch: before the step, and for it.
       seed: of the run's augmentation; may be traced.
       apply: as a Linen module's: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
       optimizer: the one whose state `state` holds.
@@ -97,17 +96,13 @@ class RunningMetrics(NamedTuple):
 
     sums: Metrics
     latest: Metrics
-    diverged: jax.Array
+    diverged: Any
 
 
 def zero_metrics(sums: Mapping[str, float]) -> RunningMetrics:
     """Returns the metrics of an epoch that begins, or goes on with the sums that a checkpoint kept; NumPy scalars."""
-    start: Any = (
-        {name: np.float32(sums.get(name, 0.0)) for name in METRICS},
-        {name: np.float32(np.nan) for name in METRICS},
-        np.int32(-1),
-    )
-    return RunningMetrics(*start)
+    begun = {name: np.float32(sums.get(name, 0.0)) for name in METRICS}
+    return RunningMetrics(begun, dict.fromkeys(METRICS, np.float32(np.nan)), np.int32(-1))
 
 
 def accumulate(running: RunningMetrics, step: jax.Array, metrics: Metrics) -> RunningMetrics:

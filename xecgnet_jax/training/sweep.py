@@ -205,10 +205,8 @@ def _train_together(
     """Trains members as one program; those behind go first, until all are at one step."""
     with ExitStack() as stack:
         enter = stack.enter_context
-        runs = [
-            _Member(enter(RunDirectory(path, config, dataset, engine.devices)), engine)
-            for path, config in members.items()
-        ]
+        entered = [enter(RunDirectory(path, config, dataset, engine.devices)) for path, config in members.items()]
+        runs = [_Member(directory, engine) for directory in entered]
         stop = enter(loop.stop_requests())
         running = [one for one in runs if one.state is not None]
         first = min((one.step for one in running), default=0)
