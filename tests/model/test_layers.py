@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve, pool
 from xecgnet_jax.model.layers import FLOAT32, Arithmetic, Bottleneck, apply_mask, average, batch_norm, conv, max_pool
-from xecgnet_jax.model.linear import ConvParams, measure_moments
 from xecgnet_jax.model.linear import convolve as convolve_arrays
+from xecgnet_jax.model.linear import measure_moments
 
 
 def draw(seed, *shape):
@@ -31,7 +31,7 @@ def test_convolution_pads_with_zeros_on_both_sides(time, width, bias):
     params = {"kernel": kernel, "bias": offset} if bias else {"kernel": kernel}
     expected = [convolve(one.astype(np.float64), kernel, offset if bias else 0.0) for one in x]
     layer = conv(4, width, FLOAT32, "conv", bias=bias).apply({"params": params}, x)
-    for ours in (layer, convolve_arrays(x, ConvParams(**params), FLOAT32)):
+    for ours in (layer, convolve_arrays(x, FLOAT32, **params)):
         np.testing.assert_allclose(ours, expected, rtol=1e-5, atol=1e-5)
 
 
@@ -51,7 +51,7 @@ def test_convolution_in_bfloat16_is_that_of_rounded_numbers():
     layer = conv(4, 3, rough, "conv", bias=True).apply({"params": {"kernel": kernel, "bias": offset}}, x)
     rounded = [np.asarray(jnp.asarray(one, jnp.bfloat16), np.float64) for one in (x, kernel, offset)]
     expected = [convolve(one, rounded[1], rounded[2]) for one in rounded[0]]
-    for ours in (layer, convolve_arrays(x, ConvParams(kernel, offset), rough)):
+    for ours in (layer, convolve_arrays(x, rough, kernel, offset)):
         assert ours.dtype == jnp.bfloat16
         np.testing.assert_allclose(np.asarray(ours, np.float64), expected, rtol=0, atol=0.05)
 
@@ -60,7 +60,7 @@ def test_convolution_in_bfloat16_is_that_of_rounded_numbers():
 def test_the_precision_of_products_is_the_one_that_is_asked_for(precision):
     """CPUs compute all alike: what is asked of the compiler is looked at instead."""
     how = Arithmetic(None, precision)
-    text = str(jax.make_jaxpr(lambda x, k: convolve_arrays(x, ConvParams(k), how))(draw(0, 1, 4, 2), draw(1, 3, 2, 2)))
+    text = str(jax.make_jaxpr(lambda x, k: convolve_arrays(x, how, k))(draw(0, 1, 4, 2), draw(1, 3, 2, 2)))
     asked = "precision=None" if precision is None else f"precision=(Precision.{precision.name}"
     assert asked in text
 

@@ -32,12 +32,7 @@ def bin_edges(samples: int) -> np.ndarray:
 
 
 class RepeatedBin(NamedTuple):
-    """One bin of a constant stretch that stands for all of them: what was left out is put into averages and maps.
-
-    Attributes:
-      bin: its place.
-      more: how many more like it there are.
-    """
+    """A bin of a constant stretch, and how many more like it were left out: averages and maps count them."""
 
     bin: int
     more: int

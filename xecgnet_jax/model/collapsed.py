@@ -25,11 +25,9 @@ from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 
 
 class End(NamedTuple):
-    """What n layers make of an end of the time axis: a matrix product of its 2n − 1 inputs, and a bias.
+    """What n layers make of an end of the time axis: its 2n − 1 outermost inputs → its n − 1 outermost outputs.
 
-    Attributes:
-      matrix: [(2n − 1) · F, (n − 1) · G], from the outermost inputs to the outermost outputs.
-      bias: [(n − 1) · G].
+    By a matrix [(2n − 1) · F, (n − 1) · G] and a bias [(n − 1) · G].
     """
 
     matrix: jax.Array
@@ -42,7 +40,7 @@ class Chain(NamedTuple):
     Attributes:
       whole: one convolution for all of them, width 2n + 1.
       ends: at the beginning and at the end of the time axis; none for a single layer.
-      layers: the n convolutions.
+      layers: each by itself.
     """
 
     whole: ConvParams
@@ -57,28 +55,24 @@ def make_chain(layers: tuple[ConvParams, ...]) -> Chain:
 
 
 class Collapsed(NamedTuple):
-    """A network for inference.
-
-    Attributes:
-      apply: (variables, signal, bins=None, repeat=None) → Outputs, as `XECGNet.__call__`.
-      variables: what it is applied with.
-    """
+    """A network for inference: `apply(variables, signal, bins=None, repeat=None)`, as `XECGNet.__call__`."""
 
     apply: Callable[..., Outputs]
     variables: dict[str, Any]
 
 
 def collapse(model: XECGNet, variables: dict[str, Any]) -> Collapsed:
-    """Returns the same network with fewer operations, for inference.
+    """Returns a network and its {"params", "batch_stats"} for inference, with fewer operations.
 
-    Args:
-      model: the network.
-      variables: {"params", "batch_stats"} of it.
-
-    Returns:
-      A pure function, to be jitted, and its variables. They are made by NumPy in float64: `variables` cannot be traced.
+    What it is applied with is made by NumPy in float64, so `variables` cannot be traced; `apply` is pure, to be jitted.
     """
-    layers, groups = iter(_fold_backbone(variables)), []
+    double = {kind: jax.tree.map(np.float64, variables[kind]["backbone"]) for kind in ("params", "batch_stats")}
+    folded = []
+    for index in range(sum(map(len, BACKBONE))):
+        norm, running = double["params"][f"norm_{index}"], double["batch_stats"][f"norm_{index}"]
+        after = scale_shift(norm, Moments(running["mean"], running["var"]))
+        folded.append(fold(ConvParams(**double["params"][f"conv_{index}"]), after))
+    layers, groups = iter(folded), []
     for group in BACKBONE:
         in_group = tuple(itertools.islice(layers, len(group)))
         chains = (in_group,) if model.activation == "none" else tuple((layer,) for layer in in_group)
@@ -115,8 +109,7 @@ def apply_collapsed(
                 x = jax.nn.relu(x)
         x = max_pool(x, stride)
     apply: Any = model.apply
-    outputs: Outputs = apply(variables["branches"], x, train=False, bins=bins, repeat=repeat, method="branches")
-    return outputs
+    return apply(variables["branches"], x, train=False, bins=bins, repeat=repeat, method="branches")
 
 
 def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, arithmetic: Arithmetic = FLOAT32) -> jax.Array:
@@ -133,11 +126,11 @@ def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, arithmeti
     # The first and last n − 1 outputs see inner padding; an end of 2n − 1 inputs decides those of its side.
     beside, end = n - 1, 2 * n - 1
     if not beside:
-        return convolve(x, chain.whole, arithmetic)
+        return convolve(x, arithmetic, *chain.whole)
     start = jnp.zeros(batch, jnp.int32)
     if time <= end:
         return _layer_by_layer(x, chain.layers, start, real, arithmetic)
-    y = convolve(x, chain.whole, arithmetic)
+    y = convolve(x, arithmetic, *chain.whole)
     if real is None:
         left, right = (
             jnp.dot(inputs.reshape(batch, -1), matrix.astype(x.dtype), precision=arithmetic.precision) + bias[None]
@@ -169,16 +162,12 @@ def _end(layers: tuple[ConvParams, ...], before: int) -> End:
         if 0 <= position + tap - before < end:
             matrix[position + tap - before, :, position] = first.kernel[tap]
     inputs = matrix.reshape(end * features, end - 1, outputs)
-    bias = np.broadcast_to(_bias(first), (1, end - 1, outputs))
+    bias = np.broadcast_to(first.bias, (1, end - 1, outputs))
     for layer in others:
         inputs, bias = (_through(x, np.asarray(layer.kernel), before) for x in (inputs, bias))
-        bias = bias + _bias(layer)
+        bias = bias + np.asarray(layer.bias)
     arrays: Any = (inputs.reshape(end * features, -1), bias.reshape(-1))
     return End(*arrays)
-
-
-def _bias(layer: ConvParams) -> np.ndarray | float:
-    return 0.0 if layer.bias is None else np.asarray(layer.bias)
 
 
 def _through(x: np.ndarray, kernel: np.ndarray, before: int) -> np.ndarray:
@@ -198,20 +187,8 @@ def _layer_by_layer(
     if real is not None:
         inside = inside & (position < real[:, None])
     for layer in layers:
-        x = apply_mask(convolve(x, layer, arithmetic), inside[..., None])
+        x = apply_mask(convolve(x, arithmetic, *layer), inside[..., None])
     return x
-
-
-def _fold_backbone(variables: dict[str, Any]) -> list[ConvParams]:
-    """Returns the backbone's convolutions with their normalizations' running statistics folded in, float64."""
-    double = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
-    params, statistics = double["params"]["backbone"], double["batch_stats"]["backbone"]
-    folded = []
-    for index in range(sum(map(len, BACKBONE))):
-        running = statistics[f"norm_{index}"]
-        norm = scale_shift(params[f"norm_{index}"], Moments(running["mean"], running["var"]))
-        folded.append(fold(ConvParams(**params[f"conv_{index}"]), norm))
-    return folded
 
 
 def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
@@ -229,10 +206,8 @@ def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
       can be left out. Few different numbers of samples come of many `longest`.
     """
     # The backbone looks this far beyond a bin: n convolutions reach n positions, each so many samples apart.
-    reach = sum(
-        len(group) * (SAMPLES_PER_BIN // positions)
-        for group, positions in zip(BACKBONE, POSITIONS_PER_BIN, strict=False)
-    )
+    apart = (SAMPLES_PER_BIN // positions for positions in POSITIONS_PER_BIN)
+    reach = sum(len(group) * samples for group, samples in zip(BACKBONE, apart, strict=False))
     # Bins on each side that differ because of it, and because the two bottlenecks look one bin further.
     before = -(-reach // SAMPLES_PER_BIN) + 2
     needed = longest + (before + 3) * SAMPLES_PER_BIN + reach

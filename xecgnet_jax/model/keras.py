@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import reduce
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from flax.traverse_util import flatten_dict, unflatten_dict
 
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.model.xecgnet import XECGNet
@@ -31,8 +31,9 @@ def keras_paths() -> dict[str, tuple[str, ...]]:
     numbers = ["", *(f"_{i}" for i in range(1, len(pairs)))]
     convs = {f"conv1d{n}": (*path, conv) for n, (path, conv, _) in zip(numbers, pairs, strict=True)}
     norms = {f"batch_normalization{n}": (*path, norm) for n, (path, _, norm) in zip(numbers, pairs, strict=True)}
-    convs |= {f"attention_branch_{keras}conv_1": ("attention_branch", ours) for keras, ours in _MAPS}
-    norms |= {f"attention_branch_{keras}bn_1": ("attention_branch", ours) for keras, ours in _MAP_NORMS}
+    for middle, conv, norm in (("", "responses", "norm"), ("att_", "attention", "attention_norm")):
+        convs[f"attention_branch_{middle}conv_1"] = ("attention_branch", conv)
+        norms[f"attention_branch_{middle}bn_1"] = ("attention_branch", norm)
     convs |= {f"perception_branch_dense_{i + 1}": ("perception_branch", f"dense_{i}") for i in range(2)}
     paths = {}
     for layer, path in convs.items():
@@ -44,25 +45,17 @@ def keras_paths() -> dict[str, tuple[str, ...]]:
     return paths
 
 
-#: Middle of Keras's names of the attention branch's layers behind the bottleneck → ours.
-_MAPS = (("", "responses"), ("att_", "attention"))
-_MAP_NORMS = (("", "norm"), ("att_", "attention_norm"))
-
-
 def keras_shapes() -> dict[str, tuple[int, ...]]:
     """Returns Keras variable name → shape, of the authors' final network."""
-    shapes = jax.eval_shape(XECGNet().init, jax.random.key(0), jax.ShapeDtypeStruct((1, 1, 12), jnp.float32))
-    return {name: reduce(lambda tree, key: tree[key], path, shapes).shape for name, path in keras_paths().items()}
+    leaves = flatten_dict(jax.eval_shape(XECGNet().init, jax.random.key(0), jnp.zeros((1, 1, 12))))
+    return {name: leaves[path].shape for name, path in keras_paths().items()}
 
 
 def from_keras(weights: Mapping[str, np.ndarray]) -> dict:
-    """Returns the variables of `XECGNet()` from the authors' weights.
+    """Returns {"params", "batch_stats"} of `XECGNet()`, float32, from the authors' weights.
 
     Args:
       weights: Keras variable name → array, such as {"conv1d/kernel:0": [3, 12, 64], …}; all 132 of them.
-
-    Returns:
-      {"params", "batch_stats"}, float32.
 
     Raises:
       CheckpointError: names that are missing, unknown or misshapen, all of them by name.
@@ -77,10 +70,4 @@ def from_keras(weights: Mapping[str, np.ndarray]) -> dict:
     ]
     if faults:
         raise CheckpointError("these are not the weights of the authors' final network: " + "; ".join(faults))
-    variables: dict = {}
-    for name, path in keras_paths().items():
-        node = variables
-        for key in path[:-1]:
-            node = node.setdefault(key, {})
-        node[path[-1]] = jnp.asarray(weights[name], jnp.float32)
-    return variables
+    return unflatten_dict({path: jnp.asarray(weights[name], jnp.float32) for name, path in keras_paths().items()})

@@ -38,15 +38,7 @@ FLOAT32 = Arithmetic(None, jax.lax.Precision.HIGHEST)
 
 def conv(features: int, width: int, arithmetic: Arithmetic, name: str, *, bias: bool = False) -> nn.Conv:
     """Returns a convolution over time with zeros beyond both ends: [B, T, F] → [B, T, features]."""
-    return nn.Conv(
-        features,
-        (width,),
-        use_bias=bias,
-        kernel_init=kernel_init,
-        dtype=arithmetic.dtype,
-        precision=arithmetic.precision,
-        name=name,
-    )
+    return nn.Conv(features, (width,), use_bias=bias, kernel_init=kernel_init, name=name, **arithmetic._asdict())
 
 
 def batch_norm(train: bool, dtype: DTypeLike | None, name: str) -> nn.BatchNorm:
@@ -55,14 +47,7 @@ def batch_norm(train: bool, dtype: DTypeLike | None, name: str) -> nn.BatchNorm:
     The variance is the mean squared distance from the mean: without an activation before it a feature's mean may be
     large beside its spread, and E[x²] − (E x)² would lose the digits that matter.
     """
-    return nn.BatchNorm(
-        use_running_average=not train,
-        momentum=MOMENTUM,
-        epsilon=EPSILON,
-        use_fast_variance=False,
-        dtype=dtype,
-        name=name,
-    )
+    return nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=EPSILON, use_fast_variance=False, dtype=dtype, name=name)
 
 
 def valid_positions(bins: jax.Array | None, positions: int, positions_per_bin: int) -> jax.Array | None:
@@ -106,10 +91,8 @@ def max_pool(x: jax.Array, stride: int) -> jax.Array:
 def average(x: jax.Array, weights: jax.Array | None) -> jax.Array:
     """Returns the mean over time: [B, T, F] → [B, F] float32.
 
-    Args:
-      x: features.
-      weights: [B or 1, T, 1], how much each position counts: a mask of the valid ones, or how often each
-        occurs. None: all count alike. Positions that count nothing may hold anything.
+    Weights [B or 1, T, 1] are a mask of the positions that count, or how often each does; None: all alike. Positions
+    that count nothing may hold anything.
     """
     x = to_float32(x)
     if weights is None:

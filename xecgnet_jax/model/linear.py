@@ -15,36 +15,21 @@ from xecgnet_jax.model.layers import EPSILON, Arithmetic
 
 
 class ConvParams(NamedTuple):
-    """A convolution over time.
-
-    Attributes:
-      kernel: [K, F, G], K odd.
-      bias: [G], or None.
-    """
+    """A convolution over time: kernel [K, F, G], K odd, and bias [G]."""
 
     kernel: jax.Array
-    bias: jax.Array | None = None
+    bias: jax.Array
 
 
 class Moments(NamedTuple):
-    """Mean and (biased) variance of each feature.
-
-    Attributes:
-      mean: [F].
-      variance: [F].
-    """
+    """Mean and (biased) variance of each feature, both [F]."""
 
     mean: jax.Array
     variance: jax.Array
 
 
 class ScaleShift(NamedTuple):
-    """What a normalization does to each feature: x · scale + shift.
-
-    Attributes:
-      scale: [F].
-      shift: [F].
-    """
+    """What a normalization does to each feature: x · scale + shift, both [F]."""
 
     scale: jax.Array
     shift: jax.Array
@@ -63,25 +48,23 @@ def scale_shift(norm: dict[str, Any], moments: Moments) -> ScaleShift:
     return ScaleShift(scale, norm["bias"] - moments.mean * scale)
 
 
-def convolve(
-    x: jax.Array, conv: ConvParams, arithmetic: Arithmetic, padding: str | tuple[tuple[int, int]] = "SAME"
-) -> jax.Array:
-    """Returns the convolution over time of [B, T, F]: [B, T, G], with zeros beyond both ends as `padding` says."""
+def convolve(x: jax.Array, arithmetic: Arithmetic, kernel: jax.Array, bias: jax.Array | None = None) -> jax.Array:
+    """Returns the convolution over time of [B, T, F] with zeros beyond both ends: [B, T, G]."""
     dtype = x.dtype if arithmetic.dtype is None else arithmetic.dtype
     y = jax.lax.conv_general_dilated(
         x.astype(dtype),
-        conv.kernel.astype(dtype),
+        kernel.astype(dtype),
         (1,),
-        padding,
+        "SAME",
         dimension_numbers=("NWC", "WIO", "NWC"),
         precision=arithmetic.precision,
     )
-    return y if conv.bias is None else y + conv.bias.astype(dtype)[None, None, :]
+    return y if bias is None else y + bias.astype(dtype)[None, None, :]
 
 
 def fold(conv: ConvParams, after: ScaleShift) -> ConvParams:
     """Returns one convolution for a convolution and the normalization behind it."""
-    bias = after.shift if conv.bias is None else conv.bias * after.scale + after.shift
+    bias = conv.bias * after.scale + after.shift
     return ConvParams(conv.kernel * after.scale[None, None, :], bias)
 
 
@@ -97,10 +80,7 @@ def compose(first: ConvParams, second: ConvParams) -> ConvParams:
         rows = first.kernel.reshape(width * features, inner)
         columns = second.kernel.swapaxes(0, 1).reshape(inner, second_width * outputs)
         product = (rows @ columns).reshape(width, features, second_width, outputs)
-        bias = second.bias
-        if first.bias is not None:
-            through = first.bias @ second.kernel.sum(axis=0)
-            bias = through if bias is None else through + bias
+        bias = first.bias @ second.kernel.sum(axis=0) + second.bias
     # Products of taps i and j reach the input i + j steps away: polynomials are multiplied like this.
     shifted = [xp.pad(product[:, :, j], ((j, second_width - 1 - j), (0, 0), (0, 0))) for j in range(second_width)]
     return ConvParams(xp.stack(shifted).sum(axis=0), bias)

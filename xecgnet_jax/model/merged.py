@@ -26,10 +26,8 @@ from xecgnet_jax.model.linear import (
 )
 from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 
-#: The group of two layers that becomes one convolution: few inputs, the largest outputs. Merging the second gains
-#: nothing (docs/performance.md).
-PAIRED = (0,)
-#: A pair is merged from this many positions on; its ends, three positions each, are computed layer by layer.
+#: The first group (few inputs, the largest outputs) becomes one convolution from this many positions on; its ends,
+#: three positions each, are computed layer by layer. Merging the second gains nothing (docs/performance.md).
 LEAST = 6
 
 Variables = dict[str, Any]
@@ -50,8 +48,7 @@ def apply_merged(
     without an activation between them, and a batch without padding.
 
     Args:
-      model: the network.
-      variables: {"params", "batch_stats"} of it.
+      model, variables: the network, and its {"params", "batch_stats"}.
       signal: [B, T, L] normalized leads.
       train, bins, mutable: as a step gives them to `model.apply`: True, None and ["batch_stats"].
 
@@ -66,28 +63,23 @@ def apply_merged(
     params, running = variables["params"]["backbone"], variables["batch_stats"]["backbone"]
     x, layer = signal, 0
     statistics: Variables = {}
-    for level, (group, stride) in enumerate(zip(BACKBONE, POOL_STRIDES, strict=True)):
+    for group, stride in zip(BACKBONE, POOL_STRIDES, strict=True):
         layers = range(layer, layer + len(group))
         convs = [ConvParams(**params[f"conv_{index}"]) for index in layers]
         norms = [params[f"norm_{index}"] for index in layers]
-        together = _apply_pair if level in PAIRED and x.shape[1] >= LEAST else _apply_chain
+        together = _apply_pair if layer == 0 and x.shape[1] >= LEAST else _apply_chain
         x, moments = together(x, convs, norms, model.arithmetic)
         for index, found in zip(layers, moments, strict=True):
-            statistics[f"norm_{index}"] = _update(running[f"norm_{index}"], found)
+            before = running[f"norm_{index}"]
+            statistics[f"norm_{index}"] = {
+                "mean": MOMENTUM * before["mean"] + (1 - MOMENTUM) * found.mean,
+                "var": MOMENTUM * before["var"] + (1 - MOMENTUM) * found.variance,
+            }
         x = max_pool(x, stride)
         layer += len(group)
-    rest = {name: {k: v for k, v in tree.items() if k != "backbone"} for name, tree in variables.items()}
     apply: Any = model.apply
-    outputs, updated = apply(rest, x, train=True, bins=None, mutable=["batch_stats"], method="branches")
-    return outputs, {"batch_stats": {"backbone": statistics} | dict(updated["batch_stats"])}
-
-
-def _update(running: Variables, moments: Moments) -> Variables:
-    """Returns running statistics {"mean", "var"} moved towards those of the batch, as batch normalization does."""
-    return {
-        "mean": MOMENTUM * running["mean"] + (1 - MOMENTUM) * moments.mean,
-        "var": MOMENTUM * running["var"] + (1 - MOMENTUM) * moments.variance,
-    }
+    outputs, updated = apply(variables, x, train=True, bins=None, mutable=["batch_stats"], method="branches")
+    return outputs, {"batch_stats": dict(updated["batch_stats"]) | {"backbone": statistics}}
 
 
 def _apply_pair(
@@ -121,11 +113,8 @@ def output_moments(x: jax.Array, conv: ConvParams) -> tuple[Moments, jax.Array, 
 
     Inside, the output is a weighted sum of three neighboring positions of the input, so its variance is a quadratic
     form: kernelᵀ · covariance of such triples · kernel. The first and last output, which see the padding, are made.
-    The input is centered first, so that no digits are lost to a large mean; products are in float32 on all platforms.
-
-    Args:
-      x: [B, T, F], T at least 3.
-      conv: kernel [3, F, G].
+    The input [B, T, F], T at least 3, is centered first, so that no digits are lost to a large mean; products are in
+    float32 on all platforms.
 
     Returns:
       (moments [G], outputs at the first two positions [B, 2, G], at the last two [B, 2, G]), before normalizing.
@@ -133,29 +122,23 @@ def output_moments(x: jax.Array, conv: ConvParams) -> tuple[Moments, jax.Array, 
     time, features = x.shape[1:]
     x = to_float32(x)
     with jax.default_matmul_precision("highest"):
-        first = convolve(x[:, :3], conv, FLOAT32)[:, :2]
-        last = convolve(x[:, -3:], conv, FLOAT32)[:, 1:]
+        first = convolve(x[:, :3], FLOAT32, *conv)[:, :2]
+        last = convolve(x[:, -3:], FLOAT32, *conv)[:, 1:]
         kernel = conv.kernel.reshape(3 * features, -1)
-        bias = jnp.zeros(kernel.shape[1]) if conv.bias is None else conv.bias
         # Any center gives the same variance; the gradient through it is zero and need not be computed.
         center = jax.lax.stop_gradient(jnp.mean(x, axis=(0, 1)))
-        mean_inside, covariance = _triples(x - center[None, None, :])
-        inside = jnp.dot(mean_inside, kernel) + jnp.dot(center, jnp.sum(conv.kernel, axis=0)) + bias
+        centered = x - center[None, None, :]
+        triples = jnp.concatenate([centered[:, :-2], centered[:, 1:-1], centered[:, 2:]], axis=-1)
+        mean_inside = jnp.mean(triples, axis=(0, 1))
+        products = jnp.einsum("btf,btg->fg", triples, triples) / (triples.shape[0] * triples.shape[1])
+        covariance = products - mean_inside[:, None] * mean_inside[None, :]
+        inside = jnp.dot(mean_inside, kernel) + jnp.dot(center, jnp.sum(conv.kernel, axis=0)) + conv.bias
         variance_inside = jnp.maximum(jnp.sum(jnp.dot(covariance, kernel) * kernel, axis=0), 0.0)
     ends = jnp.concatenate([first[:, :1], last[:, 1:]], axis=1)
     mean = ((time - 2) * inside + jnp.sum(jnp.mean(ends, axis=0), axis=0)) / time
     spread = jnp.sum(jnp.mean(jnp.square(ends - mean[None, None, :]), axis=0), axis=0)
     variance = ((time - 2) * (variance_inside + jnp.square(inside - mean)) + spread) / time
     return Moments(mean, variance), first, last
-
-
-def _triples(x: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Returns the mean [3F] and covariance [3F, 3F] of three neighboring positions of [B, T, F]."""
-    triples = jnp.concatenate([x[:, :-2], x[:, 1:-1], x[:, 2:]], axis=-1)
-    count = triples.shape[0] * triples.shape[1]
-    mean = jnp.mean(triples, axis=(0, 1))
-    products = jnp.einsum("btf,btg->fg", triples, triples)
-    return mean, products / count - mean[:, None] * mean[None, :]
 
 
 def convolve_pair(
@@ -166,20 +149,12 @@ def convolve_pair(
     ends: tuple[jax.Array, jax.Array],
     arithmetic: Arithmetic,
 ) -> jax.Array:
-    """Returns second(between(first(x))) as one convolution of width 5, exact at every position.
+    """Returns second(between(first(x))) as one convolution of width 5, exact at every position: [B, T, F] → [B, T, G].
 
-    Args:
-      x: [B, T, F].
-      first, second: convolutions of width 3.
-      between: the normalization between them.
-      ends: outputs of `first` at the first two and last two positions, from `output_moments`.
-      arithmetic: of the convolution.
-
-    Returns:
-      [B, T, G].
+    `ends` are the outputs of `first` at the first two and last two positions, from `output_moments`.
     """
-    y = convolve(x, compose(fold(first, between), second), arithmetic)
-    left, right = (convolve(between.apply(end), second, arithmetic) for end in ends)
+    y = convolve(x, arithmetic, *compose(fold(first, between), second))
+    left, right = (convolve(between.apply(end), arithmetic, *second) for end in ends)
     return y.at[:, :1].set(left[:, :1]).at[:, -1:].set(right[:, -1:])
 
 
@@ -189,23 +164,17 @@ def convolve_normalized(
     """Returns conv(before(x)) but for a constant, without making before(x): its scales are put into the kernel.
 
     The input is read and written once less, and the gradients of scales and shifts come from that of the kernel,
-    without sums over positions. The constant is left to the normalization behind, which takes it away again.
-
-    Args:
-      x: [B, T, F].
-      before: the normalization before the convolution; None: there is none.
-      conv: kernel [3, F, G].
-      arithmetic: of the convolution.
+    without sums over positions. The constant is left to the normalization behind, which takes it away again. Where
+    `before` is None, there is no normalization before the convolution.
 
     Returns:
       (y [B, T, G], constant [G]): conv(before(x)) = y + constant at every position.
     """
-    constant = jnp.zeros(conv.kernel.shape[2]) if conv.bias is None else conv.bias
     if before is None:
-        return convolve(x, ConvParams(conv.kernel), arithmetic), constant
-    y = convolve(x, ConvParams(conv.kernel * before.scale[None, :, None]), arithmetic)
+        return convolve(x, arithmetic, conv.kernel), conv.bias
+    y = convolve(x, arithmetic, conv.kernel * before.scale[None, :, None])
     with jax.default_matmul_precision("highest"):
         left, here, right = jnp.einsum("f,kfg->kg", before.shift, conv.kernel)
     # What is beside the first and the last position is zero behind the normalization, which shifts nothing there.
     y = y.at[:, :1].add(-left.astype(y.dtype)[None, None, :]).at[:, -1:].add(-right.astype(y.dtype)[None, None, :])
-    return y, constant + left + here + right
+    return y, conv.bias + left + here + right

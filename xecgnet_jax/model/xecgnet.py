@@ -29,13 +29,7 @@ from xecgnet_jax.model.layers import (
 )
 
 #: Features of the backbone's convolutions; a max pool follows each group.
-BACKBONE: tuple[tuple[int, ...], ...] = (
-    (64, 64),
-    (128, 128),
-    (256, 256, 256),
-    (512, 512, 512),
-    (512, 256, 128),
-)
+BACKBONE = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 256, 128))
 
 
 class Outputs(NamedTuple):

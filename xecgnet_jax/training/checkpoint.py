@@ -1,8 +1,7 @@
 """Checkpoints: the only import of Orbax.
 
-A checkpoint is three items: `model` (the variables to predict with), `train` (what training needs besides) and
-`description` (JSON: the config, classes, leads, rate, units, normalization, versions, data, progress), so that
-evaluation restores the model alone, and a checkpoint says by itself what it is.
+A checkpoint is three items: `model` (the variables to predict with, all that evaluation restores), `train` (what
+training needs besides) and `description` (JSON, see there: a checkpoint says by itself what it is).
 """
 
 from __future__ import annotations
@@ -15,7 +14,6 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
-from xecgnet_jax.config import OLD_NAMES
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.training.description import Description, from_json
 from xecgnet_jax.training.state import TrainState
@@ -38,16 +36,11 @@ class Checkpoints:
         folder = Path(workdir).resolve() / FOLDER
         if read_only and not folder.is_dir():
             raise CheckpointError(f"{workdir}: no checkpoints there; give the working directory of a training run")
-        keep = preservation_policy.AnyPreservationPolicy(
-            [
-                preservation_policy.LatestN(1),
-                preservation_policy.BestN(get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False),
-            ]
-        )
         self._workdir, self._folder = workdir, folder
+        best = preservation_policy.BestN(get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             best_fn=_quality,
-            preservation_policy=keep,
+            preservation_policy=preservation_policy.AnyPreservationPolicy([preservation_policy.LatestN(1), best]),
             read_only=read_only,
             create=not read_only,
             cleanup_tmp_directories=not read_only,
@@ -78,9 +71,9 @@ class Checkpoints:
             metrics=None if micro_f1 is None else {"micro_f1": float(micro_f1), "step": step},
         )
 
-    def latest(self) -> int | None:
-        """Returns the step of the latest checkpoint, or None where there is none."""
-        return self._manager.latest_step()
+    def latest(self) -> int:
+        """Returns the step of the latest checkpoint, or 0 where there is none."""
+        return self._manager.latest_step() or 0
 
     def best(self) -> int:
         """Returns the step of the best checkpoint. Raises CheckpointError where no epoch was finished yet."""
@@ -91,22 +84,22 @@ class Checkpoints:
 
     def description(self, step: int) -> Description:
         """Returns what the checkpoint of a step says of itself."""
-        args = ocp.args.Composite(description=ocp.args.JsonRestore())
-        return from_json(self._restore(step, args)["description"], self._folder / str(step))
+        found = self._restore(step, description=ocp.args.JsonRestore())
+        return from_json(found["description"], self._folder / str(step))
 
     def model(self, step: int, like: dict[str, Any]) -> dict[str, Any]:
         """Returns the variables of a step; `like` has their shapes."""
-        args = ocp.args.Composite(model=ocp.args.StandardRestore(_abstract(like)))
-        return self._restore(step, args)["model"]
+        return self._restore(step, model=ocp.args.StandardRestore(_abstract(like)))["model"]
 
     def state(self, step: int, like: TrainState) -> TrainState:
         """Returns the whole training state of a step; `like` has its shapes."""
-        name = self._optimizer_name(step)
-        args = ocp.args.Composite(
+        config = self._restore(step, description=ocp.args.JsonRestore())["description"]["config"]
+        name = "optimizer" if "optimizer" in config else "optimiser"  # older versions spelled it so
+        items = self._restore(
+            step,
             model=ocp.args.StandardRestore(_abstract(like.eval_variables)),
             train=ocp.args.StandardRestore(_abstract(_train_item(like, name))),
         )
-        items = self._restore(step, args)
         train, model = items["train"], items["model"]
         if like.ema is None:
             return TrainState(train["step"], model, train[name], None)
@@ -118,18 +111,11 @@ class Checkpoints:
 
     def close(self) -> None:
         """Waits for saves under way."""
-        self.wait()
         self._manager.close()
 
-    def _optimizer_name(self, step: int) -> str:
-        """Returns the name of the optimizer's state in a checkpoint, which may be of an older version."""
-        found = self._restore(step, ocp.args.Composite(description=ocp.args.JsonRestore()))["description"]
-        is_old = any(name in found["config"] for name in OLD_NAMES)
-        return next(old for old, new in OLD_NAMES.items() if new == "optimizer") if is_old else "optimizer"
-
-    def _restore(self, step: int, args: Any) -> Any:
+    def _restore(self, step: int, **items: Any) -> Any:
         try:
-            return self._manager.restore(step, args=args)
+            return self._manager.restore(step, args=ocp.args.Composite(**items))
         except (ValueError, KeyError, TypeError, OSError) as error:
             if not (self._folder / str(step)).is_dir():
                 raise CheckpointError(
@@ -144,12 +130,7 @@ class Checkpoints:
 
 
 def _train_item(state: TrainState, optimizer: str = "optimizer") -> dict[str, Any]:
-    """Returns what `model` does not already hold: without an average, `model` is the trained variables themselves.
-
-    Args:
-      state: arrays or shapes.
-      optimizer: name of the optimizer's state.
-    """
+    """Returns what `model` does not already hold: without an average, `model` is the trained variables themselves."""
     item = {"step": state.step, optimizer: state.optimizer}
     return item if state.ema is None else item | {"variables": state.variables}
 

@@ -24,12 +24,10 @@ class Description:
     """What a checkpoint says of itself.
 
     Attributes:
-      config: of the run.
+      config, normalization, progress: of the run.
       classes: names, in the order of the logits.
-      normalization: per lead.
       data: what the run is trained on, see `Dataset.description`.
       versions: of the libraries that wrote it, and the devices it was trained on.
-      progress: of the run.
       thresholds: of the classes, chosen on the validation part; by name, 0.5 not among them. None in the middle of an
         epoch.
     """
@@ -44,23 +42,21 @@ class Description:
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
+        chosen = None
+        if self.thresholds is not None:
+            chosen = {name: thresholds.values.tolist() for name, thresholds in self.thresholds.items()}
         return {
             "config": to_dict(self.config),
             "classes": list(self.classes),
             "leads": list(LEADS),
             "rate": RATE,
             "units": UNITS,
-            "normalization": {
-                "mean": [float(value) for value in self.normalization.mean],
-                "std": [float(value) for value in self.normalization.std],
-            },
+            "normalization": {name: moment.tolist() for name, moment in self.normalization._asdict().items()},
             "data": self.data,
             "seed": self.config.seed,
             "versions": self.versions,
             "progress": dataclasses.asdict(self.progress),
-            "thresholds": None
-            if self.thresholds is None
-            else {name: [float(value) for value in chosen.values] for name, chosen in self.thresholds.items()},
+            "thresholds": chosen,
         }
 
 
@@ -79,6 +75,12 @@ def from_json(value: Any, where: Path) -> Description:
         if found != [list(LEADS), RATE, UNITS]:
             raise ValueError(f"it is for leads, rate and units {found}")
         classes = tuple(str(name) for name in value["classes"])
+        chosen: dict[str, Thresholds] | None = None
+        if value.get("thresholds") is not None:
+            values = {name: np.asarray(value["thresholds"][name], np.float64) for name in NAMES[1:]}
+            if any(one.shape != (len(classes),) or not np.isfinite(one).all() for one in values.values()):
+                raise ValueError("a threshold is missing")
+            chosen = {name: Thresholds(name, one) for name, one in values.items()}
         return Description(
             config=from_dict(value["config"]),
             classes=classes,
@@ -86,19 +88,9 @@ def from_json(value: Any, where: Path) -> Description:
             data=dict(value["data"]),
             versions=dict(value["versions"]),
             progress=Progress(**value["progress"]),
-            thresholds=_thresholds(value.get("thresholds"), len(classes)),
+            thresholds=chosen,
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(
             f"{where}: the checkpoint's description is damaged or of another version ({error}); use another checkpoint"
         ) from None
-
-
-def _thresholds(value: Any, classes: int) -> dict[str, Thresholds] | None:
-    """Returns thresholds by name, or None where there are none."""
-    if value is None:
-        return None
-    chosen: dict[str, Thresholds] = {name: Thresholds(name, np.asarray(value[name], np.float64)) for name in NAMES[1:]}
-    if any(one.values.shape != (classes,) or not np.isfinite(one.values).all() for one in chosen.values()):
-        raise ValueError("a threshold is missing")
-    return chosen

@@ -25,12 +25,9 @@ Tree = TypeVar("Tree")
 
 
 class Inputs(NamedTuple):
-    """What a step reads besides its state.
+    """What a step reads besides its state: the epoch's plans, arrays [P, B, …], and the training recordings.
 
-    Attributes:
-      plans: of the epoch, arrays [P, B, …].
-      table: of the training recordings.
-      source: the recordings' samples on the device, or the step's counts [B, T, 12] int16.
+    The source is the recordings' samples on the device, or the step's counts [B, T, 12] int16.
     """
 
     plans: Plan
@@ -41,9 +38,8 @@ class Inputs(NamedTuple):
 class Engine:
     """All that is compiled for a config and its data.
 
-    Seed and γ are arguments: one engine serves all members of a sweep.
-
-    A batch is shared among the devices of the mesh; state, table and recordings are on each of them.
+    Seed and γ are arguments: one engine serves all members of a sweep. A batch is shared among the devices of the mesh;
+    state, table and recordings are on each of them.
 
     Attributes:
       config: of the runs; its seed and γ are not looked at.
@@ -54,6 +50,7 @@ class Engine:
       samples: T of the training windows.
       per_epoch: steps of an epoch.
       total: steps of a whole run.
+      learning_rate: step → learning rate, compiled.
     """
 
     def __init__(self, config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> None:
@@ -68,14 +65,13 @@ class Engine:
         self.samples, self._masked = training_samples(self.spec, np.asarray(table.lengths))
         self.model = build_model(config.model, len(dataset.pack.classes))
         optimizer = build_optimizer(config.optimizer, config.epochs, self.per_epoch)
-        weights = class_weights(config.objective, dataset.pack.labels[dataset.train])
         merged = partial(apply_merged, self.model)  # fewer operations, where layers are linear and all is real
         self._train_step = partial(
             train_step,
             apply=self.model.apply if self._masked or config.model.activation != "none" else merged,
             optimizer=optimizer,
             config=config,
-            pos_weight=None if weights is None else jnp.asarray(weights),
+            pos_weight=class_weights(config.objective, dataset.pack.labels[dataset.train]),
         )
         # Drawn once: what is compiled in a third of the time serves better than a fast program. The bits are the same.
         self._init = jax.jit(
@@ -83,7 +79,7 @@ class Engine:
             out_shardings=self._whole,
             compiler_options={"xla_backend_optimization_level": 0},
         )
-        self._rate = jax.jit(learning_rate(config.optimizer, config.epochs, self.per_epoch))
+        self.learning_rate = jax.jit(learning_rate(config.optimizer, config.epochs, self.per_epoch))
         in_one_run = partial(self.member_step, share=self.share)
         self.step: Callable[..., tuple[TrainState, RunningMetrics]] = jax.jit(
             in_one_run, donate_argnums=0, out_shardings=self._whole
@@ -119,28 +115,20 @@ class Engine:
 
     def init(self, seed: int) -> TrainState:
         """Returns the state before step 0."""
-        state: TrainState = self._init(np.uint32(seed))
-        return state
+        return self._init(np.uint32(seed))
 
     @property
     def state_shapes(self) -> TrainState:
         """Shapes and types of a state, without its arrays."""
-        shapes: TrainState = jax.eval_shape(self._init, np.uint32(0))
-        return shapes
-
-    def learning_rate(self, step: int) -> float:
-        """Returns the learning rate of a step."""
-        return float(self._rate(np.int32(step)))
+        return jax.eval_shape(self._init, np.uint32(0))
 
     def place(self, tree: Tree) -> Tree:
         """Returns the arrays of a tree on every device of the mesh."""
-        placed: Tree = jax.device_put(tree, self._whole)
-        return placed
+        return jax.device_put(tree, self._whole)
 
     def share(self, tree: Tree) -> Tree:
         """Shares the leading axes of arrays among the devices, inside a compiled function: B need not divide."""
-        shared: Tree = jax.lax.with_sharding_constraint(tree, self._shared)
-        return shared
+        return jax.lax.with_sharding_constraint(tree, self._shared)
 
     def place_counts(self, counts: np.ndarray) -> jax.Array:
         """Returns the counts [B, T, 12] of a batch on the devices: shared where B divides, else on each."""
@@ -149,8 +137,7 @@ class Engine:
 
     def snapshot(self, state: TrainState) -> TrainState:
         """Returns a state's arrays in buffers of their own on the first device: `step` gives the state's away."""
-        first: TrainState = self._copy(jax.tree.map(lambda leaf: leaf.addressable_data(0), state))
-        return first
+        return self._copy(jax.tree.map(lambda leaf: leaf.addressable_data(0), state))
 
 
 def choose_devices(number: int) -> list[jax.Device]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import psutil
 
@@ -58,11 +59,7 @@ class Feed:
 
 
 class StreamedFeed:
-    """The inputs of a run's steps, from batches that a thread gathers from the memory map.
-
-    Attributes:
-      waited: seconds that steps waited for their batches.
-    """
+    """The same from batches that a thread gathers from the memory map."""
 
     def __init__(self, engine: Engine, dataset: Dataset) -> None:
         self.waited = 0.0
@@ -103,20 +100,17 @@ def make_feed(engine: Engine, dataset: Dataset, data_on: DataOn) -> Feed | Strea
 def plan_epoch(engine: Engine, seed: int | jax.Array, epoch: int) -> Plan:
     """Returns the plans of an epoch, arrays [P, B, …] on the devices; the seed may be traced."""
     settings: Any = {"batch_size": engine.config.batch_size, "spec": engine.spec, "samples": engine.samples}
-    given = np.uint32(seed) if isinstance(seed, int) else seed
-    return engine.place(epoch_plan(given, np.uint32(epoch), engine.table.lengths, **settings))
+    return engine.place(epoch_plan(jnp.uint32(seed), np.uint32(epoch), engine.table.lengths, **settings))
 
 
 def lay_out(dataset: Dataset, margin: int) -> ResidentSamples:
     """Returns the training part's samples in a row, with `margin` rows of zeros at both ends, as NumPy arrays."""
     pack = dataset.pack
-    lengths = pack.lengths[dataset.train]
+    offsets, lengths = pack.offsets[dataset.train], pack.lengths[dataset.train]
+    recordings = [pack.samples[first : first + length] for first, length in zip(offsets, lengths, strict=True)]
+    zeros = np.zeros((margin, pack.samples.shape[1]), np.int16)
     begins = margin + np.cumsum(lengths) - lengths
-    samples = np.zeros((int(lengths.sum()) + 2 * margin, pack.samples.shape[1]), np.int16)
-    for row, begin, length in zip(dataset.train.tolist(), begins.tolist(), lengths.tolist(), strict=True):
-        at = pack.offsets[row]
-        samples[begin : begin + length] = pack.samples[at : at + length]
-    arrays: Any = (samples, begins.astype(np.int32))
+    arrays: Any = (np.concatenate([zeros, *recordings, zeros]), begins.astype(np.int32))
     return ResidentSamples(*arrays)
 
 

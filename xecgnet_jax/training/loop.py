@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +17,23 @@ import numpy as np
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.errors import StoppedError
+from xecgnet_jax.evaluation.inference import predict_recordings
+from xecgnet_jax.evaluation.metrics import apply_thresholds, summarize
+from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
+from xecgnet_jax.model import collapse
 from xecgnet_jax.training.engine import Engine, choose_devices
 from xecgnet_jax.training.feed import DataOn, make_feed
-from xecgnet_jax.training.profiling import Profile
 from xecgnet_jax.training.progress import Progress, ProgressBar, Record
-from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.state import TrainState, Variables
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
-from xecgnet_jax.training.validation import validate
 from xecgnet_jax.training.workdir import RunDirectory
 
 #: The host looks at the losses about this often: for the progress bar, and for those that are not finite.
 LOOK_UP_SECONDS = 2.0
 #: Steps given to the device at most beside the one under way: it never waits for the host, and few batches are held.
 LAG = 2
+#: Steps of this process before a profile (the first compiles), and behind it.
+PROFILED = (2, 7)
 STOPPED = "stopped at step {} of {} and saved; the same command goes on from there"
 
 
@@ -81,7 +86,8 @@ def fit(
         bar = stack.enter_context(
             closing(ProgressBar(directory.name, step, engine.per_epoch, engine.total, directory.latest_f1, progress))
         )
-        profiler = stack.enter_context(closing(Profile(profile))) if profile else None
+        profiling = stack.enter_context(ExitStack())
+        first = step
         seed, gamma = np.uint32(config.seed), np.float32(config.objective.gamma)
         while not run.finished:
             epoch_began, waited = time.monotonic(), feed.waited
@@ -90,13 +96,15 @@ def fit(
             for inputs in feed.rest_of_epoch(config.seed, step):
                 state, metrics = engine.step(state, metrics, inputs, seed, gamma)
                 step += 1
-                if profiler is not None:
-                    profiler.after_step()
+                if profile and step - first == PROFILED[0]:
+                    profiling.enter_context(jax.profiler.trace(str(profile)))
+                elif step - first == PROFILED[1]:
+                    profiling.close()
                 under_way.append(metrics.diverged)
                 if len(under_way) > LAG:
                     under_way.popleft().block_until_ready()
                 ended = step % engine.per_epoch == 0
-                saves = not ended and (stop.requested or (save_every > 0 and step % save_every == 0))
+                saves = not ended and (stop.is_set() or (save_every > 0 and step % save_every == 0))
                 if ended or saves or time.monotonic() - looked >= LOOK_UP_SECONDS:
                     metrics_now: RunningMetrics = jax.device_get(metrics)
                     check_finite(metrics_now)
@@ -104,68 +112,77 @@ def fit(
                     looked = time.monotonic()
                 if saves:
                     directory.save(engine.snapshot(state), run.within_epoch(metrics_now.sums))
-                    if stop.requested:
+                    if stop.is_set():
                         raise StoppedError(STOPPED.format(step, engine.total))
             clocks = {"seconds": time.monotonic() - epoch_began, "waited_seconds": feed.waited - waited}
             kept = engine.snapshot(state)
-            run, record = end_epoch(engine, dataset, directory, config, run, kept, metrics_now, clocks)
+            run, record = end_epoch(engine, directory, run, kept, metrics_now, clocks)
             bar.show_epoch(record)
             if on_epoch is not None:
                 directory.wait()
                 on_epoch(record)
-            if stop.requested and not run.finished:
+            if stop.is_set() and not run.finished:
                 raise StoppedError(STOPPED.format(step, engine.total))
         return run.best_record
 
 
 def end_epoch(
     engine: Engine,
-    dataset: Dataset,
     directory: RunDirectory,
-    config: Config,
     run: Progress,
     state: TrainState,
     metrics: RunningMetrics,
     clocks: dict[str, float],
 ) -> tuple[Progress, Record]:
-    """Validates, and commits the epoch to the run's directory.
+    """Validates, commits the epoch to the run's directory, and returns the run's progress and the epoch's record.
 
     Args:
-      engine, dataset, directory, config: of the run.
-      run: its progress before.
+      engine, directory, run: of the run; its progress before the epoch.
       state: after the epoch, in buffers that no step is given.
       metrics: of the epoch, as NumPy scalars.
       clocks: seconds by name, for the record.
-
-    Returns:
-      (the run's progress after the epoch, the epoch's line of metrics.jsonl).
     """
     began, step = time.monotonic(), int(state.step)
-    validation, thresholds = validate(engine, state.eval_variables, dataset)
+    validation, thresholds = validate(engine, state.eval_variables, directory.dataset)
     record = {
         "epoch": step // engine.per_epoch,
         "step": step,
         **{name: float(value) / engine.per_epoch for name, value in metrics.sums.items()},
-        "learning_rate": engine.learning_rate(step - 1),
+        "learning_rate": float(engine.learning_rate(np.int32(step - 1))),
         **validation,
         **clocks,
         "validation_seconds": time.monotonic() - began,
     }
-    after = run.after_epoch(record, config)
+    after = run.after_epoch(record, directory.config)
     directory.commit(state, after, record, thresholds)
     return after, record
 
 
-class Stop:
-    """Whether to stop."""
-
-    requested = False
+def validate(
+    engine: Engine, variables: Variables, dataset: Dataset
+) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
+    """Returns the metrics of the validation part, and the thresholds that do best on it, by name."""
+    pack, rows = dataset.pack, dataset.validation
+    labels = pack.labels[rows]
+    probabilities = predict_recordings(
+        engine.predict,
+        collapse(engine.model, variables).variables,
+        lambda position: pack.signal(int(rows[position])),
+        pack.lengths[rows],
+        spec=engine.spec,
+        normalization=dataset.normalization,
+        batch_size=engine.config.batch_size,
+    ).probabilities
+    found = summarize(labels, apply_thresholds(probabilities))
+    found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
+    chosen = (best_f1(labels, probabilities), best_subset(labels, probabilities))
+    return {f"validation_{name}": value for name, value in found.items()}, {one.name: one for one in chosen}
 
 
 @contextmanager
-def stop_requests() -> Iterator[Stop]:
-    """Turns the first SIGINT or SIGTERM into a request; a second one acts as ever."""
-    stop = Stop()
+def stop_requests() -> Iterator[threading.Event]:
+    """Turns the first SIGINT or SIGTERM into a request to stop; a second one acts as ever."""
+    stop = threading.Event()
     before: dict[int, Any] = {}
 
     def restore() -> None:
@@ -173,15 +190,12 @@ def stop_requests() -> Iterator[Stop]:
             signal.signal(number, handler)
 
     def request(number: int, frame: Any) -> None:
-        stop.requested = True
+        stop.set()
         restore()
 
-    try:
+    with suppress(ValueError):  # not the main thread: it alone may set handlers, and only it is asked to stop
         for number in (signal.SIGINT, signal.SIGTERM):
             before[number] = signal.signal(number, request)
-    except ValueError:
-        # Not the main thread: it alone may set handlers, and only it is asked to stop.
-        before.clear()
     try:
         yield stop
     finally:

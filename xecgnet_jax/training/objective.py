@@ -7,6 +7,7 @@ from typing import Literal
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from xecgnet_jax.model import Outputs
 
@@ -41,13 +42,10 @@ def asymmetric_loss(
 
 
 def reference_map(responses: jax.Array, labels: jax.Array, divide_by: Reference = "all_classes") -> jax.Array:
-    """Returns the average response map of the true classes: [B, S, C], [B, C] → [B, S].
+    """Returns the average response map of the true classes: responses [B, S, C], labels [B, C] → [B, S].
 
-    Args:
-      responses: [B, S, C].
-      labels: [B, C], 0 or 1.
-      divide_by: "all_classes", as the authors' code (C = 9 however many are true); "true_classes", as
-        their text. Without any true class the map is zero in both.
+    Their sum is divided by the number of all classes, as in the authors' code (9 however many are true), or of the true
+    ones, as in their text. Without any true class the map is zero in both.
     """
     total = jnp.einsum("bsc,bc->bs", responses, labels, precision="highest")
     if divide_by == "all_classes":
@@ -97,10 +95,10 @@ def objective(
     asl_gamma_negative: float = 0.0,
     asl_gamma_positive: float = 0.0,
     asl_clip: float = 0.0,
-    pos_weight: jax.Array | None = None,
+    pos_weight: jax.Array | np.ndarray | None = None,
     weights: jax.Array | None = None,
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
-    """The training loss and its dataset, means over the batch.
+    """Returns the training loss and its parts, means over the batch.
 
     With the defaults it is the authors': Σ over heads of mean(BCE) + γ · mean(‖reference − attention‖₂), so
     that the term counts twice.
@@ -127,19 +125,12 @@ def objective(
     def mean(values: jax.Array) -> jax.Array:
         return jnp.sum(values * weights) / total_weight
 
+    focus = {"asl_gamma_negative": asl_gamma_negative, "asl_gamma_positive": asl_gamma_positive, "asl_clip": asl_clip}
+
     def classification(logits: jax.Array | None) -> jax.Array:
         if logits is None:
             return jnp.zeros(())
-        if loss == "bce":
-            each = binary_cross_entropy(logits, labels)
-        else:
-            each = asymmetric_loss(
-                logits,
-                labels,
-                asl_gamma_negative=asl_gamma_negative,
-                asl_gamma_positive=asl_gamma_positive,
-                asl_clip=asl_clip,
-            )
+        each = binary_cross_entropy(logits, labels) if loss == "bce" else asymmetric_loss(logits, labels, **focus)
         if pos_weight is not None:
             each = each * (1 + labels * (pos_weight - 1)[None, :])
         return mean(jnp.mean(each, axis=-1))

@@ -39,9 +39,7 @@ class Progress:
     def after_epoch(self, record: Record, config: Config) -> Progress:
         """Returns the progress after an epoch with this line of metrics.jsonl."""
         f1, epoch = record["validation_micro_f1"], record["epoch"]
-        after = self
-        if f1 > self.best_f1:
-            after = Progress(best_f1=f1, best_epoch=epoch, best_record=record)
+        after = Progress(best_f1=f1, best_epoch=epoch, best_record=record) if f1 > self.best_f1 else self
         patience_lost = config.patience > 0 and epoch - after.best_epoch >= config.patience
         return dataclasses.replace(after, sums={}, finished=epoch >= config.epochs or patience_lost)
 
@@ -52,8 +50,8 @@ class ProgressBar:
     def __init__(self, name: str, step: int, per_epoch: int, total: int, f1: float | None, shown: bool) -> None:
         from tqdm import tqdm  # slow to import, and not needed to read a checkpoint
 
-        self._name, self._per_epoch, self._epochs = name, per_epoch, total // per_epoch
-        self._f1 = f1
+        self._name, self._f1 = name, f1
+        self._per_epoch, self._epochs = per_epoch, total // per_epoch
         self._lines = shown and not sys.stderr.isatty()
         self._bar = tqdm(
             total=total,
@@ -78,12 +76,9 @@ class ProgressBar:
         self._f1 = record["validation_micro_f1"]
         if self._lines:
             f1, exact = (_format(record[f"validation_{of}"]) for of in ("micro_f1", "subset_accuracy"))
-            print(
-                f"{name or self._name}  epoch {record['epoch']}/{self._epochs}  loss {record['loss']:.4f}  "
-                f"validation micro F1 {f1}  subset accuracy {exact}  {record['seconds']:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            line = f"{name or self._name}  epoch {record['epoch']}/{self._epochs}  loss {record['loss']:.4f}  "
+            line += f"validation micro F1 {f1}  subset accuracy {exact}  {record['seconds']:.0f} s"
+            print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Takes the bar off the terminal's line."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -39,15 +40,7 @@ class TrainState(NamedTuple):
 
 def build_model(config: ModelConfig, classes: int) -> XECGNet:
     """Returns the network of a config for so many classes."""
-    return XECGNet(
-        classes=classes,
-        width=config.width,
-        attention_head=config.attention_head,
-        activation=config.activation,
-        attention=config.attention,
-        dtype=config.dtype,
-        matmul_precision=config.matmul_precision,
-    )
+    return XECGNet(classes, **dataclasses.asdict(config))
 
 
 def init_variables(model: XECGNet, seed: jax.Array | int) -> Variables:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,15 +18,10 @@ from xecgnet_jax.errors import DivergedError
 from xecgnet_jax.training.objective import objective
 from xecgnet_jax.training.state import TrainState, Variables
 
-#: Scalars by name.
-Metrics = dict[str, jax.Array]
+#: Scalars by name, of JAX or of NumPy.
+Metrics = dict[str, Any]
 #: Names of the metrics of a step.
 METRICS = ("loss", "attention_loss", "perception_loss", "alignment", "gradient_norm")
-#: The settings of `ObjectiveConfig` that are keyword arguments of `objective`.
-_OBJECTIVE = (
-    *("gamma", "reference", "norm", "term", "reference_gradient"),
-    *("loss", "asl_gamma_negative", "asl_gamma_positive", "asl_clip"),
-)
 
 
 def train_step(
@@ -36,14 +32,13 @@ def train_step(
     apply: Callable[..., Any],
     optimizer: optax.GradientTransformation,
     config: Config,
-    pos_weight: jax.Array | None = None,
+    pos_weight: jax.Array | np.ndarray | None = None,
     gamma: jax.Array | float | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Makes one step of gradient descent; pure, to be jitted, vmapped and scanned.
 
     Args:
-      state: before the step.
-      batch: of this step.
+      state, batch: before the step, and for it.
       seed: of the run's augmentation; may be traced.
       apply: as a Linen module's: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
       optimizer: the one whose state `state` holds.
@@ -57,7 +52,8 @@ def train_step(
     if config.data.augment:
         key = jax.random.fold_in(jax.random.key(seed), 3)
         batch = augment(batch, jax.random.fold_in(key, state.step), config.data.augment)
-    settings = {name: getattr(config.objective, name) for name in _OBJECTIVE}
+    settings = dataclasses.asdict(config.objective)
+    del settings["pos_weight_power"], settings["pos_weight_limit"]  # `pos_weight` is made of them
     if gamma is not None:
         settings["gamma"] = gamma
 
@@ -100,17 +96,13 @@ class RunningMetrics(NamedTuple):
 
     sums: Metrics
     latest: Metrics
-    diverged: jax.Array
+    diverged: Any
 
 
 def zero_metrics(sums: Mapping[str, float]) -> RunningMetrics:
     """Returns the metrics of an epoch that begins, or goes on with the sums that a checkpoint kept; NumPy scalars."""
-    start: Any = (
-        {name: np.float32(sums.get(name, 0.0)) for name in METRICS},
-        {name: np.float32(np.nan) for name in METRICS},
-        np.int32(-1),
-    )
-    return RunningMetrics(*start)
+    begun = {name: np.float32(sums.get(name, 0.0)) for name in METRICS}
+    return RunningMetrics(begun, dict.fromkeys(METRICS, np.float32(np.nan)), np.int32(-1))
 
 
 def accumulate(running: RunningMetrics, step: jax.Array, metrics: Metrics) -> RunningMetrics:

@@ -8,6 +8,7 @@ slower. On accelerators the members on a device are one vmapped program, and sev
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
@@ -47,13 +48,11 @@ def make_members(config: Config, seeds: Sequence[int], gammas: Sequence[float], 
     if not config.model.attention and any(gammas):
         raise ConfigError("gamma needs the attention branch: give --gammas 0 with --no-attention")
     members = {}
-    for gamma in gammas:
-        for seed in seeds:
-            objective = dataclasses.replace(config.objective, gamma=float(gamma))
-            member = dataclasses.replace(config, seed=seed, objective=objective)
-            workdir = folder / f"seed{seed}-gamma{repr(float(gamma)).removesuffix('.0')}"
-            check_config(workdir, member)
-            members[workdir] = member
+    for gamma, seed in itertools.product(map(float, gammas), seeds):
+        objective = dataclasses.replace(config.objective, gamma=gamma)
+        workdir = folder / f"seed{seed}-gamma{repr(gamma).removesuffix('.0')}"
+        members[workdir] = dataclasses.replace(config, seed=seed, objective=objective)
+        check_config(workdir, members[workdir])
     return members
 
 
@@ -94,10 +93,10 @@ def sweep(
             some = dict(list(members.items())[start : start + size])
             best |= _train_together(some, dataset, alone, chosen, diverged, progress, save_every)
     else:
-        options: Any = {"progress": progress, "save_every": save_every, "data_on": data_on, "engine": engine}
+        train = partial(loop.fit, progress=progress, save_every=save_every, data_on=data_on, engine=engine)
         for workdir, config in members.items():
             try:
-                best[workdir] = loop.fit(config, dataset, workdir, **options)
+                best[workdir] = train(config, dataset, workdir)
             except DivergedError as error:
                 diverged.append(f"{workdir}: {error}")
     if diverged:
@@ -108,8 +107,8 @@ def sweep(
 class _Member:
     """One run of a group: its directory, where it is, and its state while no group holds it."""
 
-    def __init__(self, directory: RunDirectory, config: Config, engine: Engine) -> None:
-        self.directory, self.config = directory, config
+    def __init__(self, directory: RunDirectory, engine: Engine) -> None:
+        self.directory, self.config = directory, directory.config
         self.state, self.step, self.run = directory.restore(engine)
 
 
@@ -151,14 +150,12 @@ class _Group:
 
     def set_metrics(self, metrics: dict[_Member, RunningMetrics]) -> None:
         """Gives each member these metrics."""
-        self._metrics = self._put(
-            jax.tree.map(lambda *leaves: np.stack(leaves), *[metrics[one] for one in self._slots])
-        )
+        stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *[metrics[one] for one in self._slots])
+        self._metrics = self._put(stacked)
 
     def state(self, member: _Member) -> TrainState:
         """Returns the state of a member in buffers of its own, on the first device."""
-        state: TrainState = _take(self._states, self.members.index(member))
-        return jax.device_put(state, self._engine.devices[0])
+        return jax.device_put(_take(self._states, self.members.index(member)), self._engine.devices[0])
 
     def _put(self, tree: Any) -> Any:
         return jax.device_put(tree, self._place)
@@ -166,8 +163,7 @@ class _Group:
 
 @jax.jit
 def _take(states: TrainState, member: jax.Array | int) -> TrainState:
-    taken: TrainState = jax.tree.map(lambda leaf: leaf[member], states)
-    return taken
+    return jax.tree.map(lambda leaf: leaf[member], states)
 
 
 def make_member_program(engine: Engine, dataset: Dataset, mesh: Any) -> Callable[..., Any]:
@@ -209,10 +205,8 @@ def _train_together(
     """Trains members as one program; those behind go first, until all are at one step."""
     with ExitStack() as stack:
         enter = stack.enter_context
-        runs = [
-            _Member(enter(RunDirectory(path, config, dataset, engine.devices)), config, engine)
-            for path, config in members.items()
-        ]
+        entered = [enter(RunDirectory(path, config, dataset, engine.devices)) for path, config in members.items()]
+        runs = [_Member(directory, engine) for directory in entered]
         stop = enter(loop.stop_requests())
         running = [one for one in runs if one.state is not None]
         first = min((one.step for one in running), default=0)
@@ -229,7 +223,7 @@ def _train_together(
                 group.step(active)
                 step = active[0].step
                 ended = step % engine.per_epoch == 0
-                saves = not ended and (stop.requested or (save_every > 0 and step % save_every == 0))
+                saves = not ended and (stop.is_set() or (save_every > 0 and step % save_every == 0))
                 if not (ended or saves or step % loop.LAG == 0 or time.monotonic() - looked >= loop.LOOK_UP_SECONDS):
                     continue
                 found, looked = group.metrics(), time.monotonic()
@@ -248,14 +242,14 @@ def _train_together(
                     if ended:
                         clocks = {"seconds": looked - epoch_began, "waited_seconds": 0.0}
                         one.run, record = loop.end_epoch(
-                            engine, dataset, one.directory, one.config, one.run, group.state(one), found[one], clocks
+                            engine, one.directory, one.run, group.state(one), found[one], clocks
                         )
                         bar.show_epoch(record, one.directory.name)
                         found[one] = zero_metrics({})
                 if ended:
                     group.set_metrics(found)
                     running, epoch_began = [one for one in running if not one.run.finished], time.monotonic()
-                if stop.requested and running and (saves or ended):
+                if stop.is_set() and running and (saves or ended):
                     raise StoppedError(loop.STOPPED.format(step, engine.total))
             found = group.metrics()
             for one in running:

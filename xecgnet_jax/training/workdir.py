@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import platform
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -40,50 +41,48 @@ class RunDirectory:
       CheckpointError: it holds a run of another config or other data, or another process trains in it.
 
     Attributes:
-      path: the folder.
+      path, name: the folder, and its own name.
+      config, dataset: of the run.
       latest_f1: validation micro F1 of the last finished epoch, or None.
     """
 
     def __init__(self, path: Path, config: Config, dataset: Dataset, devices: list[jax.Device]) -> None:
-        self.path, self._config, self._dataset = Path(path), config, dataset
+        self.path, self.name = Path(path), Path(path).resolve().name
+        self.config, self.dataset = config, dataset
+        self._data = dataset.description()
         self._versions = versions() | {"devices": f"{len(devices)} × {devices[0].device_kind}"}
         self.latest_f1: float | None = None
 
-    @property
-    def name(self) -> str:
-        """The folder's own name."""
-        return self.path.resolve().name
-
     def __enter__(self) -> RunDirectory:
-        check_config(self.path, self._config)
+        check_config(self.path, self.config)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._lock = FileLock(self.path / ".lock", timeout=0)  # let go by the system, however the process ends
-        try:
-            self._lock.acquire()
-        except Timeout:
-            raise CheckpointError(f"{self.path}: another process is training here; wait for it or stop it") from None
-        try:
-            description = self._dataset.description()
-            check_data(self.path, description)
-            write_json(self.path / CONFIG, to_dict(self._config))
-            write_json(self.path / DATA, description)
-            write_split(self.path / SPLIT, self._dataset.split)
+        with ExitStack() as stack:
+            try:
+                # Let go by the system, however the process ends.
+                stack.enter_context(FileLock(self.path / ".lock", timeout=0))
+            except Timeout:
+                raise CheckpointError(
+                    f"{self.path}: another process is training here; wait for it or stop it"
+                ) from None
+            held = _read_json(self.path / DATA) if (self.path / DATA).exists() else self._data
+            if changed := [name for name, value in self._data.items() if held.get(name) != value]:
+                raise CheckpointError(
+                    f"{self.path} holds a run on other data ({', '.join(changed)} differ); give the corpus (--data) "
+                    "and split it was begun with, or another --workdir"
+                )
+            write_json(self.path / CONFIG, to_dict(self.config))
+            write_json(self.path / DATA, self._data)
+            write_split(self.path / SPLIT, self.dataset.split)
             environment = {"versions": self._versions, "platform": platform.platform(), "machine": platform.machine()}
             environment["devices"] = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
             write_json(self.path / "environment.json", environment)
-            self._checkpoints = Checkpoints(self.path)
-        except BaseException:
-            self._lock.release()
-            raise
-        self._events: Any = None
+            self._checkpoints = stack.enter_context(closing(Checkpoints(self.path)))
+            self._held = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
         """Waits for saves under way, and lets the folder go."""
-        if self._events is not None:
-            self._events.close()
-        self._checkpoints.close()
-        self._lock.release()
+        self._held.close()
 
     def restore(self, engine: Engine) -> tuple[TrainState | None, int, Progress]:
         """Returns the run's state, step and progress at its last checkpoint, or at its beginning.
@@ -91,39 +90,32 @@ class RunDirectory:
         The state of a finished run is None. What a killed run had written past its last checkpoint is taken back.
         """
         step, progress, state = self._checkpoints.latest(), Progress(), None
-        if step is not None:
-            description = self._checkpoints.description(step)
-            progress = description.progress
-            if changed := [name for name, value in self._versions.items() if description.versions.get(name) != value]:
-                print(
-                    f"other versions than the run was begun with: {', '.join(changed)}; bits may differ",
-                    file=sys.stderr,
-                )
-        if not progress.finished:
-            shapes = engine.state_shapes
-            state = engine.init(self._config.seed) if step is None else self._checkpoints.state(step, shapes)
-            state = engine.place(state)
-        records = [record for record in read_metrics(self.path) if record["step"] <= (step or 0)]
-        write_text(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in records))
-        self.latest_f1 = records[-1]["validation_micro_f1"] if records else None
+        if step:
+            begun = self._checkpoints.description(step)
+            progress = begun.progress
+            if changed := [name for name, value in self._versions.items() if begun.versions.get(name) != value]:
+                names = ", ".join(changed)
+                print(f"other versions than the run was begun with: {names}; bits may differ", file=sys.stderr)
         if not progress.finished:
             from tensorboardX import SummaryWriter  # slow to import, and evaluation does without it
 
-            self._events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step or 0)
-        return state, step or 0, progress
+            held = self._checkpoints.state(step, engine.state_shapes) if step else engine.init(self.config.seed)
+            state = engine.place(held)
+            events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
+            self._events = self._held.enter_context(closing(events))
+        records = [record for record in read_metrics(self.path) if record["step"] <= step]
+        write_text(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in records))
+        self.latest_f1 = records[-1]["validation_micro_f1"] if records else None
+        return state, step, progress
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """Saves a checkpoint in the middle of an epoch; its progress holds the sums of the metrics so far."""
         self._checkpoints.save(state, self._describe(progress, None), None)
 
     def commit(self, state: TrainState, progress: Progress, record: Record, thresholds: dict[str, Thresholds]) -> None:
-        """Ends an epoch: a line of metrics.jsonl, TensorBoard events, a checkpoint.
+        """Ends an epoch: its line of metrics.jsonl, TensorBoard events, a checkpoint of what is after it.
 
-        Args:
-          state: after the epoch, in buffers that no step is given.
-          progress: after the epoch.
-          record: the line.
-          thresholds: chosen on the validation part.
+        The state's buffers are given to no step; the thresholds were chosen on the validation part.
         """
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
@@ -132,15 +124,14 @@ class RunDirectory:
                 self._events.add_scalar(name, value, record["step"])
         self._events.flush()
         self.latest_f1 = record["validation_micro_f1"]
-        self._checkpoints.save(state, self._describe(progress, thresholds), record["validation_micro_f1"])
+        self._checkpoints.save(state, self._describe(progress, thresholds), self.latest_f1)
 
     def wait(self) -> None:
         """Waits until the checkpoints lie on the disk."""
         self._checkpoints.wait()
 
     def _describe(self, progress: Progress, thresholds: dict[str, Thresholds] | None) -> dict[str, Any]:
-        dataset = self._dataset
-        about = (self._config, dataset.pack.classes, dataset.normalization, dataset.description(), self._versions)
+        about = (self.config, self.dataset.pack.classes, self.dataset.normalization, self._data, self._versions)
         return Description(*about, progress, thresholds).to_json()
 
 
@@ -161,16 +152,6 @@ def check_config(workdir: Path, config: Config) -> None:
         raise CheckpointError(
             f"{workdir} holds a run of another config ({'; '.join(changed)}); choose another --workdir, or give the "
             "settings it was begun with"
-        )
-
-
-def check_data(workdir: Path, description: dict[str, Any]) -> None:
-    """Raises CheckpointError where the folder holds a run on other data than `Dataset.description` tells."""
-    held = _read_json(workdir / DATA) if (workdir / DATA).exists() else description
-    if changed := [name for name in description if held.get(name) != description[name]]:
-        raise CheckpointError(
-            f"{workdir} holds a run on other data ({', '.join(changed)} differ); give the corpus (--data) and split it "
-            "was begun with, or another --workdir"
         )
 
 
