@@ -20,10 +20,10 @@ from xecgnet_jax.errors import PackError, first_few
 class Pack:
     """A pack of R recordings with N samples altogether."""
 
-    samples: np.ndarray  #: [N, 12] int16, memory-mapped, read-only: all recordings one after another
+    samples: np.ndarray  #: [N, 12] int16, memory-mapped, read-only; all recordings one after another
     offsets: np.ndarray  #: [R + 1] int64; recording i has the samples offsets[i] to offsets[i + 1]
     step: np.ndarray  #: [R, 12] float64, mV per integer step
-    zero: np.ndarray  #: [R, 12] float64, the integer that stands for 0 mV: mV = (samples − zero) · step
+    zero: np.ndarray  #: [R, 12] float64, the integer that stands for 0 mV, so mV = (samples − zero) · step
     labels: np.ndarray  #: [R, C] uint8, 0 or 1, columns as `classes`
     ids: tuple[str, ...]  #: names of the recordings, sorted
     patients: tuple[str | None, ...]  #: patient of each recording, or None

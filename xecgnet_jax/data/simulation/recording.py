@@ -105,9 +105,10 @@ def _annotations_of(heart: Heart, course: Course, samples: int) -> Annotations:
     conducted = {"LBBB": "L", "RBBB": "R", None: "N"}[heart.block]
     for beat in course.beats:
         qrs = (heart.ectopic if beat.origin == "ventricular" else heart.conducted).qrs
-        p_peak = beat.p + heart.p_waves[beat.origin].peak if beat.origin in heart.p_waves else np.nan
-        if 0 <= p_peak <= last / RATE:
-            events.append((round(p_peak * RATE), "p", ""))
+        if p_wave := heart.p_waves.get(beat.origin):
+            p_peak = beat.p + p_wave.peak
+            if 0 <= p_peak <= last / RATE:
+                events.append((round(p_peak * RATE), "p", ""))
         peak = round((beat.qrs + qrs.peak) * RATE)
         if 0 <= peak <= last:
             end = min(round((beat.qrs + qrs.duration) * RATE), last)
