@@ -15,13 +15,10 @@ _NAME = 15
 def describe_difference(
     entry: dict[str, Any], label_count: str, tests: list[dict[str, Any]], candidate: str, baseline: str
 ) -> str:
-    """Returns what a metric says about two groups, in one to three sentences.
+    """Returns what a metric says about two groups of these names, in one to three sentences.
 
-    Args:
-      entry: of the metric, with its verdict; see `comparison.compare`.
-      label_count: "all", "single_label" or "multi_label" where the metric is the subset accuracy of these recordings.
-      tests: exact McNemar test of each pair of runs on these recordings.
-      candidate, baseline: names of the groups.
+    `entry` is that of the metric with its verdict, see `comparison.compare`. `label_count` is "all", "single_label" or
+    "multi_label" where the metric is the subset accuracy of these recordings, `tests` their exact McNemar tests.
     """
     both, mean, baseline_mean = f"{candidate} and {baseline}", *(format_mean(entry[group]) for group in _GROUPS)
     detectable = entry["detectable"]

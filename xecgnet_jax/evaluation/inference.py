@@ -73,8 +73,7 @@ def predict_recordings(
 
     Args:
       predict, variables: from `make_predict`, and of the model.
-      signal: position → [N, 12] mV.
-      lengths: [R] samples.
+      signal, lengths: position → [N, 12] mV; [R] samples.
       spec: how recordings are cut, see `evaluation_windows`; the probabilities are the mean over a recording's windows.
       normalization: of the training part.
       batch_size: windows in a step. A smaller last batch is filled with zeros and cut off again: exact, because in

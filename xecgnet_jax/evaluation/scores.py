@@ -85,8 +85,7 @@ def evaluate(
 
     Args:
       labels, predictions: [R, C], 0 or 1; the latter from `metrics.apply_thresholds`.
-      probabilities: [R, C] in 0 … 1.
-      classes: C names.
+      probabilities, classes: [R, C] in 0 … 1; C names.
       patients: [R] patient of each recording, None where unknown. Where one has several recordings, patients are
         resampled, not recordings.
       resamples, seed: of the bootstrap.
@@ -98,8 +97,7 @@ def evaluate(
     metrics.check_arrays(labels, probabilities, predictions, len(classes))
     units = intervals.resampling_units(len(labels), patients)
     estimate = partial(all_metrics, labels, probabilities, predictions)
-    resampled = intervals.bootstrap(estimate, units, resamples=resamples, seed=seed)
-    found = _Estimates(estimate(), resampled, units)
+    found = _Estimates(estimate(), intervals.bootstrap(estimate, units, resamples=resamples, seed=seed), units)
     hits, wrong, missed, exact, recordings = (counts[0] for counts in metrics.count_confusion(labels, predictions))
     support, predicted = hits + missed, hits + wrong
     chance, overall_chance = chance_errors(probabilities, seed)

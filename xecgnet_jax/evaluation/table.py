@@ -14,7 +14,6 @@ LABEL_COUNT_NAMES = {
     "multi_label": "several classes",
     "no_label": "none of the classes",
 }
-
 #: Metrics of a class and their headings.
 _COLUMNS = {"precision": "precision", "recall": "recall", "f1": "F1", "auroc": "AUROC", "average_precision": "AP"}
 _FOOTNOTES = (

@@ -14,12 +14,9 @@ import numpy.typing as npt
 
 from xecgnet_jax.evaluation.metrics import THRESHOLD, Floats, apply_thresholds, check_shapes
 
-Mask = npt.NDArray[np.bool_]
-
 #: 0.5 for all; per class, with the best F1 of each class; per class, with the best subset accuracy of all.
 ThresholdName = Literal["0.5", "best-f1", "best-subset"]
 NAMES: tuple[ThresholdName, ...] = get_args(ThresholdName)
-
 #: A class with fewer positives keeps 0.5: a threshold that suits one recording may let half of all others pass.
 LEAST_POSITIVES = 5
 #: Passes over the classes after which the search for the best subset accuracy ends at the latest.
@@ -73,7 +70,7 @@ def best_subset(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
     return Thresholds("best-subset", best)
 
 
-def _climb(labels: Mask, probabilities: Floats, start: Floats) -> Floats:
+def _climb(labels: npt.NDArray[np.bool_], probabilities: Floats, start: Floats) -> Floats:
     """Returns the thresholds at which the search of `best_subset` ends."""
     values = start.copy()
     right = (probabilities >= values) == labels
@@ -91,7 +88,7 @@ def _climb(labels: Mask, probabilities: Floats, start: Floats) -> Floats:
     return values
 
 
-def _try_thresholds(probabilities: Floats, truth: Mask) -> tuple[Floats, np.ndarray, np.ndarray]:
+def _try_thresholds(probabilities: Floats, truth: npt.NDArray[np.bool_]) -> tuple[Floats, np.ndarray, np.ndarray]:
     """Returns all thresholds that differ in what they predict, and their hits and right rejections: [n] each.
 
     Hits are recordings with the class that reach the threshold, right rejections those without it that do not.
@@ -110,7 +107,7 @@ def _nearest_best(tried: Floats, quality: np.ndarray) -> float:
     return float(best[np.argmin(np.abs(best - THRESHOLD))])
 
 
-def _as_arrays(labels: np.ndarray, probabilities: np.ndarray) -> tuple[Mask, Floats]:
+def _as_arrays(labels: np.ndarray, probabilities: np.ndarray) -> tuple[npt.NDArray[np.bool_], Floats]:
     labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities, np.float64)
     check_shapes(labels=labels, probabilities=probabilities)
     if not len(labels):

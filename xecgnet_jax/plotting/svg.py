@@ -21,12 +21,10 @@ INKS: dict[str, str] = {
     "response": "#d55e00",
     "mark": "#555",
 }
-
 #: Width of an average letter of a sans-serif font, in font sizes.
 LETTER = 0.55
 #: mm between text and the edges of the picture.
 MARGIN = 2.0
-
 #: Characters → what is written instead: control characters; lone surrogates and the two others that XML forbids; signs
 #: that turn the direction of writing and so would upset the text around.
 _REPLACEMENTS = (

@@ -192,10 +192,8 @@ def new_figure(width: float, height: float) -> Figure:
 def figure_svg(figure: Figure, key: str, title: str) -> str:
     """Returns the figure as inline SVG, without namespaces, metadata, and the style sheet that would change the page.
 
-    Args:
-      figure: from `new_figure`, drawn under `page_settings` and in the colors of `INKS`.
-      key: begins the ids: letters, another for each figure of a page.
-      title: what a screen reader says of it.
+    The figure is from `new_figure`, drawn under `page_settings` and in the colors of `INKS`. Its ids begin with `key`:
+    letters, another for each figure of a page. A screen reader says the title.
     """
     file = io.StringIO()
     figure.savefig(file, format="svg", facecolor="none", metadata={"Date": None})

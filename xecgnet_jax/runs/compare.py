@@ -55,11 +55,9 @@ def compare(
 
     Args:
       runs: runs, working directories or checkpoints, two or more.
-      corpus, part, name: the recordings, and the folder of each run's predictions, as of `evaluate`.
+      corpus, part, name, batch_size, progress: as of `evaluate`.
       thresholds: each run's own of that name.
       resamples: of the bootstrap.
-      batch_size: windows in a step.
-      progress: show a progress bar.
 
     Raises:
       CheckpointError: fewer than two runs, one run twice, runs that cannot be compared, or other recordings.
@@ -84,8 +82,19 @@ def compare(
         predictions.append(one)
     groups = [[predictions[position] for position in group] for group in groups_of_runs]
     run_names = _name_runs(predictions)
-    group_names = _name_groups(groups, run_names)
-    arrays = [_to_group(*each, run_names, thresholds) for each in zip(group_names, groups, strict=True)]
+    arrays = [
+        comparison.Group(
+            name=name_of_group,
+            runs=tuple(run_names[one] for one in group),
+            seeds=tuple(one.run.config.seed for one in group),
+            labels=group[0].labels,
+            probabilities=np.stack([one.probabilities for one in group]),
+            predictions=np.stack(
+                [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in group]
+            ),
+        )
+        for name_of_group, group in zip(_name_groups(groups, run_names), groups, strict=True)
+    ]
     results = []
     for baseline, group in zip(arrays[1:], groups[1:], strict=True):
         result = comparison.compare(arrays[0], baseline, patients=predictions[0].patients, resamples=resamples)
@@ -128,7 +137,7 @@ def _group_runs(runs: list[Run]) -> list[list[int]]:
     """Returns the positions of the runs of each group: one config but for the seed, trained on the same data."""
     groups: dict[tuple[Config, str], list[int]] = {}
     for position, run in enumerate(runs):
-        groups.setdefault((replace(run.config, seed=0), _data_of(run)), []).append(position)
+        groups.setdefault((replace(run.config, seed=0), json.dumps(run.data, sort_keys=True)), []).append(position)
     if len(groups) == 1 and len(runs) == 2:
         return [[0], [1]]
     if len(groups) == 1:
@@ -145,10 +154,6 @@ def _group_runs(runs: list[Run]) -> list[list[int]]:
                 "runs; leave one out"
             )
     return list(groups.values())
-
-
-def _data_of(run: Run) -> str:
-    return json.dumps(run.data, sort_keys=True)
 
 
 def _notes(predictions: list[PartPredictions], run_names: dict[PartPredictions, str]) -> list[str]:
@@ -183,7 +188,7 @@ def _name_groups(groups: list[list[PartPredictions]], run_names: dict[PartPredic
     first = runs[0].config
     changes = [line for run in runs[1:] for line in differences(first, replace(run.config, seed=first.seed))]
     settings = dict.fromkeys(line.partition(":")[0] for line in changes)
-    if not 0 < len(settings) <= _NAMED_SETTINGS or len(set(map(_data_of, runs))) > 1:
+    if not 0 < len(settings) <= _NAMED_SETTINGS or any(run.data != runs[0].data for run in runs):
         return [", ".join(run_names[one] for one in group) for group in groups]
     return [", ".join(_format_setting(run.config, name) for name in settings) for run in runs]
 
@@ -192,18 +197,3 @@ def _format_setting(config: Config, dotted: str) -> str:
     """Returns the last name and the value of a setting: objective.gamma → "gamma 0.01"."""
     name, value = dotted.rpartition(".")[2], attrgetter(dotted)(config)
     return f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}"
-
-
-def _to_group(
-    name: str, group: list[PartPredictions], run_names: dict[PartPredictions, str], thresholds: ThresholdName
-) -> comparison.Group:
-    return comparison.Group(
-        name=name,
-        runs=tuple(run_names[one] for one in group),
-        seeds=tuple(one.run.config.seed for one in group),
-        labels=group[0].labels,
-        probabilities=np.stack([one.probabilities for one in group]),
-        predictions=np.stack(
-            [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in group]
-        ),
-    )

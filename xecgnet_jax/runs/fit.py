@@ -27,10 +27,7 @@ def fit(
 ) -> Run:
     """Trains, or goes on with the run that `workdir` holds, and returns the run at its best epoch.
 
-    Args:
-      config: of the run.
-      dataset: the recordings, from `open_corpus`.
-      workdir: folder of the run; the other arguments are those of `training.loop.fit`.
+    The arguments are those of `training.loop.fit`.
 
     Raises:
       CheckpointError, ConfigError, DivergedError, StoppedError: as `training.loop.fit`.

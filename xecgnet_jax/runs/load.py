@@ -88,20 +88,17 @@ class Run:
             leads in the order I, II, III, aVR, aVL, aVF, V1–V6.
           rate: sampling rate of the signals in Hz; other rates than 500 are resampled.
           thresholds: from which probabilities on a class is predicted, see `thresholds`.
-          maps: give the maps, too.
+          maps, progress: give the maps, too; show a progress bar.
           batch_size: windows in a step.
-          progress: show a progress bar.
 
         Raises:
           ValueError: signals of another shape, or with values that are no voltages; an impossible rate.
           CheckpointError: this checkpoint has no such thresholds.
         """
         chosen = self.thresholds(thresholds)
-        is_one = False
+        is_one = not isinstance(signals, list | tuple) and np.ndim(signals) == 2
         if not isinstance(signals, list | tuple):
-            array = np.asarray(signals)
-            is_one = array.ndim == 2
-            signals = array[None] if is_one else array
+            signals = np.asarray(signals)[None] if is_one else np.asarray(signals)
         recordings = _check_signals(signals, rate)
         lengths = np.array([len(signal) for signal in recordings])
         windows = len(evaluation_windows(lengths, window_spec(self.config))[0])
