@@ -32,7 +32,7 @@ from xecgnet_jax.training.workdir import RunDirectory
 LOOK_UP_SECONDS = 2.0
 #: Steps given to the device at most beside the one under way: it never waits for the host, and few batches are held.
 LAG = 2
-#: Steps of this process before a profile (the first compiles), and behind it.
+#: A profile begins behind this step of the process (the first compiles), and ends behind that one.
 PROFILED = (2, 7)
 STOPPED = "stopped at step {} of {} and saved; the same command goes on from there"
 
