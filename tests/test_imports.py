@@ -179,3 +179,13 @@ def test_nothing_slow_is_imported_that_is_not_used(unwanted):
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == "[]"
+
+
+def test_paths_that_others_import_by_stay():
+    from xecgnet_jax.data.splits import paper_split
+    from xecgnet_jax.model.keras import from_keras
+    from xecgnet_jax.runs import Run, load_run
+    from xecgnet_jax.training.loop import fit
+    from xecgnet_jax.training.objective import objective
+
+    assert all(map(callable, (Run, load_run, fit, objective, from_keras, paper_split)))

@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from tests import commands as cli
 from tests.model.numpy_network import random_variables
-from xecgnet_jax import XECGNet, cli
+from xecgnet_jax import XECGNet
 from xecgnet_jax.config import Config, ModelConfig
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.normalization import Normalization

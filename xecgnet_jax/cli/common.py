@@ -52,10 +52,10 @@ def open_pack_of(corpus: CorpusArguments, progress: bool) -> Any:
 
     folder = corpus.data
     if folder is None:
-        from xecgnet_jax.data.simulation.corpus import simulate_corpus
+        from xecgnet_jax.data.simulation.corpus import VERSION, simulate_corpus
 
         number = corpus.simulate or SIMULATED
-        folder = corpus.cache / f"simulated-{number}-{corpus.simulate_seed}"
+        folder = corpus.cache / f"simulated-{number}-{corpus.simulate_seed}-v{VERSION}"
         simulate_corpus(folder, number, corpus.simulate_seed, progress=progress, workers=corpus.workers)
     destination = pack_folder(folder, corpus.cache)
     before = _changed(destination)

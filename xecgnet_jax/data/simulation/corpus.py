@@ -18,7 +18,7 @@ from xecgnet_jax.files import write_json
 __all__ = ["SimulatedRecording", "simulate_corpus", "simulate_recording"]
 
 #: Raised whenever the same seed gives other bytes, so that no corpus of an older version passes for a new one.
-VERSION: int = 1
+VERSION: int = 2
 
 #: The file beside the records that states what a finished corpus holds.
 DESCRIPTION: str = "simulation.json"

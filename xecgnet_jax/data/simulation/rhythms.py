@@ -85,7 +85,8 @@ def draw_course(rng: np.random.Generator, pacing: Pacing, classes: frozenset[str
     for origin in origins:
         burden = 1.0 if rng.random() < 0.1 else rng.uniform(0.08, 0.4)
         ectopy.chance[origin] = burden / len(origins)
-        ectopy.due[origin] = rng.uniform(0.15, 0.5) * change
+        # Time is left for an ectopic beat of the other origin, the pauses after both, and the beat itself.
+        ectopy.due[origin] = max(0.0, min(rng.uniform(0.15, 0.5) * change, change - 4.6 * pacing.rr))
     if "AF" not in classes:
         beats = draw_sinus_rhythm(rng, pacing, ectopy, start, end)
     elif not classes & NEED_P_WAVES:
