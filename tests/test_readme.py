@@ -49,6 +49,7 @@ def test_the_readme(place):
     assert found.maps.responses.shape == (len(found.maps.edges) - 1, 9)
 
 
+@pytest.mark.slow
 def test_the_network_in_nnx():
     names: dict = {}
     (code,) = blocks("docs/nnx.md")

@@ -58,7 +58,7 @@ def assert_same_outputs(ours, theirs, tolerance: float) -> None:
 def test_inference_is_the_same(variables, samples):
     signal, _ = batch(samples)
     ours = jax.jit(XECGNet(width=WIDTH).apply)(variables, jnp.asarray(signal))
-    peer = torch_peer.peer_of(variables, WIDTH).eval()
+    peer = torch_peer.make_peer(variables, WIDTH).eval()
     with torch.inference_mode():
         theirs = peer(as_torch(signal))
         merged = torch_peer.fold(peer)(as_torch(signal))
@@ -79,7 +79,7 @@ def test_training_is_the_same(variables):
         return objective(outputs, jnp.asarray(labels), gamma=0.3)[0], (outputs, updated["batch_stats"])
 
     (total, (ours, statistics)), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(variables["params"])
-    peer = torch_peer.peer_of(variables, WIDTH).train()
+    peer = torch_peer.make_peer(variables, WIDTH).train()
     theirs = peer(as_torch(signal))
     their_total = torch_peer.objective(theirs, torch.from_numpy(labels), gamma=0.3)
     their_total.backward()
@@ -102,7 +102,7 @@ def test_training_is_the_same(variables):
 
 def test_a_training_step_learns(variables):
     signal, labels = batch(486)
-    peer = torch_peer.peer_of(variables, WIDTH)
+    peer = torch_peer.make_peer(variables, WIDTH)
     step = torch_peer.training_step(peer, learning_rate=1e-3)
     losses = [step(as_torch(signal), torch.from_numpy(labels)).item() for _ in range(5)]
     assert losses[-1] < losses[0]

@@ -78,6 +78,7 @@ def test_members_are_told_apart_by_seed_and_gamma(swept):
     assert last["c"]["alignment"] < last["b"]["alignment"]
 
 
+@pytest.mark.slow
 def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(dataset, swept, tmp_path, monkeypatch):
     """Killed after the second epoch of the second member; on the host's data, too."""
     ordinary = RunDirectory.commit
@@ -96,6 +97,7 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(dataset, swept, tmp_
         assert_same_bits(swept / name, tmp_path / name)
 
 
+@pytest.mark.slow
 def test_a_member_that_diverges_leaves_and_is_named(dataset, swept, tmp_path):
     """γ so large that its loss is not finite; the others end as if it had not been there."""
     members = in_folder(tmp_path, THREE | {"b": member(4, 3e38)})
