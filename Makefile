@@ -14,7 +14,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python eval.py $(RUNS)/demo --cache $(RUNS)/cache
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow

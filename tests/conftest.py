@@ -16,17 +16,6 @@ jax.config.update("jax_debug_key_reuse", True)
 
 from tests.trained import corpus, dataset, engine, finished  # noqa: E402, F401
 
-#: Files whose tests share what `tests/trained.py` makes: one process makes it.
-TRAINED = {"test_cli.py", "test_evaluate.py", "test_feed.py", "test_loop.py", "test_sweep.py"}
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items) -> None:
-    """With `--dist loadgroup` the tests of a file run in one process, and those of the `TRAINED` files in the same."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group("trained" if item.path.name in TRAINED else item.path.stem))
-
-
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real recordings and golden numbers beside the checkout; tests skip without it."""
