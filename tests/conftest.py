@@ -16,6 +16,7 @@ jax.config.update("jax_debug_key_reuse", True)
 
 from tests.trained import corpus, dataset, engine, finished  # noqa: E402, F401
 
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of real recordings and golden numbers beside the checkout; tests skip without it."""
