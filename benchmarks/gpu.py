@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from benchmarks.machine import description, threads, torch_missing
+from benchmarks.machine import description, torch_missing
 from benchmarks.ours import Epochs, MemberEpochs, Stepper, make_batch
 from benchmarks.padding import cpsc_like_lengths
 from benchmarks.random_pack import random_dataset
@@ -26,6 +26,7 @@ from benchmarks.setting import Setting
 from benchmarks.tables import Cell, Table, timing_table
 from benchmarks.timing import Timing, time_call, time_in_turns
 from xecgnet_jax.config import Config
+from xecgnet_jax.data.parallel import available_cpus
 from xecgnet_jax.files import write_json
 from xecgnet_jax.model import XECGNet, apply_merged
 
@@ -161,7 +162,8 @@ def epochs(setting: Setting) -> Iterator[Table]:
         for run in runs.values():
             run.close()
         yield timing_table(
-            f"An epoch of {recordings:,} recordings, batches of {size}, bfloat16, {threads()} threads on the host",
+            f"An epoch of {recordings:,} recordings, batches of {size}, bfloat16, "
+            f"{available_cpus()} threads on the host",
             timings,
             baseline="data streamed",
             amount=recordings,

@@ -9,10 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.machine import threads, torch_missing
+from benchmarks.machine import torch_missing
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import time_call, time_in_turns
+from xecgnet_jax.data.parallel import available_cpus
 from xecgnet_jax.evaluation.inference import make_predict
 from xecgnet_jax.model import XECGNet, collapse
 
@@ -43,7 +44,7 @@ def run(setting: Setting) -> Iterator[Table]:
             runs |= peers
         timings = time_in_turns(runs, repetitions=setting.repetitions(15 if size > 1 else 50), warmup=2)
         yield timing_table(
-            f"Inference, {size} × {samples:,} × 12, float32, {threads()} threads",
+            f"Inference, {size} × {samples:,} × 12, float32, {available_cpus()} threads",
             timings,
             baseline=PEER if PEER in timings else PLAIN,
             amount=size,
@@ -74,7 +75,7 @@ def _peers(setting: Setting, signal: np.ndarray) -> dict[str, Callable[[], objec
 
     from benchmarks.torch_peer import fold, make_peer, probabilities
 
-    torch.set_num_threads(threads())
+    torch.set_num_threads(available_cpus())
     inputs = torch.from_numpy(signal.transpose(0, 2, 1).copy())
     plain = make_peer(setting.variables, setting.width).eval()
     models: dict[str, Any] = {PEER: plain, FOLDED: fold(plain)}

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from xecgnet_jax.data.parallel import available_cpus
+
 HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
-
-
-def threads() -> int:
-    """Returns the number of CPUs that this process may use: what JAX takes, and what PyTorch is given."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def description() -> dict[str, str]:
@@ -22,7 +18,7 @@ def description() -> dict[str, str]:
     packages = ("jax", "jaxlib", "flax", "optax", "numpy", "wfdb", "torch")
     return {
         "processor": _processor(),
-        "threads": str(threads()),
+        "threads": str(available_cpus()),
         "memory": _memory(),
         "huge pages": _huge_pages(),
         "system": platform.platform(),

@@ -9,10 +9,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.machine import threads
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import summarize
+from xecgnet_jax.data.parallel import available_cpus
 
 #: Prints the seconds it took, its imports not counted.
 PACK = """
@@ -43,7 +43,9 @@ def run(setting: Setting) -> Iterator[Table]:
     recordings = 6 if setting.quick else 1000
     corpus, pack = setting.corpus(recordings), setting.scratch / "packing"
     commands: dict[str, tuple[str, ...]] = {"wfdb.rdsamp, 1 process": (PLAIN,)}
-    commands |= {f"pack, {workers} processes": (PACK, str(pack), str(workers)) for workers in (1, max(2, threads()))}
+    commands |= {
+        f"pack, {workers} processes": (PACK, str(pack), str(workers)) for workers in (1, max(2, available_cpus()))
+    }
     seconds: dict[str, list[float]] = {name: [] for name in commands}
     for _ in range(setting.repetitions(3)):
         for name, command in commands.items():

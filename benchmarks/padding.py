@@ -9,11 +9,12 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.machine import threads, torch_missing
+from benchmarks.machine import torch_missing
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import time_in_turns
 from xecgnet_jax.data.normalization import Normalization
+from xecgnet_jax.data.parallel import available_cpus
 from xecgnet_jax.data.windows import WindowSpec
 from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
 from xecgnet_jax.model import SAMPLES_PER_BIN, XECGNet, collapse
@@ -74,7 +75,7 @@ def run(setting: Setting) -> Iterator[Table]:
         f"mean {seconds.mean():.0f} s. Gathering the windows is part of it."
     )
     yield timing_table(
-        f"Predicting {len(lengths)} recordings in windows of {window:,} samples, {threads()} threads",
+        f"Predicting {len(lengths)} recordings in windows of {window:,} samples, {available_cpus()} threads",
         timings,
         baseline=PLAIN,
         amount=len(lengths),
@@ -97,7 +98,7 @@ def _peer(setting: Setting, signals: list[np.ndarray], window: int) -> Callable[
 
     from benchmarks.torch_peer import fold, make_peer, probabilities
 
-    torch.set_num_threads(threads())
+    torch.set_num_threads(available_cpus())
     model = fold(make_peer(setting.variables, setting.width))
     transposed = [signal.T.copy() for signal in signals]
 

@@ -11,10 +11,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.machine import threads
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import summarize
+from xecgnet_jax.data.parallel import available_cpus
 
 
 def run(setting: Setting) -> Iterator[Table]:
@@ -29,7 +29,7 @@ def run(setting: Setting) -> Iterator[Table]:
         for state in seconds:
             seconds[state].append(_first_step(setting, corpus, split, cache))
     yield timing_table(
-        f"From `train.py` to the end of its first step, {threads()} threads",
+        f"From `train.py` to the end of its first step, {available_cpus()} threads",
         {state: summarize(taken) for state, taken in seconds.items()},
         baseline="empty cache",
         amount=1,

@@ -7,11 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from benchmarks.machine import threads, torch_missing
+from benchmarks.machine import torch_missing
 from benchmarks.ours import Stepper, make_batch
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, timing_table
 from benchmarks.timing import time_call, time_in_turns
+from xecgnet_jax.data.parallel import available_cpus
 from xecgnet_jax.model import XECGNet, apply_merged
 
 OURS, UNMERGED = "xecgnet-jax", "xecgnet-jax, layer by layer"
@@ -44,7 +45,7 @@ def run(setting: Setting) -> Iterator[Table]:
     timings = time_in_turns(runs, repetitions=setting.repetitions(15), lead=1)
 
     yield timing_table(
-        f"Training step, {size} × {samples:,} × 12, float32, {threads()} threads",
+        f"Training step, {size} × {samples:,} × 12, float32, {available_cpus()} threads",
         timings,
         baseline=PEER if PEER in timings else OURS,
         amount=size,
@@ -62,7 +63,7 @@ def _peers(
 
     from benchmarks.torch_peer import make_peer, training_step
 
-    torch.set_num_threads(threads())
+    torch.set_num_threads(available_cpus())
     inputs = torch.from_numpy(signal.transpose(0, 2, 1).copy()), torch.from_numpy(labels)
     eager = training_step(make_peer(setting.variables, setting.width))
     compiled = training_step(torch.compile(make_peer(setting.variables, setting.width)))

@@ -49,6 +49,7 @@ def open_pack_of(corpus: CorpusArguments, progress: bool) -> Any:
     from xecgnet_jax.data.dataset import pack_folder
     from xecgnet_jax.data.pack import pack_of
     from xecgnet_jax.data.pack.audit import format_audit
+    from xecgnet_jax.data.pack.storage import AUDIT, generation_folder, read_manifest
 
     folder = corpus.data
     if folder is None:
@@ -66,7 +67,7 @@ def open_pack_of(corpus: CorpusArguments, progress: bool) -> Any:
     if before != _changed(destination):
         print(format_audit(pack.audit))
     elif pack.audit.refused:
-        audit = destination / "*" / "audit.json"
+        audit = generation_folder(destination, read_manifest(destination)) / AUDIT
         print(f"{len(pack.audit.refused)} recordings are left out, see {audit}")
     return pack
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 import tyro
 
-from xecgnet_jax.cli.common import OptionalNumber
+from xecgnet_jax.cli.common import CorpusArguments, OptionalNumber, command_line
 
 PositionalFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
 
@@ -34,7 +33,7 @@ class DescribeCorpus:
         print(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
         for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
             print(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
-        print(f"train on it: {shlex.join(['xecgnet', 'train', '--preset', 'fast', '--data', str(self.folder)])}")
+        print(f"train on it: {command_line('train', ['--preset', 'fast'], CorpusArguments(data=self.folder))}")
 
 
 @dataclass(frozen=True)
@@ -58,4 +57,4 @@ class Simulate:
 
         simulate_corpus(**vars(self))
         print(f"corpus: {self.folder}")
-        print(f"train on it: {shlex.join(['xecgnet', 'train', '--preset', 'quick', '--data', str(self.folder)])}")
+        print(f"train on it: {command_line('train', ['--preset', 'quick'], CorpusArguments(data=self.folder))}")

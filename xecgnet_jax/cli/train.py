@@ -109,7 +109,7 @@ def train_defaults(words: list[str]) -> Train:
 
 def read_beginning(words: list[str]) -> Beginning:
     """Returns the options that all others begin with, and leaves the others to be parsed after them."""
-    parsed: Any = tyro.cli(Beginning, args=[*words], return_unknown_args=True, add_help=False)
+    parsed: Any = tyro.cli(Beginning, args=words, return_unknown_args=True, add_help=False)
     beginning: Beginning = parsed[0]
     return beginning
 
