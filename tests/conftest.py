@@ -10,9 +10,13 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="xecg
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 
 import jax
+from jaxtyping import install_import_hook
 
 jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
+
+# Shapes and types in the signatures of the network and the training are checked at each call.
+install_import_hook(["xecgnet_jax.model", "xecgnet_jax.training"], "beartype.beartype")
 
 from tests.trained import corpus, dataset, engine, finished  # noqa: E402, F401
 

@@ -6,6 +6,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Int
 
 from xecgnet_jax.config import POOL_STRIDES
 
@@ -15,8 +16,8 @@ SAMPLES_PER_BIN: int = math.prod(POOL_STRIDES)
 POSITIONS_PER_BIN: tuple[int, ...] = tuple(math.prod(POOL_STRIDES[level:]) for level in range(len(POOL_STRIDES) + 1))
 
 
-def bin_edges(samples: int) -> np.ndarray:
-    """Returns the samples at which the attention bins of a window begin, and its end: [S + 1] int64, 0 to `samples`.
+def bin_edges(samples: int) -> Int[np.ndarray, " edges"]:
+    """Returns the samples at which the attention bins of a window begin, and its end: 0 to `samples`.
 
     Bin s stands for the samples edges[s] to edges[s + 1]: those that its poolings take in (the convolutions look
     further to each side). Multiples of `SAMPLES_PER_BIN` where `samples` is one; elsewhere "same" padding shares
@@ -37,8 +38,8 @@ class RepeatedBin(NamedTuple):
     bin: int
     more: int
 
-    def counts(self, bins: int) -> np.ndarray:
-        """Returns how many bins each of `bins` computed ones stands for, [bins] int64."""
+    def counts(self, bins: int) -> Int[np.ndarray, " {bins}"]:
+        """Returns how many bins each of `bins` computed ones stands for."""
         return 1 + self.more * (np.arange(bins) == self.bin)
 
 

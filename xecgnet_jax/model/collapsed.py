@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Float, Int
 
 from xecgnet_jax.config import POOL_STRIDES
 from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin, bucket
-from xecgnet_jax.model.layers import FLOAT32, Arithmetic, apply_mask, max_pool, valid_positions
+from xecgnet_jax.model.layers import FLOAT32, Arithmetic, Array, Bins, apply_mask, max_pool, valid_positions
 from xecgnet_jax.model.linear import ConvParams, Moments, compose, convolve, fold, scale_shift
 from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 
@@ -27,11 +28,11 @@ from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
 class End(NamedTuple):
     """What n layers make of an end of the time axis: its 2n − 1 outermost inputs → its n − 1 outermost outputs.
 
-    By a matrix [(2n − 1) · F, (n − 1) · G] and a bias [(n − 1) · G].
+    With inputs (2n − 1) · F, outputs (n − 1) · G.
     """
 
-    matrix: jax.Array
-    bias: jax.Array
+    matrix: Float[Array, "inputs outputs"]
+    bias: Float[Array, " outputs"]
 
 
 class Chain(NamedTuple):
@@ -85,10 +86,10 @@ def collapse(model: XECGNet, variables: dict[str, Any]) -> Collapsed:
 def apply_collapsed(
     model: XECGNet,
     variables: dict[str, Any],
-    signal: jax.Array,
+    signal: Float[Array, "B T L"],
     *,
     train: bool = False,
-    bins: jax.Array | None = None,
+    bins: Bins = None,
     repeat: RepeatedBin | None = None,
 ) -> Outputs:
     """Applies the network as `XECGNet.__call__` does in inference, with the variables that `collapse` makes.
@@ -112,13 +113,15 @@ def apply_collapsed(
     return apply(variables["branches"], x, train=False, bins=bins, repeat=repeat, method="branches")
 
 
-def convolve_chain(x: jax.Array, chain: Chain, real: jax.Array | None, arithmetic: Arithmetic = FLOAT32) -> jax.Array:
-    """Returns what the chain's layers make of [B, T, F] one after another, each with zero padding: [B, T, G].
+def convolve_chain(
+    x: Float[Array, "B T F"], chain: Chain, real: Bins, arithmetic: Arithmetic = FLOAT32
+) -> Float[Array, "B T G"]:
+    """Returns what the chain's layers make of x one after another, each with zero padding.
 
     Args:
       x: zero outside the real positions.
       chain: n layers of width 3, and the one of width 2n + 1 for all.
-      real: [B] how many positions are real, from the first on, at least n; None: all. The others get anything.
+      real: how many positions are real, from the first on, at least n; None: all. The others get anything.
       arithmetic: of the convolutions.
     """
     n = len(chain.layers)
@@ -170,8 +173,10 @@ def _end(layers: tuple[ConvParams, ...], before: int) -> End:
     return End(*arrays)
 
 
-def _through(x: np.ndarray, kernel: np.ndarray, before: int) -> np.ndarray:
-    """A convolution of width 3 of [B, T, F], padded by one position before or after: [B, T − 1, G]."""
+def _through(
+    x: Float[np.ndarray, "B T F"], kernel: Float[np.ndarray, "3 F G"], before: int
+) -> Float[np.ndarray, "B T-1 G"]:
+    """A convolution of width 3, padded by one position before or after."""
     x = np.pad(x, ((0, 0), (before, 1 - before), (0, 0)))
     batch, positions, features = len(x), x.shape[1] - 2, x.shape[2]
     taps = [x[:, tap : tap + positions].reshape(-1, features) @ kernel[tap] for tap in range(3)]
@@ -179,9 +184,13 @@ def _through(x: np.ndarray, kernel: np.ndarray, before: int) -> np.ndarray:
 
 
 def _layer_by_layer(
-    x: jax.Array, layers: tuple[ConvParams, ...], first: jax.Array, real: jax.Array | None, arithmetic: Arithmetic
-) -> jax.Array:
-    """All layers on a stretch that begins at position `first` [B] of each recording, padding kept at zero."""
+    x: Float[Array, "B T F"],
+    layers: tuple[ConvParams, ...],
+    first: Int[Array, " B"],
+    real: Bins,
+    arithmetic: Arithmetic,
+) -> Float[Array, "B T G"]:
+    """All layers on a stretch that begins at position `first` of each recording, padding kept at zero."""
     position = first[:, None] + jnp.arange(x.shape[1])[None, :]
     inside = position >= 0
     if real is not None:

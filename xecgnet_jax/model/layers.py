@@ -6,16 +6,31 @@ and left out of all statistics, so that a recording in a batch padded to a commo
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import linen as nn
 from jax.typing import DTypeLike
+from jaxtyping import Bool, Float, Int, Shaped
+
+#: Of JAX; arrays of NumPy are taken as well.
+if TYPE_CHECKING:
+    Array = jax.Array
+else:
+    Array = jax.Array | np.ndarray
 
 #: Keras's ResNet uses this ε, and the authors took it from there.
 EPSILON = 1.001e-5
 MOMENTUM = 0.99
+
+#: Positions that are real.
+Mask = Bool[Array, "B T 1"] | None
+#: How often each position counts in an average.
+Weights = Shaped[Array, "#B T 1"] | None
+#: How many attention bins, or positions, of each recording are real.
+Bins = Int[Array, " B"] | None
 
 kernel_init = nn.initializers.glorot_uniform()
 
@@ -50,24 +65,24 @@ def batch_norm(train: bool, dtype: DTypeLike | None, name: str) -> nn.BatchNorm:
     return nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=EPSILON, use_fast_variance=False, dtype=dtype, name=name)
 
 
-def valid_positions(bins: jax.Array | None, positions: int, positions_per_bin: int) -> jax.Array | None:
+def valid_positions(bins: Bins, positions: int, positions_per_bin: int) -> Mask:
     """Returns the mask [B, positions, 1] of the first `bins · positions_per_bin` positions, or None where all count."""
     if bins is None:
         return None
     return (jnp.arange(positions)[None, :] < bins[:, None] * positions_per_bin)[..., None]
 
 
-def apply_mask(x: jax.Array, mask: jax.Array | None) -> jax.Array:
+def apply_mask(x: Float[Array, "B T F"], mask: Mask) -> Float[Array, "B T F"]:
     """Returns `x` with zeros outside the mask."""
     return x if mask is None else jnp.where(mask, x, jnp.zeros((), x.dtype))
 
 
-def to_float32(x: jax.Array) -> jax.Array:
+def to_float32(x: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
     """Returns `x` in a type that sums can be made in: float32, or float64 where it is."""
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def max_pool(x: jax.Array, stride: int) -> jax.Array:
+def max_pool(x: Float[Array, "B T F"], stride: int) -> Float[Array, "B S F"]:
     """Returns the maxima of windows of `stride` positions, "same" padding: [B, T, F] → [B, ⌈T / stride⌉, F].
 
     Written as elementwise selections: the numbers and the gradient (of several that are largest the first gets it) are
@@ -88,10 +103,10 @@ def max_pool(x: jax.Array, stride: int) -> jax.Array:
     return largest
 
 
-def average(x: jax.Array, weights: jax.Array | None) -> jax.Array:
-    """Returns the mean over time: [B, T, F] → [B, F] float32.
+def average(x: Float[Array, "B T F"], weights: Weights) -> Float[Array, "B F"]:
+    """Returns the mean over time, float32.
 
-    Weights [B or 1, T, 1] are a mask of the positions that count, or how often each does; None: all alike. Positions
+    Weights are a mask of the positions that count, or how often each does; None: all alike. Positions
     that count nothing may hold anything.
     """
     x = to_float32(x)
@@ -110,8 +125,7 @@ class Bottleneck(nn.Module):
     arithmetic: Arithmetic = FLOAT32
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None) -> jax.Array:
-        """[B, T, F₀] → [B, T, F]."""
+    def __call__(self, x: Float[Array, "B T _"], *, train: bool, mask: Mask) -> Float[Array, "B T F"]:
         how, narrow = self.arithmetic, self.features // 4
         shortcut = conv(self.features, 1, how, "shortcut")(x)
         shortcut = apply_mask(batch_norm(train, how.dtype, "shortcut_norm")(shortcut, mask=mask), mask)

@@ -10,32 +10,33 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
-from xecgnet_jax.model.layers import EPSILON, Arithmetic
+from xecgnet_jax.model.layers import EPSILON, Arithmetic, Array
 
 
 class ConvParams(NamedTuple):
-    """A convolution over time: kernel [K, F, G], K odd, and bias [G]."""
+    """A convolution over time, K odd."""
 
-    kernel: jax.Array
-    bias: jax.Array
+    kernel: Float[Array, "K F G"]
+    bias: Float[Array, " G"]
 
 
 class Moments(NamedTuple):
-    """Mean and (biased) variance of each feature, both [F]."""
+    """Mean and (biased) variance of each feature."""
 
-    mean: jax.Array
-    variance: jax.Array
+    mean: Float[Array, " F"]
+    variance: Float[Array, " F"]
 
 
 class ScaleShift(NamedTuple):
-    """What a normalization does to each feature: x · scale + shift, both [F]."""
+    """What a normalization does to each feature: x · scale + shift."""
 
-    scale: jax.Array
-    shift: jax.Array
+    scale: Float[Array, " F"]
+    shift: Float[Array, " F"]
 
-    def apply(self, x: jax.Array) -> jax.Array:
-        """[B, T, F] → the same shape and type, computed in float32."""
+    def apply(self, x: Float[Array, "B T F"]) -> Float[Array, "B T F"]:
+        """Computes in float32; the type stays."""
         return (x * self.scale[None, None, :] + self.shift[None, None, :]).astype(x.dtype)
 
 
@@ -48,8 +49,13 @@ def scale_shift(norm: dict[str, Any], moments: Moments) -> ScaleShift:
     return ScaleShift(scale, norm["bias"] - moments.mean * scale)
 
 
-def convolve(x: jax.Array, arithmetic: Arithmetic, kernel: jax.Array, bias: jax.Array | None = None) -> jax.Array:
-    """Returns the convolution over time of [B, T, F] with zeros beyond both ends: [B, T, G]."""
+def convolve(
+    x: Float[Array, "B T F"],
+    arithmetic: Arithmetic,
+    kernel: Float[Array, "K F G"],
+    bias: Float[Array, " G"] | None = None,
+) -> Float[Array, "B T G"]:
+    """Returns the convolution over time with zeros beyond both ends."""
     dtype = x.dtype if arithmetic.dtype is None else arithmetic.dtype
     y = jax.lax.conv_general_dilated(
         x.astype(dtype),
@@ -86,8 +92,8 @@ def compose(first: ConvParams, second: ConvParams) -> ConvParams:
     return ConvParams(xp.stack(shifted).sum(axis=0), bias)
 
 
-def measure_moments(x: jax.Array) -> Moments:
-    """Returns the moments of [B, T, F] over batch and time, in one pass over the batch.
+def measure_moments(x: Float[Array, "B T F"]) -> Moments:
+    """Returns the moments over batch and time, in one pass over the batch.
 
     The variance is the mean squared distance from the first recording's mean, corrected (any constant will do):
     E[x²] − (E x)² would lose the digits that matter where a mean is large beside its spread.

@@ -11,9 +11,10 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from xecgnet_jax.config import POOL_STRIDES
-from xecgnet_jax.model.layers import FLOAT32, MOMENTUM, Arithmetic, max_pool, to_float32
+from xecgnet_jax.model.layers import FLOAT32, MOMENTUM, Arithmetic, Array, Bins, max_pool, to_float32
 from xecgnet_jax.model.linear import (
     ConvParams,
     Moments,
@@ -36,10 +37,10 @@ Variables = dict[str, Any]
 def apply_merged(
     model: XECGNet,
     variables: Variables,
-    signal: jax.Array,
+    signal: Float[Array, "B T L"],
     *,
     train: bool = True,
-    bins: jax.Array | None = None,
+    bins: Bins = None,
     mutable: list[str] | None = None,
 ) -> tuple[Outputs, Variables]:
     """Applies the network as `model.apply(…, train=True, mutable=["batch_stats"])` does, but for rounding.
@@ -49,7 +50,7 @@ def apply_merged(
 
     Args:
       model, variables: the network, and its {"params", "batch_stats"}.
-      signal: [B, T, L] normalized leads.
+      signal: normalized leads.
       train, bins, mutable: as a step gives them to `model.apply`: True, None and ["batch_stats"].
 
     Returns:
@@ -83,9 +84,9 @@ def apply_merged(
 
 
 def _apply_pair(
-    x: jax.Array, convs: list[ConvParams], norms: list[Variables], arithmetic: Arithmetic
-) -> tuple[jax.Array, list[Moments]]:
-    """Two layers as one convolution: [B, T, F] → ([B, T, G], the moments of both layers' outputs)."""
+    x: Float[Array, "B T F"], convs: list[ConvParams], norms: list[Variables], arithmetic: Arithmetic
+) -> tuple[Float[Array, "B T G"], list[Moments]]:
+    """Two layers as one convolution → (their output, the moments of both layers' outputs)."""
     first, second = convs
     inner, *ends = output_moments(x, first)
     x = convolve_pair(x, first, scale_shift(norms[0], inner), second, (ends[0], ends[1]), arithmetic)
@@ -94,8 +95,8 @@ def _apply_pair(
 
 
 def _apply_chain(
-    x: jax.Array, convs: list[ConvParams], norms: list[Variables], arithmetic: Arithmetic
-) -> tuple[jax.Array, list[Moments]]:
+    x: Float[Array, "B T F"], convs: list[ConvParams], norms: list[Variables], arithmetic: Arithmetic
+) -> tuple[Float[Array, "B T G"], list[Moments]]:
     """Layers one after another, each normalization but the last inside the next layer's kernel: as `_apply_pair`."""
     before, found = None, []
     for conv, norm in zip(convs, norms, strict=True):
@@ -108,16 +109,18 @@ def _apply_chain(
     return x if before is None else before.apply(x), found
 
 
-def output_moments(x: jax.Array, conv: ConvParams) -> tuple[Moments, jax.Array, jax.Array]:
+def output_moments(
+    x: Float[Array, "B T F"], conv: ConvParams
+) -> tuple[Moments, Float[Array, "B 2 G"], Float[Array, "B 2 G"]]:
     """Returns the moments over batch and time of a convolution's output, width 3, without making the output.
 
     Inside, the output is a weighted sum of three neighboring positions of the input, so its variance is a quadratic
     form: kernelᵀ · covariance of such triples · kernel. The first and last output, which see the padding, are made.
-    The input [B, T, F], T at least 3, is centered first, so that no digits are lost to a large mean; products are in
+    The input, T at least 3, is centered first, so that no digits are lost to a large mean; products are in
     float32 on all platforms.
 
     Returns:
-      (moments [G], outputs at the first two positions [B, 2, G], at the last two [B, 2, G]), before normalizing.
+      (moments, outputs at the first two positions, at the last two), before normalizing.
     """
     time, features = x.shape[1:]
     x = to_float32(x)
@@ -142,14 +145,14 @@ def output_moments(x: jax.Array, conv: ConvParams) -> tuple[Moments, jax.Array, 
 
 
 def convolve_pair(
-    x: jax.Array,
+    x: Float[Array, "B T F"],
     first: ConvParams,
     between: ScaleShift,
     second: ConvParams,
-    ends: tuple[jax.Array, jax.Array],
+    ends: tuple[Float[Array, "B 2 H"], Float[Array, "B 2 H"]],
     arithmetic: Arithmetic,
-) -> jax.Array:
-    """Returns second(between(first(x))) as one convolution of width 5, exact at every position: [B, T, F] → [B, T, G].
+) -> Float[Array, "B T G"]:
+    """Returns second(between(first(x))) as one convolution of width 5, exact at every position.
 
     `ends` are the outputs of `first` at the first two and last two positions, from `output_moments`.
     """
@@ -159,8 +162,8 @@ def convolve_pair(
 
 
 def convolve_normalized(
-    x: jax.Array, before: ScaleShift | None, conv: ConvParams, arithmetic: Arithmetic
-) -> tuple[jax.Array, jax.Array]:
+    x: Float[Array, "B T F"], before: ScaleShift | None, conv: ConvParams, arithmetic: Arithmetic
+) -> tuple[Float[Array, "B T G"], Float[Array, " G"]]:
     """Returns conv(before(x)) but for a constant, without making before(x): its scales are put into the kernel.
 
     The input is read and written once less, and the gradients of scales and shifts come from that of the kernel,
@@ -168,7 +171,7 @@ def convolve_normalized(
     `before` is None, there is no normalization before the convolution.
 
     Returns:
-      (y [B, T, G], constant [G]): conv(before(x)) = y + constant at every position.
+      (y, constant): conv(before(x)) = y + constant at every position.
     """
     if before is None:
         return convolve(x, arithmetic, conv.kernel), conv.bias

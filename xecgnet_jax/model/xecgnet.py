@@ -12,12 +12,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
+from jaxtyping import Float
 
 from xecgnet_jax.config import POOL_STRIDES
 from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin
 from xecgnet_jax.model.layers import (
     Arithmetic,
+    Array,
+    Bins,
     Bottleneck,
+    Mask,
+    Weights,
     apply_mask,
     average,
     batch_norm,
@@ -36,20 +41,20 @@ class Outputs(NamedTuple):
     """What the network says of a batch: B recordings, S attention bins, C classes.
 
     Attributes:
-      attention_logits: [B, C] of the attention head, or None for the plain network.
-      perception_logits: [B, C] of the perception head.
-      attention: [B, S] attention map in (0, 1), or None for the plain network.
-      responses: [B, S, C] class response maps, ≥ 0, or None for the plain network.
+      attention_logits: of the attention head, or None for the plain network.
+      perception_logits: of the perception head.
+      attention: attention map in (0, 1), or None for the plain network.
+      responses: class response maps, ≥ 0, or None for the plain network.
     """
 
-    attention_logits: jax.Array | None
-    perception_logits: jax.Array
-    attention: jax.Array | None
-    responses: jax.Array | None
+    attention_logits: Float[Array, "B C"] | None
+    perception_logits: Float[Array, "B C"]
+    attention: Float[Array, "B S"] | None
+    responses: Float[Array, "B S C"] | None
 
 
-def probabilities(outputs: Outputs) -> jax.Array:
-    """Returns class probabilities [B, C]: the mean of the two heads' (of the one head's, for the plain network)."""
+def probabilities(outputs: Outputs) -> Float[Array, "B C"]:
+    """Returns class probabilities: the mean of the two heads' (of the one head's, for the plain network)."""
     perception = jax.nn.sigmoid(outputs.perception_logits)
     if outputs.attention_logits is None:
         return perception
@@ -57,14 +62,14 @@ def probabilities(outputs: Outputs) -> jax.Array:
 
 
 class Backbone(nn.Module):
-    """Thirteen convolutions in five groups, a max pool after each group: [B, T, L] → [B, S, 128 · width]."""
+    """Thirteen convolutions in five groups, a max pool after each group; F = 128 · width."""
 
     width: float
     activation: Literal["none", "relu"]
     arithmetic: Arithmetic
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, bins: jax.Array | None) -> jax.Array:
+    def __call__(self, x: Float[Array, "B T L"], *, train: bool, bins: Bins) -> Float[Array, "B S F"]:
         how, layer = self.arithmetic, 0
         for group, stride, positions in zip(BACKBONE, POOL_STRIDES, POSITIONS_PER_BIN, strict=False):
             mask = valid_positions(bins, x.shape[1], positions)
@@ -80,7 +85,7 @@ class Backbone(nn.Module):
 
 
 class AttentionBranch(nn.Module):
-    """Features [B, S, F] → (logits [B, C], attention map [B, S], response maps [B, S, C])."""
+    """Features → (logits, attention map, response maps)."""
 
     classes: int
     width: float
@@ -89,8 +94,8 @@ class AttentionBranch(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, *, train: bool, mask: jax.Array | None, weights: jax.Array | None
-    ) -> tuple[jax.Array, jax.Array, jax.Array]:
+        self, x: Float[Array, "B T F"], *, train: bool, mask: Mask, weights: Weights
+    ) -> tuple[Float[Array, "B C"], Float[Array, "B T"], Float[Array, "B T C"]]:
         how, float32 = self.arithmetic, self.arithmetic._replace(dtype=None)
         x = Bottleneck(scale_features(256, self.width), how, name="bottleneck")(x, train=train, mask=mask)
         x = apply_mask(batch_norm(train, how.dtype, "norm")(x, mask=mask), mask)
@@ -103,14 +108,14 @@ class AttentionBranch(nn.Module):
 
 
 class PerceptionBranch(nn.Module):
-    """Features [B, S, F] → logits [B, C]."""
+    """Features → logits."""
 
     classes: int
     width: float
     arithmetic: Arithmetic
 
     @nn.compact
-    def __call__(self, x: jax.Array, *, train: bool, mask: jax.Array | None, weights: jax.Array | None) -> jax.Array:
+    def __call__(self, x: Float[Array, "B T F"], *, train: bool, mask: Mask, weights: Weights) -> Float[Array, "B C"]:
         how = self.arithmetic
         x = Bottleneck(scale_features(256, self.width), how, name="bottleneck")(x, train=train, mask=mask)
         x = average(x, weights)
@@ -161,18 +166,18 @@ class XECGNet(nn.Module):
 
     def __call__(
         self,
-        signal: jax.Array,
+        signal: Float[Array, "B T L"],
         *,
         train: bool = False,
-        bins: jax.Array | None = None,
+        bins: Bins = None,
         repeat: RepeatedBin | None = None,
     ) -> Outputs:
         """Applies the network.
 
         Args:
-          signal: [B, T, L] normalized leads.
+          signal: normalized leads.
           train: use the batch's statistics and update the running ones (`mutable=["batch_stats"]`).
-          bins: [B] int32, how many attention bins of each recording are real: its first `bins · SAMPLES_PER_BIN`
+          bins: how many attention bins of each recording are real: its first `bins · SAMPLES_PER_BIN`
             samples. The rest is padding that changes nothing. None: all of `signal` is real.
             Needs T to be a multiple of `SAMPLES_PER_BIN`.
           repeat: the bin that stands for several, see `RepeatedBin`; in inference, without `bins`.
@@ -187,9 +192,9 @@ class XECGNet(nn.Module):
         return self.branches(self.backbone(signal, train=train, bins=bins), train=train, bins=bins, repeat=repeat)
 
     def branches(
-        self, features: jax.Array, *, train: bool, bins: jax.Array | None, repeat: RepeatedBin | None = None
+        self, features: Float[Array, "B S F"], *, train: bool, bins: Bins, repeat: RepeatedBin | None = None
     ) -> Outputs:
-        """Returns what follows the backbone: its features [B, S, 128 · width] → Outputs."""
+        """Returns what follows the backbone."""
         if repeat is not None and (train or bins is not None):
             raise ValueError("a repeated bin is for inference without a mask: leave out train and bins")
         mask = weights = valid_positions(bins, features.shape[1], 1)

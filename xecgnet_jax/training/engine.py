@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Float, Int16, Integer
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.batches import RecordingTable, ResidentSamples, cut_counts, recording_table, to_batch
@@ -18,6 +19,7 @@ from xecgnet_jax.data.windows import Plan, steps_per_epoch, training_samples, wi
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.evaluation.inference import Predict, make_predict
 from xecgnet_jax.model import apply_collapsed, apply_merged
+from xecgnet_jax.model.layers import Array
 from xecgnet_jax.training.state import TrainState, build_model, build_optimizer, init_state, learning_rate
 from xecgnet_jax.training.step import RunningMetrics, accumulate, class_weights, train_step
 
@@ -27,12 +29,12 @@ Tree = TypeVar("Tree")
 class Inputs(NamedTuple):
     """What a step reads besides its state: the epoch's plans, arrays [P, B, …], and the training recordings.
 
-    The source is the recordings' samples on the device, or the step's counts [B, T, 12] int16.
+    The source is the recordings' samples on the device, or the step's counts.
     """
 
     plans: Plan
     table: RecordingTable
-    source: ResidentSamples | jax.Array
+    source: ResidentSamples | Int16[Array, "B T 12"]
 
 
 class Engine:
@@ -91,8 +93,8 @@ class Engine:
         state: TrainState,
         metrics: RunningMetrics,
         inputs: Inputs,
-        seed: jax.Array,
-        gamma: jax.Array,
+        seed: Integer[Array, ""],
+        gamma: Float[Array, ""],
         share: Callable[[Any], Any] = lambda tree: tree,
     ) -> tuple[TrainState, RunningMetrics]:
         """Makes the batch that the state's step number plans, and the step on it; to be jitted.
@@ -130,8 +132,8 @@ class Engine:
         """Shares the leading axes of arrays among the devices, inside a compiled function: B need not divide."""
         return jax.lax.with_sharding_constraint(tree, self._shared)
 
-    def place_counts(self, counts: np.ndarray) -> jax.Array:
-        """Returns the counts [B, T, 12] of a batch on the devices: shared where B divides, else on each."""
+    def place_counts(self, counts: Int16[np.ndarray, "B T 12"]) -> Int16[Array, "B T 12"]:
+        """Returns the counts of a batch on the devices: shared where B divides, else on each."""
         divides = len(counts) % len(self.devices) == 0
         return jax.device_put(counts, self._shared if divides else self._whole)
 

@@ -16,10 +16,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import psutil
+from jaxtyping import Int16, Integer
 
 from xecgnet_jax.data.batches import ResidentSamples, gather_counts
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.windows import Plan, epoch_plan
+from xecgnet_jax.model.layers import Array
 from xecgnet_jax.training.engine import Engine, Inputs
 
 #: Where the training part's samples are while training: `auto` asks whether they fit in the device's memory.
@@ -73,7 +75,7 @@ class StreamedFeed:
         epoch, first = divmod(step, engine.per_epoch)
         plans = plan_epoch(engine, seed, epoch)
         on_host = Plan(*jax.device_get(tuple(plans)))
-        ahead: deque[Future[jax.Array]] = deque()
+        ahead: deque[Future[Array]] = deque()
         for within in range(first, engine.per_epoch + AHEAD):
             if within < engine.per_epoch:
                 ahead.append(self._thread.submit(self._gather, Plan(*(value[within] for value in on_host))))
@@ -87,7 +89,7 @@ class StreamedFeed:
         """Ends the thread."""
         self._thread.shutdown(cancel_futures=True)
 
-    def _gather(self, plan: Plan) -> jax.Array:
+    def _gather(self, plan: Plan) -> Int16[Array, "B T 12"]:
         return self._engine.place_counts(gather_counts(self._samples, self._begins, plan, self._engine.samples))
 
 
@@ -97,7 +99,7 @@ def make_feed(engine: Engine, dataset: Dataset, data_on: DataOn) -> Feed | Strea
     return Feed(engine, dataset) if resident else StreamedFeed(engine, dataset)
 
 
-def plan_epoch(engine: Engine, seed: int | jax.Array, epoch: int) -> Plan:
+def plan_epoch(engine: Engine, seed: int | Integer[Array, ""], epoch: int) -> Plan:
     """Returns the plans of an epoch, arrays [P, B, …] on the devices; the seed may be traced."""
     settings: Any = {"batch_size": engine.config.batch_size, "spec": engine.spec, "samples": engine.samples}
     return engine.place(epoch_plan(jnp.uint32(seed), np.uint32(epoch), engine.table.lengths, **settings))

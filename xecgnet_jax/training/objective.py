@@ -7,23 +7,29 @@ from typing import Literal
 import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
+from jaxtyping import Float
 
 from xecgnet_jax.model import Outputs
+from xecgnet_jax.model.layers import Array
 
 Reference = Literal["all_classes", "true_classes"]
 Norm = Literal["l2", "l2_squared", "l1"]
 
 
-def binary_cross_entropy(logits: jax.Array, labels: jax.Array) -> jax.Array:
-    """Returns −log P(label) for each class, from logits: [B, C] → [B, C]."""
+def binary_cross_entropy(logits: Float[Array, "*B"], labels: Float[Array, "*B"]) -> Float[Array, "*B"]:
+    """Returns −log P(label) for each class, from logits."""
     return jax.nn.softplus(logits) - labels * logits
 
 
 def asymmetric_loss(
-    logits: jax.Array, labels: jax.Array, *, asl_gamma_negative: float, asl_gamma_positive: float, asl_clip: float
-) -> jax.Array:
-    """Returns the asymmetric loss of Ridnik et al. (ICCV 2021), [B, C]: easy negatives count less.
+    logits: Float[Array, "*B"],
+    labels: Float[Array, "*B"],
+    *,
+    asl_gamma_negative: float,
+    asl_gamma_positive: float,
+    asl_clip: float,
+) -> Float[Array, "*B"]:
+    """Returns the asymmetric loss of Ridnik et al. (ICCV 2021): easy negatives count less.
 
     L₊ = (1 − p)^γ₊ log p, L₋ = p_m^γ₋ log(1 − p_m), p_m = max(p − asl_clip, 0), negated.
     With both focus exponents and the asl_clip 0 it is binary cross-entropy.
@@ -41,8 +47,10 @@ def asymmetric_loss(
     return labels * positive + (1 - labels) * negative
 
 
-def reference_map(responses: jax.Array, labels: jax.Array, divide_by: Reference = "all_classes") -> jax.Array:
-    """Returns the average response map of the true classes: responses [B, S, C], labels [B, C] → [B, S].
+def reference_map(
+    responses: Float[Array, "B S C"], labels: Float[Array, "B C"], divide_by: Reference = "all_classes"
+) -> Float[Array, "B S"]:
+    """Returns the average response map of the true classes.
 
     Their sum is divided by the number of all classes, as in the authors' code (9 however many are true), or of the true
     ones, as in their text. Without any true class the map is zero in both.
@@ -53,8 +61,8 @@ def reference_map(responses: jax.Array, labels: jax.Array, divide_by: Reference 
     return total / jnp.maximum(jnp.sum(labels, axis=-1, keepdims=True), 1.0)
 
 
-def distance(difference: jax.Array, norm: Norm = "l2") -> jax.Array:
-    """Returns the norm over time of each recording's difference: [B, S] → [B]. Its gradient at 0 is 0."""
+def distance(difference: Float[Array, "B S"], norm: Norm = "l2") -> Float[Array, " B"]:
+    """Returns the norm over time of each recording's difference. Its gradient at 0 is 0."""
     if norm == "l1":
         # Not jnp.abs, whose gradient at 0 is 1 in JAX.
         return jnp.sum(difference * jnp.sign(difference), axis=-1)
@@ -67,13 +75,13 @@ def distance(difference: jax.Array, norm: Norm = "l2") -> jax.Array:
 
 def alignment(
     outputs: Outputs,
-    labels: jax.Array,
+    labels: Float[Array, "B C"],
     *,
     reference: Reference = "all_classes",
     norm: Norm = "l2",
     reference_gradient: bool = True,
-) -> jax.Array:
-    """Returns ‖reference map − attention map‖ of each recording: [B]. Zero for the plain network."""
+) -> Float[Array, " B"]:
+    """Returns ‖reference map − attention map‖ of each recording. Zero for the plain network."""
     if outputs.attention is None or outputs.responses is None:
         return jnp.zeros(labels.shape[0])
     target = reference_map(outputs.responses, labels, reference)
@@ -84,9 +92,9 @@ def alignment(
 
 def objective(
     outputs: Outputs,
-    labels: jax.Array,
+    labels: Float[Array, "B C"],
     *,
-    gamma: jax.Array | float = 0.01,
+    gamma: Float[Array, ""] | float = 0.01,
     reference: Reference = "all_classes",
     norm: Norm = "l2",
     term: Literal["both_heads", "once"] = "both_heads",
@@ -95,9 +103,9 @@ def objective(
     asl_gamma_negative: float = 0.0,
     asl_gamma_positive: float = 0.0,
     asl_clip: float = 0.0,
-    pos_weight: jax.Array | np.ndarray | None = None,
-    weights: jax.Array | None = None,
-) -> tuple[jax.Array, dict[str, jax.Array]]:
+    pos_weight: Float[Array, " C"] | None = None,
+    weights: Float[Array, " B"] | None = None,
+) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Returns the training loss and its parts, means over the batch.
 
     With the defaults it is the authors': Σ over heads of mean(BCE) + γ · mean(‖reference − attention‖₂), so
@@ -105,16 +113,16 @@ def objective(
 
     Args:
       outputs: of the network.
-      labels: [B, C], 0 or 1, float.
+      labels: 0 or 1.
       gamma: weight of the alignment term; may be traced.
       reference, norm, reference_gradient: see `alignment`.
       term: "both_heads" adds the term to each head's loss (the authors' code), "once" adds it once.
       loss: of each class and head: binary cross-entropy, or the asymmetric loss with its three settings.
-      pos_weight: [C] factors on the loss of positives, or None.
-      weights: [B], how much each recording counts (0 for the padding of a last batch), or None for 1 each.
+      pos_weight: factors on the loss of positives, or None.
+      weights: how much each recording counts (0 for the padding of a last batch), or None for 1 each.
 
     Returns:
-      (loss, {"attention_loss", "perception_loss", "alignment"}), scalars.
+      (loss, {"attention_loss", "perception_loss", "alignment"}).
     """
     chex.assert_equal_shape([labels, outputs.perception_logits])
     if weights is None:
@@ -122,12 +130,12 @@ def objective(
     chex.assert_shape(weights, labels.shape[:1])
     total_weight = jnp.maximum(jnp.sum(weights), 1e-12)
 
-    def mean(values: jax.Array) -> jax.Array:
+    def mean(values: Float[Array, " B"]) -> Float[Array, ""]:
         return jnp.sum(values * weights) / total_weight
 
     focus = {"asl_gamma_negative": asl_gamma_negative, "asl_gamma_positive": asl_gamma_positive, "asl_clip": asl_clip}
 
-    def classification(logits: jax.Array | None) -> jax.Array:
+    def classification(logits: Float[Array, "B C"] | None) -> Float[Array, ""]:
         if logits is None:
             return jnp.zeros(())
         each = binary_cross_entropy(logits, labels) if loss == "bce" else asymmetric_loss(logits, labels, **focus)

@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Float, Int, Integer
 
 from xecgnet_jax.config import ModelConfig, OptimizerConfig
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.model import XECGNet
+from xecgnet_jax.model.layers import Array
 
 #: Nested dictionaries of arrays: {"params", "batch_stats"}.
 Variables = dict[str, Any]
@@ -21,13 +23,13 @@ class TrainState(NamedTuple):
     """All that a training step reads and writes.
 
     Attributes:
-      step: int32 scalar, steps made.
+      step: steps made.
       variables: {"params", "batch_stats"} that are trained.
       optimizer: the optimizer's state.
       ema: exponential moving average of `variables`, or None where the config asks for none.
     """
 
-    step: jax.Array
+    step: Int[Array, ""]
     variables: Variables
     optimizer: optax.OptState
     ema: Variables | None
@@ -43,13 +45,13 @@ def build_model(config: ModelConfig, classes: int) -> XECGNet:
     return XECGNet(classes, **dataclasses.asdict(config))
 
 
-def init_variables(model: XECGNet, seed: jax.Array | int) -> Variables:
+def init_variables(model: XECGNet, seed: Integer[Array, ""] | int) -> Variables:
     """Returns the first weights, those of `model.init(jax.random.key(seed), signal)`; the seed may be traced."""
     return dict(model.init(jax.random.key(seed), jnp.zeros((1, 1, len(LEADS)))))
 
 
 def init_state(
-    model: XECGNet, optimizer: optax.GradientTransformation, config: OptimizerConfig, seed: jax.Array | int
+    model: XECGNet, optimizer: optax.GradientTransformation, config: OptimizerConfig, seed: Integer[Array, ""] | int
 ) -> TrainState:
     """Returns the state before step 0; the seed may be traced, so that one compiled program serves all seeds."""
     variables = init_variables(model, seed)
@@ -88,7 +90,7 @@ def _keras_adam(rate: optax.Schedule, epsilon: float) -> optax.GradientTransform
     """
     decay = 0.999
 
-    def correct(count: jax.Array) -> jax.Array:
+    def correct(count: Int[Array, ""]) -> Float[Array, ""]:
         return epsilon / jnp.sqrt(1 - decay ** (count + 1.0))
 
     scale = optax.inject_hyperparams(optax.scale_by_adam)(b1=0.9, b2=decay, eps=correct)

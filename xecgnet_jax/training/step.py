@@ -10,11 +10,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Float, Int, Integer, Shaped
 
 from xecgnet_jax.config import Config, ObjectiveConfig
 from xecgnet_jax.data.augmentation import augment
 from xecgnet_jax.data.batches import Batch
 from xecgnet_jax.errors import DivergedError
+from xecgnet_jax.model.layers import Array
 from xecgnet_jax.training.objective import objective
 from xecgnet_jax.training.state import TrainState, Variables
 
@@ -27,13 +29,13 @@ METRICS = ("loss", "attention_loss", "perception_loss", "alignment", "gradient_n
 def train_step(
     state: TrainState,
     batch: Batch,
-    seed: jax.Array | int,
+    seed: Integer[Array, ""] | int,
     *,
     apply: Callable[..., Any],
     optimizer: optax.GradientTransformation,
     config: Config,
-    pos_weight: jax.Array | np.ndarray | None = None,
-    gamma: jax.Array | float | None = None,
+    pos_weight: Float[Array, " C"] | None = None,
+    gamma: Float[Array, ""] | float | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Makes one step of gradient descent; pure, to be jitted, vmapped and scanned.
 
@@ -43,7 +45,7 @@ def train_step(
       apply: as a Linen module's: (variables, signal, train, bins, mutable) → (Outputs, updated statistics).
       optimizer: the one whose state `state` holds.
       config: of the run.
-      pos_weight: [C], see `class_weights`.
+      pos_weight: see `class_weights`.
       gamma: instead of the config's; may be traced.
 
     Returns:
@@ -75,8 +77,8 @@ def train_step(
     return TrainState(state.step + 1, variables, optimizer_state, ema), metrics
 
 
-def class_weights(config: ObjectiveConfig, labels: np.ndarray) -> np.ndarray | None:
-    """Returns the [C] weights of positives from the training part's labels [R, C], or None where all weigh alike."""
+def class_weights(config: ObjectiveConfig, labels: Shaped[np.ndarray, "R C"]) -> Float[np.ndarray, " C"] | None:
+    """Returns the weights of positives from the training part's labels, or None where all weigh alike."""
     if not config.pos_weight_power:
         return None
     positives = labels.sum(axis=0)
@@ -105,7 +107,7 @@ def zero_metrics(sums: Mapping[str, float]) -> RunningMetrics:
     return RunningMetrics(begun, dict.fromkeys(METRICS, np.float32(np.nan)), np.int32(-1))
 
 
-def accumulate(running: RunningMetrics, step: jax.Array, metrics: Metrics) -> RunningMetrics:
+def accumulate(running: RunningMetrics, step: Int[Array, ""], metrics: Metrics) -> RunningMetrics:
     """Adds the metrics of step number `step`."""
     well = running.diverged < 0
     finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in metrics.values()]))

@@ -20,10 +20,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jaxtyping import Int
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.errors import ConfigError, DivergedError, StoppedError
+from xecgnet_jax.model.layers import Array
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.engine import Engine, Inputs, choose_devices
 from xecgnet_jax.training.feed import DataOn, fits, lay_out, plan_epoch
@@ -162,7 +164,7 @@ class _Group:
 
 
 @jax.jit
-def _take(states: TrainState, member: jax.Array | int) -> TrainState:
+def _take(states: TrainState, member: Int[Array, ""] | int) -> TrainState:
     return jax.tree.map(lambda leaf: leaf[member], states)
 
 
