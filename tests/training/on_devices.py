@@ -89,7 +89,8 @@ def one_step(dataset: Dataset) -> dict:
 def twenty_steps(dataset: Dataset) -> dict:
     found: dict = {}
     for kind, config in (("masked", CONFIG), ("linear", LINEAR)):
-        config = dataclasses.replace(config, epochs=10)
+        optimizer = dataclasses.replace(config.optimizer, learning_rate=1e-5)
+        config = dataclasses.replace(config, epochs=10, optimizer=optimizer)
         states = {}
         for devices in (1, 2, 8):
             engine = Engine(config, dataset, jax.local_devices()[:devices])

