@@ -16,6 +16,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 jax.config.update("jax_debug_key_reuse", True)
 
 # Shapes and types in the signatures of the network and the training are checked at each call.
+import tests.checking  # noqa: E402, F401  (named below)
+
 install_import_hook(["xecgnet_jax.model", "xecgnet_jax.training"], "tests.checking.typechecked")
 
 from tests.trained import corpus, dataset, engine, finished  # noqa: E402, F401
