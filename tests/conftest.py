@@ -8,6 +8,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # What one test compiled, the others and the processes they start find.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="xecgnet-jax-tests-"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
+# Compiling takes longer than computing here; where rounding matters, tests ask for `compiled_as_users_do`.
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 import jax
 from jaxtyping import install_import_hook
@@ -30,3 +32,11 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip("../shared is not beside the checkout")
     return folder
+
+
+@pytest.fixture(scope="module")
+def compiled_as_users_do():
+    before = jax.config.jax_disable_most_optimizations
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", before)

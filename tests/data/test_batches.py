@@ -2,7 +2,6 @@
 
 import dataclasses
 from functools import partial
-from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -13,7 +12,9 @@ from hypothesis import strategies as st
 from tests.data.planned import make_batch, step_plan
 from xecgnet_jax.config import Config, DataConfig
 from xecgnet_jax.data.batches import cut_counts, gather_counts, recording_table, to_batch
+from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.normalization import Normalization, scale_and_shift
+from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.windows import Plan, WindowSpec, epoch_plan, training_samples, window_spec
 from xecgnet_jax.evaluation.inference import gather_windows
 from xecgnet_jax.training.feed import lay_out
@@ -27,23 +28,28 @@ def plan(seed, step, lengths, *, batch_size, window, samples):
     return step_plan(seed, step, lengths, batch_size=batch_size, spec=spec, samples=samples)
 
 
+def part_of(kind, **values):
+    """One of a dataclass of which only these fields matter."""
+    return kind(**(dict.fromkeys(field.name for field in dataclasses.fields(kind)) | values))
+
+
 def made_up_dataset(lengths, seed=0):
     """A pack's arrays and a part of its recordings, in an order of their own."""
     rng = np.random.default_rng(seed)
     lengths = np.asarray(lengths)
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     recordings = len(lengths)
-    pack = SimpleNamespace(
+    pack = part_of(
+        Pack,
         samples=rng.integers(-(2**15), 2**15, (offsets[-1], 12)).astype(np.int16),
         offsets=offsets,
-        lengths=lengths,
         step=rng.choice([1e-3, 4.88e-3, 1 / 3000], (recordings, 12)),
         zero=rng.choice([0.0, 1000.0, -52_000.0], (recordings, 12)),
         labels=rng.integers(0, 2, (recordings, 9)).astype(np.uint8),
     )
     train = rng.permutation(recordings)[: max(1, recordings - 2)]
     moments = Normalization(rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32))
-    return SimpleNamespace(pack=pack, train=train, normalization=moments)
+    return part_of(Dataset, pack=pack, train=train, normalization=moments)
 
 
 def config_of(window, length, batch_size=4, seed=0):

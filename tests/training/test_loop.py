@@ -78,7 +78,7 @@ def test_another_seed_is_another_run(dataset, engine, finished, tmp_path):
     assert lines(tmp_path / "other")[0]["loss"] != lines(finished)[0]["loss"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finished, tmp_path, number):
     """The process stops itself in the middle of epoch 2, looking up after every step (the other did more rarely)."""
     workdir = tmp_path / "killed"
@@ -373,6 +373,7 @@ def test_the_callback_is_called_once_an_epoch_across_resumes(dataset, engine, fi
     assert_same_bits(finished, tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_a_profile_of_a_few_steps_is_written(dataset, engine, tmp_path):
     fit(CONFIG, dataset, tmp_path / "run", progress=False, profile=tmp_path / "profile", engine=engine)
     assert list((tmp_path / "profile").rglob("*.xplane.pb"))

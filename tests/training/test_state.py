@@ -85,6 +85,7 @@ def leaves_of(variables):
     return jax.tree.leaves_with_path(variables)
 
 
+@pytest.mark.usefixtures("compiled_as_users_do")
 def test_training_begins_with_the_weights_that_the_model_draws():
     """Bit for bit, from the same seed, whatever the signal's length."""
     config = Config()

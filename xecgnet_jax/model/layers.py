@@ -6,7 +6,7 @@ and left out of all statistics, so that a recording in a batch padded to a commo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -65,8 +65,11 @@ def batch_norm(train: bool, dtype: DTypeLike | None, name: str) -> nn.BatchNorm:
     return nn.BatchNorm(not train, momentum=MOMENTUM, epsilon=EPSILON, use_fast_variance=False, dtype=dtype, name=name)
 
 
-def valid_positions(bins: Bins, positions: int, positions_per_bin: int) -> Mask:
-    """Returns the mask [B, positions, 1] of the first `bins · positions_per_bin` positions, or None where all count."""
+def valid_positions(bins: Bins, positions: Any, positions_per_bin: int) -> Mask:
+    """Returns the mask [B, positions, 1] of the first `bins · positions_per_bin` positions, or None where all count.
+
+    `positions` is a whole number, or a symbolic dimension.
+    """
     if bins is None:
         return None
     return (jnp.arange(positions)[None, :] < bins[:, None] * positions_per_bin)[..., None]

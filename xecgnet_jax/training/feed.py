@@ -116,7 +116,7 @@ def lay_out(dataset: Dataset, margin: int) -> ResidentSamples:
     return ResidentSamples(*arrays)
 
 
-def fits(dataset: Dataset, margin: int, device: jax.Device) -> bool:
+def fits(dataset: Dataset, margin: int, device: Any) -> bool:
     """Returns whether the training part fits in a device's memory beside the network."""
     rows = int(dataset.pack.lengths[dataset.train].sum()) + 2 * margin
     size = rows * dataset.pack.samples.shape[1] * dataset.pack.samples.itemsize
