@@ -17,7 +17,7 @@ from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.parallel import available_cpus
 from xecgnet_jax.data.windows import WindowSpec
 from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
-from xecgnet_jax.model import SAMPLES_PER_BIN, XECGNet, collapse
+from xecgnet_jax.model import XECGNet, collapse
 
 OURS, PLAIN, PEER = "xecgnet-jax", "xecgnet-jax, plain network on full windows", "PyTorch on full windows"
 
@@ -52,7 +52,7 @@ def run(setting: Setting) -> Iterator[Table]:
             fast.variables,
             lambda at: signals[at],
             lengths,
-            spec=WindowSpec("pad", window, SAMPLES_PER_BIN),
+            spec=WindowSpec("pad", window, model.pools),
             normalization=normalization,
             batch_size=BATCH,
         ).probabilities

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from xecgnet_jax.data.dataset import Dataset
-from xecgnet_jax.data.labels import CLASSES
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.labels import CLASSES, CPSC2018
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.pack.audit import Audit
+from xecgnet_jax.data.signals import PLAIN
 from xecgnet_jax.data.splits import Split
 
 
@@ -33,11 +34,13 @@ def random_dataset(lengths: np.ndarray, seed: int) -> Dataset:
         codes=((),) * count,
         classes=tuple(CLASSES),
         leads=LEADS,
-        rate=float(RATE),
+        likelihoods=((),) * count,
+        signals=PLAIN,
         kind="random",
+        packed=f"random-{count}-{seed}",
         fingerprint=f"random-{count}-{seed}",
         audit=Audit(packed=count),
     )
     everyone, no_one = np.arange(count), np.zeros(0, np.int64)
     normalization = Normalization(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
-    return Dataset(pack, Split(names, (), ()), everyone, no_one, no_one, normalization)
+    return Dataset(pack, Split(names, (), ()), everyone, no_one, no_one, normalization, CPSC2018, np.ones(count))

@@ -15,7 +15,7 @@ import numpy as np
 from xecgnet_jax.config import Config, preset
 from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.leads import LEADS
-from xecgnet_jax.model import SAMPLES_PER_BIN, XECGNet
+from xecgnet_jax.model import XECGNet
 
 CLASSES: int = 9
 
@@ -43,7 +43,7 @@ class Setting:
     @property
     def samples(self) -> int:
         """Returns T of a crop window."""
-        return 2 * SAMPLES_PER_BIN if self.quick else 2880
+        return 2 * XECGNet().samples_per_bin if self.quick else 2880
 
     def repetitions(self, many: int) -> int:
         return 2 if self.quick else many
@@ -55,14 +55,16 @@ class Setting:
         return dataclasses.replace(
             paper,
             model=dataclasses.replace(paper.model, width=self.width),
-            data=dataclasses.replace(paper.data, length=self.samples, split="stratified", normalize_on="train"),
+            data=dataclasses.replace(
+                paper.data, seconds=self.samples / paper.data.rate, split="stratified", normalize_on="train"
+            ),
             batch_size=self.batch_size,
         )
 
     @cached_property
     def variables(self) -> dict[str, Any]:
         """Returns variables of the network, fresh as from `init`, but drawn by NumPy: nothing is compiled for them."""
-        signal = jax.ShapeDtypeStruct((1, SAMPLES_PER_BIN, len(LEADS)), jnp.float32)
+        signal = jax.ShapeDtypeStruct((1, 1, len(LEADS)), jnp.float32)
         shapes = jax.eval_shape(XECGNet(width=self.width).init, jax.random.key(0), signal)
         rng = np.random.default_rng(2)
 

@@ -47,7 +47,7 @@ def _first_step(setting: Setting, corpus: Path, split: Path, cache: Path) -> flo
     shutil.rmtree(workdir, ignore_errors=True)
     config = setting.config
     command = [sys.executable, "-m", "xecgnet_jax", "train", "--preset", "paper-crop"]
-    command += ["--width", str(config.model.width), "--length", str(config.data.length)]
+    command += ["--width", str(config.model.width), "--seconds", str(config.data.seconds)]
     command += ["--batch-size", str(config.batch_size), "--epochs", "1", "--split", "file", "--split-file", str(split)]
     command += ["--data", str(corpus), "--cache", str(cache), "--workdir", str(workdir), "--no-progress"]
     surroundings = {name: value for name, value in os.environ.items() if not name.startswith("JAX_COMPILATION")}

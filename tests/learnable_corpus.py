@@ -40,7 +40,7 @@ CONFIG = Config(
         validation_folds=(2,),
         test_folds=(3,),
         window="whole",
-        length=1215,
+        seconds=2.43,
         augment=1.0,
     ),
     optimizer=OptimizerConfig(
@@ -53,7 +53,7 @@ CONFIG = Config(
 )
 #: The same as words for the command line.
 WORDS = (
-    "--preset fast --width 0.0625 --split folds --train-folds 1 --validation-folds 2 --test-folds 3 --length 1215 "
+    "--preset fast --width 0.0625 --split folds --train-folds 1 --validation-folds 2 --test-folds 3 --seconds 2.43 "
     "--learning-rate 3e-3 --warmup-epochs 1 --weight-decay 0 --ema-decay 0.9 --batch-size 4 --epochs 4 --patience 0 "
     "--seed 3 --activation none --epsilon 1e-7 --workers 1"
 ).split()

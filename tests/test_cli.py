@@ -97,7 +97,7 @@ def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
         (["--epochs", "many"], "epochs"),
         (["--gama", "1"], "gamma"),
         (["--no-attention"], "give --gamma 0 with --no-attention"),
-        (["--window", "whole", "--length", "100"], "a multiple of 243"),
+        (["--pools", "3", "3", "3", "3"], "five whole numbers"),
         (["--resume"], "--resume needs --workdir"),
         (["--preset", "quick", "--data", "/nowhere/at/all"], "/nowhere/at/all"),
         (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import math
 import tomllib
@@ -13,9 +14,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from xecgnet_jax.errors import ConfigError
-
-#: Strides of the backbone's poolings, which are also their window lengths.
-POOL_STRIDES: tuple[int, ...] = (3, 3, 3, 3, 3)
 
 
 @dataclass(frozen=True)
@@ -35,11 +33,14 @@ class ModelConfig:
     #: Precision of convolutions and matrix products in float32: highest computes them in float32 everywhere; high and
     #: default let GPUs (TF32) and TPUs (bfloat16 passes) round the factors, and change nothing on CPUs.
     matmul_precision: Literal["highest", "high", "default"] = "highest"
+    #: Window, and stride, of each of the backbone's five poolings; 1 leaves one out. Their product is the number of
+    #: samples that an attention bin stands for.
+    pools: tuple[int, ...] = (3, 3, 3, 3, 3)
 
     @property
     def samples_per_bin(self) -> int:
-        """Samples per attention bin: the product of the strides of the backbone's poolings."""
-        return math.prod(POOL_STRIDES)
+        """Samples per attention bin: the product of the poolings."""
+        return math.prod(self.pools)
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,25 @@ class DataConfig:
     #: What the model sees: crop, length samples at a random start (evaluation: consecutive windows averaged);
     #: pad, the recording left-padded with zeros to length; whole, the recording as long as it is.
     window: Literal["crop", "pad", "whole"] = "whole"
-    #: Samples of a window at 500 Hz. crop: 0 is 2,880; pad: 0 is 72,000; whole: recordings longer than this
-    #: are cropped at a random start in training (0 is 15,066, about 30 s).
-    length: int = 0
+    #: Length of a window. crop: 0 is 5.76 s; pad: 0 is 144 s; whole: recordings longer than this are cropped at a
+    #: random start in training (0 is about 30 s).
+    seconds: float = 0.0
+    #: Rate in Hz at which the network sees signals; files of another rate are resampled.
+    rate: float = 500.0
+    #: Rate of the files to read where a corpus has each recording at several (PTB-XL: 100 and 500); 0: the highest.
+    rate_of_files: int = 0
+    #: Limits in Hz of a zero-phase filter on all signals: none, one (low-pass) or two (band-pass).
+    filter: tuple[float, ...] = ()
+    #: The classes: a vocabulary of this package, or a TOML or CSV file.
+    classes: str = "cpsc2018"
+    #: Codes that their corpus gives a likelihood (PTB-XL, in percent) below this do not count; 0 there means unknown,
+    #: and counts.
+    min_likelihood: float = 0.0
+    #: CSV with columns id,weight: how much each recording counts in the loss (1 where it is not listed).
+    sample_weights: str = ""
     #: Recordings whose mean and standard deviation normalize each lead; all is the authors' leak.
     normalize_on: Literal["train", "all", "none"] = "train"
-    #: Recordings with none of the nine classes: part of the run, or left out of all parts.
+    #: Recordings with none of the classes: part of the run, or left out of all parts.
     unlabeled: Literal["keep", "drop"] = "keep"
     #: Strength of random gains, baseline wander, noise and lead loss in training; 0 is none, 1 is usual.
     augment: float = 0.0
@@ -139,10 +153,8 @@ class Config:
         validate(self)
 
 
-#: Samples at 500 Hz that a `length` of 0 stands for; crop and pad as in the paper.
-DEFAULT_LENGTHS = {"crop": 2880, "pad": 72000}
-#: Attention bins that a `length` of 0 stands for in `whole` windows, about 30 s.
-DEFAULT_WHOLE_BINS = 62
+#: Seconds that `seconds` of 0 stands for; crop and pad as in the paper, 2,880 and 72,000 samples at 500 Hz.
+DEFAULT_SECONDS = {"crop": 5.76, "pad": 144.0, "whole": 30.132}
 
 
 def preset(name: str) -> Config:
@@ -153,12 +165,10 @@ def preset(name: str) -> Config:
 
 
 def window_length(config: Config) -> int:
-    """Samples of a window: the setting, or the default of its kind."""
-    if config.data.length:
-        return config.data.length
-    if config.data.window == "whole":
-        return DEFAULT_WHOLE_BINS * config.model.samples_per_bin
-    return DEFAULT_LENGTHS[config.data.window]
+    """Samples of a window at the network's rate: the setting, or the default of its kind; whole: in full bins."""
+    samples = (config.data.seconds or DEFAULT_SECONDS[config.data.window]) * config.data.rate
+    per_bin = config.model.samples_per_bin if config.data.window == "whole" else 1
+    return max(1, round(samples / per_bin)) * per_bin
 
 
 def to_dict(config: Any) -> dict[str, Any]:
@@ -219,13 +229,23 @@ def validate(config: Config) -> None:
         (0 <= objective.asl_clip < 1, "asl_clip", objective.asl_clip, "from 0 to below 1"),
         (0 <= objective.pos_weight_power <= 1, "pos_weight_power", objective.pos_weight_power, "from 0 to 1"),
         (objective.pos_weight_limit >= 1, "pos_weight_limit", objective.pos_weight_limit, "1 or more"),
-        (data.length >= 0, "length", data.length, "0 (the window's default) or more samples"),
         (
-            data.window != "whole" or data.length % config.model.samples_per_bin == 0,
-            "length",
-            data.length,
-            f"a multiple of {config.model.samples_per_bin} (one attention bin) for --window whole",
+            len(config.model.pools) == 5 and all(1 <= pool <= 32 for pool in config.model.pools),
+            "pools",
+            list(config.model.pools),
+            "five whole numbers from 1 to 32",
         ),
+        (0 <= data.seconds <= 3600, "seconds", data.seconds, "0 (the window's default) to 3600"),
+        (20 <= data.rate <= 10_000, "rate", data.rate, "20 to 10000 Hz"),
+        (data.rate_of_files >= 0, "rate_of_files", data.rate_of_files, "0 (the highest) or a rate in Hz"),
+        (
+            len(data.filter) < 3
+            and all(low < high for low, high in itertools.pairwise((0.0, *data.filter, data.rate / 2))),
+            "filter",
+            list(data.filter),
+            f"nothing, one limit or two rising ones, above 0 and below {data.rate / 2:g} Hz (half the rate)",
+        ),
+        (0 <= data.min_likelihood <= 100, "min_likelihood", data.min_likelihood, "from 0 to 100"),
         (0 <= data.augment <= 3, "augment", data.augment, "from 0 to 3"),
         (
             data.split != "file" or bool(data.split_file),
@@ -266,6 +286,13 @@ def validate(config: Config) -> None:
 _ADDED: dict[tuple[type, str], Any] = {
     (ModelConfig, "dtype"): "float32",
     (ModelConfig, "matmul_precision"): "default",
+    (ModelConfig, "pools"): (3, 3, 3, 3, 3),
+    (DataConfig, "rate"): 500.0,
+    (DataConfig, "rate_of_files"): 0,
+    (DataConfig, "filter"): (),
+    (DataConfig, "classes"): "cpsc2018",
+    (DataConfig, "min_likelihood"): 0.0,
+    (DataConfig, "sample_weights"): "",
 }
 #: Names in the config.json and in the checkpoints of older versions → the names of today.
 OLD_NAMES: dict[str, str] = {
@@ -295,6 +322,10 @@ def rename_old(value: Any) -> Any:
         return [rename_old(item) for item in value]
     if not isinstance(value, dict):
         return value
+    if type(value.get("length")) is int and "window" in value and "seconds" not in value:  # of samples at 500 Hz
+        value = {name: number for name, number in value.items() if name != "length"} | {
+            "seconds": value["length"] / 500
+        }
     names = {name: OLD_NAMES.get(name, name) for name in value}
     return {new if new == old or new not in value else old: rename_old(value[old]) for old, new in names.items()}
 
@@ -335,8 +366,9 @@ def _value(hint: Any, value: Any, name: str) -> Any:
     if origin is Literal:
         return value
     if origin is tuple:
-        if isinstance(value, list | tuple) and all(type(item) is int for item in value):
-            return tuple(value)
+        (kind, _) = typing.get_args(hint)
+        if isinstance(value, list | tuple):
+            return tuple(_value(kind, item, name) for item in value)
     elif hint is float and type(value) in (int, float):
         try:
             return float(value)
@@ -354,7 +386,7 @@ PresetName = Literal["quick", "fast", "paper-pad", "paper-crop"]
 PRESETS: dict[str, Config] = {
     "quick": Config(
         model=ModelConfig(width=0.25, activation="relu"),
-        data=DataConfig(window="whole", length=7290),
+        data=DataConfig(window="whole", seconds=14.58),
         optimizer=OptimizerConfig(
             optimizer="adamw",
             learning_rate=3e-3,

@@ -1,5 +1,7 @@
 """Augmentation: the spreads it says, inside the recordings only."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from xecgnet_jax.data.augmentation import augment
 from xecgnet_jax.data.batches import Batch
 
-augmented = jax.jit(augment, static_argnames="strength")
+augmented = jax.jit(partial(augment, rate=500.0), static_argnames="strength")
 
 
 def batch_for_augmenting():
@@ -65,3 +67,15 @@ def test_augmenting_has_the_spreads_it_says():
     # Both leads share the recording's gain (σ 0.2); each has its own (σ 0.1) and its wander (0.2 · sin, variance 0.02).
     assert np.cov(kept.T)[0, 1] == pytest.approx(0.2**2, rel=0.2)
     assert kept.var() == pytest.approx(0.2**2 + 0.1**2 + 0.02, rel=0.15)
+
+
+def test_the_wander_is_as_slow_at_any_rate():
+    """What 500 Hz have in 4 s, 100 Hz have in 4 s: every fifth sample, where there is nothing but wander."""
+    zeros = Batch(jnp.zeros((8, 2000, 2)), None, None, None, jnp.tile(jnp.array([[0, 2000]]), (8, 1)))
+    fewer = zeros._replace(signal=zeros.signal[:, ::5], inside=zeros.inside // 5)
+    fine, coarse = (
+        np.asarray(augment(batch, jax.random.key(5), 1e-3, rate).signal)
+        for batch, rate in ((zeros, 500.0), (fewer, 100.0))
+    )
+    smooth = lambda signal, width: signal[:, : len(signal[0]) // width * width].reshape(8, -1, width, 2).mean(axis=2)  # noqa: E731
+    np.testing.assert_allclose(smooth(fine, 250), smooth(coarse, 50), atol=5e-5)

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.data.planned import make_batch, step_plan
-from xecgnet_jax.config import Config, DataConfig
+from xecgnet_jax.config import Config, DataConfig, ModelConfig
 from xecgnet_jax.data.batches import cut_counts, gather_counts, recording_table, to_batch
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.normalization import Normalization, scale_and_shift
@@ -20,11 +20,12 @@ from xecgnet_jax.evaluation.inference import gather_windows
 from xecgnet_jax.training.feed import lay_out
 
 BIN = 243
+POOLS = ModelConfig().pools
 WINDOWS = ("crop", "pad", "whole")
 
 
 def plan(seed, step, lengths, *, batch_size, window, samples):
-    spec = WindowSpec(window, samples, BIN)
+    spec = WindowSpec(window, samples, POOLS)
     return step_plan(seed, step, lengths, batch_size=batch_size, spec=spec, samples=samples)
 
 
@@ -49,11 +50,11 @@ def made_up_dataset(lengths, seed=0):
     )
     train = rng.permutation(recordings)[: max(1, recordings - 2)]
     moments = Normalization(rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32))
-    return part_of(Dataset, pack=pack, train=train, normalization=moments)
+    return part_of(Dataset, pack=pack, train=train, normalization=moments, weights=rng.integers(0, 4, recordings) / 2)
 
 
 def config_of(window, length, batch_size=4, seed=0):
-    return Config(data=DataConfig(window=window, length=length), batch_size=batch_size, seed=seed)
+    return Config(data=DataConfig(window=window, seconds=length / 500), batch_size=batch_size, seed=seed)
 
 
 def millivolts(pack, row):
@@ -97,7 +98,8 @@ def test_batches_are_the_plain_rule_in_float64(window):
         batch = make_batch(config, dataset, step)
         chosen = plan(5, step, lengths, batch_size=4, window=window, samples=3 * BIN)
         np.testing.assert_array_equal(batch.labels, dataset.pack.labels[dataset.train[chosen.recordings]])
-        np.testing.assert_array_equal(batch.weights, chosen.weights)
+        own = dataset.weights[dataset.train[chosen.recordings]]
+        np.testing.assert_array_equal(batch.weights, chosen.weights * own)
         for row, (recording, start) in enumerate(zip(chosen.recordings, chosen.starts, strict=True)):
             signal = millivolts(dataset.pack, dataset.train[recording])
             moments = [moment.astype(np.float64) for moment in dataset.normalization]
@@ -149,7 +151,7 @@ def test_there_is_a_mask_only_where_some_bin_is_not_real():
 def test_an_epochs_plans_are_those_of_its_steps(window):
     """Of several members at once, each with its seed."""
     lengths = np.random.default_rng(2).integers(1, 2000, 10).astype(np.int32)
-    spec = WindowSpec(window, 2 * BIN, BIN)
+    spec = WindowSpec(window, 2 * BIN, POOLS)
     one_seed = partial(epoch_plan, batch_size=4, spec=spec, samples=2 * BIN)
     made = jax.vmap(one_seed, in_axes=(0, None, None))(np.uint32([7, 0, 2018]), np.uint32(3), lengths)
     for member, seed in enumerate((7, 0, 2018)):

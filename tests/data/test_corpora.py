@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from xecgnet_jax.data.corpora import read_corpus, read_reference
 from xecgnet_jax.data.io.wfdb import read_recording
-from xecgnet_jax.data.labels import classes_of, count_codes
+from xecgnet_jax.data.labels import CPSC2018, count_codes
 from xecgnet_jax.errors import CorpusError, RecordError
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -59,7 +59,7 @@ def refusal(folder: Path) -> str:
 def test_ptbxl():
     corpus = read_corpus(DATA / "ptbxl")
     assert corpus.kind == "ptbxl" and len(corpus.entries) == 1631
-    assert sum(bool(classes_of(entry.codes)) for entry in corpus.entries) == 1551
+    assert sum(bool(CPSC2018.classes_of(entry.codes)) for entry in corpus.entries) == 1551
     first = corpus.entries[0]
     assert (first.id, first.codes, first.patient) == ("00001_hr", ("NORM", "LVOLT", "SR"), "15709")
     assert (first.fold, first.age, first.sex) == (3, 56, "F")
@@ -104,8 +104,8 @@ def test_the_label_table_of_cpsc2018_has_the_published_counts():
         "AF": 1221, "I-AVB": 722, "LBBB": 236, "Normal": 918, "PAC": 616, "PVC": 700, "RBBB": 1857,
         "STD": 869, "STE": 220,
     }  # fmt: skip
-    assert Counter(len(classes_of(codes)) for codes in table.values()) == {1: 6401, 2: 470, 3: 6}
-    assert table["A0953"] == ("6", "6") and classes_of(table["A0953"]) == {"PAC"}
+    assert Counter(len(CPSC2018.classes_of(codes)) for codes in table.values()) == {1: 6401, 2: 470, 3: 6}
+    assert table["A0953"] == ("6", "6") and CPSC2018.classes_of(table["A0953"]) == {"PAC"}
 
 
 @needs_shared

@@ -6,16 +6,18 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.data.planned import step_plan
+from xecgnet_jax.config import ModelConfig
 from xecgnet_jax.data.normalization import Normalization, measure_normalization
 from xecgnet_jax.data.windows import WindowSpec, evaluation_windows, steps_per_epoch, training_samples
 from xecgnet_jax.evaluation.inference import gather_windows
 
 BIN = 243
+POOLS = ModelConfig().pools
 WINDOWS = ("crop", "pad", "whole")
 
 
 def plan(seed, step, lengths, *, batch_size, window, samples):
-    spec = WindowSpec(window, samples, BIN)
+    spec = WindowSpec(window, samples, POOLS)
     return step_plan(seed, step, lengths, batch_size=batch_size, spec=spec, samples=samples)
 
 
@@ -135,10 +137,10 @@ def test_training_samples(lengths, bins):
     """`whole` needs no more than the longest recording does."""
     lengths = np.array(lengths)
     for kind in ("crop", "pad"):
-        assert training_samples(WindowSpec(kind, 2880, BIN), lengths) == (2880, False)
+        assert training_samples(WindowSpec(kind, 2880, POOLS), lengths) == (2880, False)
     needed = [BIN * int(np.ceil(length / BIN)) for length in lengths.tolist()]
     samples = min(bins * BIN, max(needed))
-    assert training_samples(WindowSpec("whole", bins * BIN, BIN), lengths) == (samples, min(needed) < samples)
+    assert training_samples(WindowSpec("whole", bins * BIN, POOLS), lengths) == (samples, min(needed) < samples)
 
 
 @given(st.lists(st.integers(1, 10_000), min_size=1, max_size=12), st.sampled_from(WINDOWS), st.integers(1, 3000))
@@ -157,12 +159,12 @@ def test_evaluation_windows_against_brute_force(lengths, window, length):
             while start + length <= n:
                 expected.append((recording, start))
                 start += length
-    recordings, starts = evaluation_windows(np.array(lengths), WindowSpec(window, length, BIN))
+    recordings, starts = evaluation_windows(np.array(lengths), WindowSpec(window, length, POOLS))
     assert list(zip(recordings.tolist(), starts.tolist(), strict=True)) == expected
 
 
 def test_evaluation_windows_of_the_paper():
-    recordings, starts = evaluation_windows(np.array([2880, 2879, 5760, 8639]), WindowSpec("crop", 2880, BIN))
+    recordings, starts = evaluation_windows(np.array([2880, 2879, 5760, 8639]), WindowSpec("crop", 2880, POOLS))
     assert recordings.tolist() == [0, 1, 2, 2, 3, 3]
     assert starts.tolist() == [0, -1, 0, 2880, 0, 2880]
 
@@ -230,4 +232,11 @@ def test_a_lead_that_is_flat_everywhere_stays_finite():
 
 
 def test_bins_of_whole_windows():
-    assert WindowSpec("whole", 0, BIN).whole_bins(np.array([1, 242, 243, 244, 486, 487])).tolist() == [1, 1, 1, 2, 2, 3]
+    assert WindowSpec("whole", 0, POOLS).whole_bins(np.array([1, 242, 243, 244, 486, 487])).tolist() == [
+        1,
+        1,
+        1,
+        2,
+        2,
+        3,
+    ]

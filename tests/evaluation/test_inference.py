@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.model.numpy_network import random_variables, sigmoid
+from xecgnet_jax.config import ModelConfig
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.windows import WindowSpec
 from xecgnet_jax.evaluation.inference import make_predict, predict_recordings
@@ -14,6 +15,7 @@ from xecgnet_jax.model import XECGNet, bin_edges
 from xecgnet_jax.model.layers import max_pool
 
 BIN = 243
+POOLS = ModelConfig().pools
 MOMENTS = Normalization(np.linspace(-0.2, 0.2, 12).astype(np.float32), np.linspace(0.5, 2, 12).astype(np.float32))
 #: Unequal, unordered, shorter and longer than any window, and no multiple of the batch size.
 LENGTHS = [300, 299, 40, 650, 243, 244, 601]
@@ -51,7 +53,7 @@ def test_whole_recordings_against_one_window_at_a_time(model, window, length):
         variables,
         corpus.__getitem__,
         np.array(LENGTHS),
-        spec=WindowSpec(window, length, BIN),
+        spec=WindowSpec(window, length, POOLS),
         normalization=MOMENTS,
         batch_size=3,
         progress=done.append,
@@ -76,7 +78,7 @@ def test_maps_against_one_window_at_a_time(model, window, length):
         variables,
         corpus.__getitem__,
         np.array(LENGTHS),
-        spec=WindowSpec(window, length, BIN),
+        spec=WindowSpec(window, length, POOLS),
         normalization=MOMENTS,
         batch_size=3,
         maps=True,
@@ -127,13 +129,13 @@ def bin_sizes(samples):
 
 @given(st.integers(1, 5000))
 def test_the_edges_of_bins_are_those_of_the_poolings(samples):
-    np.testing.assert_array_equal(bin_edges(samples), np.cumsum([0, *bin_sizes(samples)]))
+    np.testing.assert_array_equal(bin_edges(samples, POOLS), np.cumsum([0, *bin_sizes(samples)]))
 
 
 def test_the_bins_are_where_the_network_looks():
     """A spike in a sample shows most in the bin that holds it, were the network its poolings alone."""
     samples = 700
-    edges = bin_edges(samples)
+    edges = bin_edges(samples, POOLS)
     for sample in range(0, samples, 13):
         x = jax.numpy.zeros((1, samples, 1)).at[0, sample, 0].set(1.0)
         for _ in range(5):
@@ -177,7 +179,7 @@ def test_order_and_padding_for_any_lengths(lengths, how, batch_size):
         None,
         corpus.__getitem__,
         np.array(lengths),
-        spec=WindowSpec(window, length, BIN),
+        spec=WindowSpec(window, length, POOLS),
         normalization=MOMENTS,
         batch_size=batch_size,
     )
@@ -205,7 +207,7 @@ def test_batches_of_unequal_recordings_come_in_few_shapes():
             None,
             lambda row, lengths=lengths: silence[: lengths[row]],
             lengths,
-            spec=WindowSpec("whole", 0, BIN),
+            spec=WindowSpec("whole", 0, POOLS),
             normalization=MOMENTS,
             batch_size=2,
         )
@@ -220,7 +222,7 @@ def test_recordings_of_one_length_need_no_mask():
         None,
         lambda row: silence,
         np.full(5, 5000),
-        spec=WindowSpec("whole", 0, BIN),
+        spec=WindowSpec("whole", 0, POOLS),
         normalization=MOMENTS,
         batch_size=2,
     )
@@ -230,5 +232,5 @@ def test_recordings_of_one_length_need_no_mask():
 def test_no_recordings_are_refused():
     with pytest.raises(ValueError, match="no recordings"):
         predict_recordings(
-            Shapes(), None, lambda row: None, np.array([], int), spec=WindowSpec("pad", 9, BIN), normalization=MOMENTS
+            Shapes(), None, lambda row: None, np.array([], int), spec=WindowSpec("pad", 9, POOLS), normalization=MOMENTS
         )

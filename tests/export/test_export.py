@@ -18,7 +18,7 @@ from tests import commands as cli
 from tests.model.numpy_network import random_variables
 from xecgnet_jax import XECGNet
 from xecgnet_jax.config import Config, ModelConfig
-from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.labels import CLASSES, CPSC2018
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.evaluation.thresholds import Thresholds
@@ -36,6 +36,7 @@ SWITCHES = [
     {},
     {"attention_head": "conv", "activation": "relu"},
     {"attention": False},
+    {"pools": (3, 2, 4, 1, 1), "activation": "relu"},
 ]
 #: (batch, samples): shorter than a bin, a sample more than one, and several bins.
 SHAPES = [(5, 100), (1, 244), (5, 1000)]
@@ -52,9 +53,9 @@ def make_run(window: str = "whole", length: int = 0, **switches) -> Run:
             config,
             model=ModelConfig(width=WIDTH, **switches),
             objective=replace(config.objective, gamma=0.01 if model.attention else 0.0),
-            data=replace(config.data, window=window, length=length),
+            data=replace(config.data, window=window, seconds=length / 500),
         ),
-        classes=CLASSES,
+        vocabulary=CPSC2018,
         normalization=Normalization(
             rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32)
         ),
@@ -273,7 +274,7 @@ def workdir(tmp_path_factory) -> Path:
     run = make_run()
     description = Description(
         config=run.config,
-        classes=run.classes,
+        vocabulary=run.vocabulary,
         normalization=run.normalization,
         data=run.data,
         versions={},

@@ -42,20 +42,22 @@ def convolve(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray | float = 0.0) 
     return sum(padded[k : k + len(x)] @ kernel[k] for k in range(len(kernel))) + bias
 
 
-def pool(x: np.ndarray) -> np.ndarray:
-    """Keras's "same" max pooling of size and stride 3: the odd missing sample is missing on the right."""
-    bins = int(np.ceil(len(x) / 3))
-    left = (3 * bins - len(x)) // 2
-    return np.stack([x[max(0, 3 * b - left) : 3 * b - left + 3].max(axis=0) for b in range(bins)])
+def pool(x: np.ndarray, size: int = 3) -> np.ndarray:
+    """Keras's "same" max pooling of equal size and stride: the odd missing sample is missing on the right."""
+    bins = int(np.ceil(len(x) / size))
+    left = (size * bins - len(x)) // 2
+    return np.stack([x[max(0, size * b - left) : size * b - left + size].max(axis=0) for b in range(bins)])
 
 
 class NumpyNetwork:
     """Call it once; `statistics` then holds the running statistics after a training step."""
 
-    def __init__(self, variables: Any, *, train: bool, head: str = "gap", activation: str = "none") -> None:
+    def __init__(
+        self, variables: Any, *, train: bool, head: str = "gap", activation: str = "none", pools: Any = (3,) * 5
+    ) -> None:
         self.variables = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), variables)
         self.statistics = jax.tree.map(np.copy, self.variables["batch_stats"])
-        self.train, self.head, self.activation = train, head, activation
+        self.train, self.head, self.activation, self.pools = train, head, activation, pools
 
     def __call__(self, signals: list[np.ndarray]) -> tuple[Any, np.ndarray, Any, Any]:
         """Recordings [T, L] → (attention logits, perception logits, attention maps, response maps)."""
@@ -72,12 +74,12 @@ class NumpyNetwork:
         return logits, means, attention, responses
 
     def _backbone(self, x: list[np.ndarray]) -> list[np.ndarray]:
-        for group in GROUPS:
+        for group, size in zip(GROUPS, self.pools, strict=True):
             for index in group:
                 x = self._norm(self._conv(x, "backbone", f"conv_{index}"), "backbone", f"norm_{index}")
                 if self.activation == "relu":
                     x = _relu(x)
-            x = [pool(one) for one in x]
+            x = [pool(one, size) for one in x]
         return x
 
     def _attend(self, x: list[np.ndarray]) -> tuple[np.ndarray, list[np.ndarray], list[np.ndarray]]:

@@ -11,9 +11,13 @@ from hypothesis import strategies as st
 
 from tests.model.numpy_network import convolve as numpy_convolve
 from tests.model.numpy_network import random_variables
-from xecgnet_jax.model import SAMPLES_PER_BIN, RepeatedBin, XECGNet, bin_edges, collapse, trim_padding
+from xecgnet_jax.config import ModelConfig
+from xecgnet_jax.model import RepeatedBin, XECGNet, bin_edges, collapse, trim_padding
 from xecgnet_jax.model.collapsed import convolve_chain, make_chain
 from xecgnet_jax.model.linear import ConvParams, compose
+
+POOLS = ModelConfig().pools
+SAMPLES_PER_BIN = ModelConfig().samples_per_bin
 
 TIMES = range(1, 13)
 SMALL = XECGNet(width=0.125)
@@ -106,6 +110,7 @@ def test_at_the_authors_width():
         XECGNet(width=0.125, activation="relu"),
         XECGNet(width=0.125, attention=False),
         XECGNet(width=0.125, attention_head="conv"),
+        XECGNet(width=0.125, pools=(3, 2, 1, 4, 1)),
     ],
 )
 def test_with_other_switches(model):
@@ -113,12 +118,13 @@ def test_with_other_switches(model):
     assert_same_outputs(*both_ways(model, signal))
 
 
-@pytest.mark.parametrize("activation", ["none", "relu"])
-def test_with_recordings_of_unequal_lengths(activation):
+@pytest.mark.parametrize(("activation", "pools"), [("none", POOLS), ("relu", POOLS), ("none", (3, 4, 1, 1, 1))])
+def test_with_recordings_of_unequal_lengths(activation, pools):
     """One bin is shorter than the borders of the last group. Maps beyond a recording are zero in both."""
     bins = np.array([1, 2, 5, 8], np.int32)
-    signal = np.random.default_rng(4).standard_normal((4, 8 * SAMPLES_PER_BIN, 12)).astype(np.float32)
-    assert_same_outputs(*both_ways(XECGNet(width=0.125, activation=activation), signal, bins))
+    model = XECGNet(width=0.125, activation=activation, pools=pools)
+    signal = np.random.default_rng(4).standard_normal((4, 8 * model.samples_per_bin, 12)).astype(np.float32)
+    assert_same_outputs(*both_ways(model, signal, bins))
 
 
 def test_a_step_closer_to_float64_than_the_plain_network():
@@ -140,38 +146,45 @@ def test_it_cannot_be_trained():
         collapsed.apply(collapsed.variables, np.zeros((1, SAMPLES_PER_BIN, 12), np.float32), train=True)
 
 
-@pytest.mark.parametrize("length", [8001, *(pytest.param(n, marks=pytest.mark.slow) for n in (8000, 8019))])
-def test_a_repeated_bin_stands_for_a_constant_stretch(length):
+@pytest.mark.parametrize(
+    ("length", "longest", "pools"),
+    [
+        (8001, 2100, POOLS),
+        (1501, 200, (3, 2, 2, 1, 1)),
+        *(pytest.param(length, 2100, POOLS, marks=pytest.mark.slow) for length in (8000, 8019)),
+    ],
+)
+def test_a_repeated_bin_stands_for_a_constant_stretch(length, longest, pools):
     """Zeros before recordings, of which most are left out, in the plain and in the collapsed network."""
-    longest = 2100
-    variables, rng = random_variables(SMALL, length), np.random.default_rng(length)
+    model = XECGNet(width=0.125, pools=pools)
+    variables, rng = random_variables(model, length), np.random.default_rng(length)
     signal = np.zeros((3, length, 12), np.float32)
-    for row, samples in enumerate((longest, 1000, 1)):
+    for row, samples in enumerate((longest, longest // 2, 1)):
         signal[row, -samples:] = rng.standard_normal((samples, 12))
-    samples, repeat = trim_padding(longest, length)
+    samples, repeat = trim_padding(longest, length, pools)
     assert repeat is not None
     assert samples < 0.7 * length
-    expected = jax.jit(SMALL.apply)(variables, signal)
-    collapsed = collapse(SMALL, variables)
-    for apply, chosen in ((SMALL.apply, variables), (collapsed.apply, collapsed.variables)):
+    expected = jax.jit(model.apply)(variables, signal)
+    collapsed = collapse(model, variables)
+    for apply, chosen in ((model.apply, variables), (collapsed.apply, collapsed.variables)):
         assert_same_outputs(jax.jit(partial(apply, repeat=repeat))(chosen, signal[:, -samples:]), expected)
 
 
 @settings(max_examples=200, deadline=None)
 @given(longest=st.integers(1, 80_000), length=st.integers(1, 80_000))
 def test_what_is_left_out_is_zeros(longest, length):
-    samples, repeat = trim_padding(longest, length)
+    samples, repeat = trim_padding(longest, length, POOLS)
     if repeat is None:
         assert samples == length
     else:
         assert samples + repeat.more * SAMPLES_PER_BIN == length
         # Far from the recording: the repeated bin and the two after it do not see it.
-        assert bin_edges(samples)[repeat.bin + 3] + 359 <= samples - longest
-        assert bin_edges(samples)[2] >= 359
+        assert bin_edges(samples, POOLS)[repeat.bin + 3] + 359 <= samples - longest
+        assert bin_edges(samples, POOLS)[2] >= 359
 
 
 def test_few_shapes_come_of_many_lengths():
-    assert len({trim_padding(longest, 72_000) for longest in range(3000, 72_000, 100)}) < 20
+    assert len({trim_padding(longest, 72_000, POOLS) for longest in range(3000, 72_000, 100)}) < 20
 
 
 def test_a_repeated_bin_is_for_inference():

@@ -9,16 +9,17 @@ import pytest
 
 from tests.model.numpy_network import NumpyNetwork, random_variables, sigmoid
 from xecgnet_jax.config import ModelConfig
-from xecgnet_jax.model import SAMPLES_PER_BIN as BIN
 from xecgnet_jax.model import Outputs, XECGNet, apply_merged, probabilities
 from xecgnet_jax.training.objective import objective
 
 WIDTH = 0.125
+BIN = 243
 SWITCHES = {
     "authors": {},
     "conv head": {"attention_head": "conv"},
     "relu": {"activation": "relu"},
     "plain": {"attention": False},
+    "pools": {"pools": (3, 4, 2, 1, 1)},
 }
 
 
@@ -26,9 +27,9 @@ def signals(seed, batch, time):
     return np.random.default_rng(seed).standard_normal((batch, time, 12)).astype(np.float32)
 
 
-def rewrite(variables, train=False, attention_head="gap", activation="none", attention=True):
+def rewrite(variables, train=False, attention_head="gap", activation="none", attention=True, pools=(3,) * 5):
     """The NumPy network of the same switches; it is plain where the variables have no attention branch."""
-    return NumpyNetwork(variables, train=train, head=attention_head, activation=activation)
+    return NumpyNetwork(variables, train=train, head=attention_head, activation=activation, pools=pools)
 
 
 def assert_same(ours, theirs, bins=None, **tolerance):
@@ -59,14 +60,14 @@ def in_double(model, variables, signal, apply=None, **arguments):
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
 
-@pytest.mark.parametrize("time", [243, 401, 600])
-def test_inference_is_the_rewrite_at_any_length(time):
-    model = XECGNet(width=WIDTH)
+@pytest.mark.parametrize(("time", "pools"), [(243, (3,) * 5), (401, (3,) * 5), (600, (3,) * 5), (200, (3, 4, 2, 1, 1))])
+def test_inference_is_the_rewrite_at_any_length(time, pools):
+    model = XECGNet(width=WIDTH, pools=pools)
     variables, signal = random_variables(model, 0), signals(time, 2, time)
     ours, updates = in_double(model, variables, signal)
-    network = rewrite(variables)
+    network = rewrite(variables, pools=pools)
     assert_same(ours, network(list(signal)), **CLOSE)
-    assert ours.attention.shape == (2, -(-time // 243))
+    assert ours.attention.shape == (2, -(-time // model.samples_per_bin))
     jax.tree.map(np.testing.assert_array_equal, updates["batch_stats"], network.statistics)
 
 
@@ -77,7 +78,8 @@ def assert_training_is_the_rewrite(switches, signal, bins, merged=False):
     bins_array = None if bins is None else np.int32(bins)
     ours, updates = in_double(model, variables, signal, apply, train=True, bins=bins_array)
     network = rewrite(variables, train=True, **switches)
-    real = [len(signal[0])] * len(signal) if bins is None else [BIN * number for number in bins]
+    per_bin = model.samples_per_bin
+    real = [len(signal[0])] * len(signal) if bins is None else [per_bin * number for number in bins]
     theirs = network([one[:samples] for one, samples in zip(signal, real, strict=True)])
     assert_same(ours, theirs, bins, **CLOSE)
     jax.tree.map(
@@ -91,6 +93,8 @@ CASES = {
     "relu": SWITCHES["relu"],
     "plain": SWITCHES["plain"],
     "plain merged": SWITCHES["plain"],
+    "pools": SWITCHES["pools"],
+    "pools merged": SWITCHES["pools"],
 }
 
 
@@ -101,13 +105,14 @@ def test_training_is_the_rewrite(case):
 
 
 def test_samples_per_bin_have_one_value():
-    assert ModelConfig().samples_per_bin == BIN == 243
+    assert ModelConfig().samples_per_bin == XECGNet().samples_per_bin == BIN
 
 
 @pytest.mark.parametrize("switches", SWITCHES.values(), ids=list(SWITCHES))
 def test_training_on_a_masked_batch_is_the_rewrite_without_padding(switches):
     """The statistics are those of the valid parts put together, whatever stands in the padding."""
-    assert_training_is_the_rewrite(switches, signals(4, 3, 2 * BIN), [1, 2, 1])
+    per_bin = XECGNet(**switches).samples_per_bin
+    assert_training_is_the_rewrite(switches, signals(4, 3, 2 * per_bin), [1, 2, 1])
 
 
 def test_inference_on_a_masked_batch_is_the_rewrite_without_padding():

@@ -150,7 +150,7 @@ def test_other_patients_or_labels_make_all_of_a_folder_anew(corpus, runs, tmp_pa
 
 def test_recordings_of_the_training_part_are_told(words, runs, capsys):
     out = printed(capsys, cli.evaluate, runs["a0"], *words, "--part", "all", "--no-report")
-    assert "12 of these recordings have names of the run's training part" in out
+    assert "12 of these recordings have names or patients of the run's training part" in out
     out = printed(capsys, cli.compare, runs["a0"], runs["c0"], *words, "--part", "all")
     assert "a0 was trained on 12 of these recordings" in out and "c0 was trained on 12" in out
 

@@ -24,7 +24,7 @@ from tests.learnable_corpus import CONFIG
 from tests.model.numpy_network import random_variables
 from xecgnet_jax.data.io.discover import RecordingFile
 from xecgnet_jax.data.io.wfdb import read_recording
-from xecgnet_jax.data.labels import CLASSES
+from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import pack_of
@@ -52,16 +52,16 @@ def corpus(tmp_path_factory) -> Path:
 def workdir(corpus) -> Path:
     """A run that was never trained: what it predicts does not matter here."""
     folder = corpus.parent / "run"
-    variables = random_variables(build_model(CONFIG.model, len(CLASSES)), seed=1)
+    variables = random_variables(build_model(CONFIG.model, len(CPSC2018.classes)), seed=1)
     rng = np.random.default_rng(2)
     description = Description(
         config=CONFIG,
-        classes=CLASSES,
+        vocabulary=CPSC2018,
         normalization=Normalization(*rng.uniform(0.5, 1, (2, 12)).astype(np.float32)),
         data={},
         versions={},
         progress=Progress(),
-        thresholds={name: Thresholds(name, rng.uniform(0.3, 0.7, len(CLASSES))) for name in NAMES[1:]},
+        thresholds={name: Thresholds(name, rng.uniform(0.3, 0.7, len(CPSC2018.classes))) for name in NAMES[1:]},
     )
     checkpoints = Checkpoints(folder)
     state = TrainState(jnp.int32(7), jax.tree.map(jnp.asarray, variables), {"count": jnp.int32(7)}, None)
@@ -372,12 +372,14 @@ def test_groups_and_batches_change_nothing(corpus, workdir, monkeypatch, tmp_pat
 
 def test_a_padded_window_says_what_it_does_not_see(recordings, workdir):
     run = load_run(workdir)
-    config = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, window="pad", length=729))
+    config = dataclasses.replace(run.config, data=dataclasses.replace(run.config.data, window="pad", seconds=1.458))
     values = np.random.default_rng(0).integers(-900, 900, (1000, 12)).astype(np.int16)
     write_record(recordings, "longer", values)
     write_record(recordings, "end", values[-729:])
     sources = [RecordingFile(recordings / f"{name}.hea") for name in ("longer", "end")]
-    longer, end = predict_files(dataclasses.replace(run, config=config), sources, thresholds=half(len(CLASSES)))
+    longer, end = predict_files(
+        dataclasses.replace(run, config=config), sources, thresholds=half(len(CPSC2018.classes))
+    )
     assert isinstance(longer, prediction.FilePrediction) and isinstance(end, prediction.FilePrediction)
     np.testing.assert_allclose(longer.probabilities, end.probabilities, atol=1e-6)
     assert "the run looks at the last 1 of its 2 s only" in [one.text for one in longer.warnings]

@@ -29,7 +29,7 @@ from xecgnet_jax.training.sweep import make_member_program
 
 CONFIG = Config(
     model=ModelConfig(width=0.01, activation="relu"),
-    data=DataConfig(split="folds", train_folds=(1,), validation_folds=(2,), test_folds=(3,), length=729),
+    data=DataConfig(split="folds", train_folds=(1,), validation_folds=(2,), test_folds=(3,), seconds=1.458),
     optimizer=OptimizerConfig(learning_rate=1e-3),
     batch_size=6,
     epochs=2,
@@ -38,7 +38,7 @@ CONFIG = Config(
 LINEAR = dataclasses.replace(
     CONFIG,
     model=ModelConfig(width=0.0625),
-    data=dataclasses.replace(CONFIG.data, window="crop", length=250),
+    data=dataclasses.replace(CONFIG.data, window="crop", seconds=0.5),
 )
 
 
@@ -138,7 +138,7 @@ def members(dataset: Dataset) -> dict:
     config = dataclasses.replace(
         CONFIG,
         model=ModelConfig(width=0.01, activation="relu"),
-        data=dataclasses.replace(CONFIG.data, window="crop", length=243),
+        data=dataclasses.replace(CONFIG.data, window="crop", seconds=0.486),
     )
     engine = Engine(config, dataset, jax.local_devices()[:1])
     seeds, gammas = np.arange(4, dtype=np.uint32), np.float32([0, 0.01, 1, 2])

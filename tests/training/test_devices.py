@@ -29,7 +29,7 @@ def run_on_eight(name: str, *arguments: str, x64: bool = False) -> dict:
 
 
 def test_one_step_is_the_same_on_1_2_and_8_devices():
-    """The same batch, of 6 recordings, which 8 devices do not divide; the loss in float32 to 1e-5, gradients to 1e-4."""
+    """The same batch, of 6 recordings, which 8 devices do not divide; loss to 1e-5, gradients to 1e-4."""
     found = run_on_eight("one_step")
     assert found["batches_are_equal"]
     for devices in ("2", "8"):

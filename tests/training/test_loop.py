@@ -260,7 +260,9 @@ def test_the_runs_own_corpus_changed_is_not_taken_for_another(finished, corpus, 
     table = changed / "labels.csv"
     table.write_text(table.read_text().replace("R000,AF,", "R000,PVC,"))
     pack = pack_of(changed, tmp_path / "pack", workers=1, progress=False)
-    with pytest.raises(CheckpointError, match="12 recordings of this corpus have names of the run's training part"):
+    with pytest.raises(
+        CheckpointError, match="24 recordings of this corpus have names or patients of the run's training or val"
+    ):
         evaluate(finished, pack, name="changed", progress=False)
 
 

@@ -169,10 +169,10 @@ def test_losses_from_extreme_logits_are_finite_with_their_gradients(
 
 def test_binary_cross_entropy_at_extreme_logits():
     """Wrong by 1e4: a loss of 1e4 and a gradient of ±1; right by 1e4: 0 and 0."""
-    for label, sign in ((1.0, -1.0), (0.0, 1.0)):
-        value, slope = jax.value_and_grad(lambda x, y=jnp.float32(label): binary_cross_entropy(x, y))(sign * 1e4)
+    for label, sign in ((jnp.float32(1), -1.0), (jnp.float32(0), 1.0)):
+        value, slope = jax.value_and_grad(lambda x, y=label: binary_cross_entropy(x, y))(sign * 1e4)
         assert (float(value), float(slope)) == (1e4, sign)
-        value, slope = jax.value_and_grad(lambda x, y=jnp.float32(label): binary_cross_entropy(x, y))(-sign * 1e4)
+        value, slope = jax.value_and_grad(lambda x, y=label: binary_cross_entropy(x, y))(-sign * 1e4)
         assert (float(value), float(slope)) == (0.0, 0.0)
 
 

@@ -158,7 +158,7 @@ def test_members_take_no_part_in_each_other(swept):
 TINY = dataclasses.replace(
     CONFIG,
     model=ModelConfig(width=0.01, activation="relu"),
-    data=dataclasses.replace(CONFIG.data, window="crop", length=243, augment=0.0),
+    data=dataclasses.replace(CONFIG.data, window="crop", seconds=0.486, augment=0.0),
     optimizer=dataclasses.replace(CONFIG.optimizer, learning_rate=1e-4),
     epochs=3,
 )

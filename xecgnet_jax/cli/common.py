@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from xecgnet_jax.config import PRESETS, PresetName
+from xecgnet_jax.config import PRESETS, DataConfig, PresetName
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.files import default_cache
 
@@ -44,12 +44,14 @@ class CorpusArguments:
     workers: OptionalNumber = None
 
 
-def open_pack_of(corpus: CorpusArguments, progress: bool) -> Any:
-    """Returns the pack of the corpus, made where it is missing or out of date, and prints where both are."""
+def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) -> Any:
+    """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are."""
     from xecgnet_jax.data.dataset import pack_folder
+    from xecgnet_jax.data.labels import read_vocabulary
     from xecgnet_jax.data.pack import pack_of
     from xecgnet_jax.data.pack.audit import format_audit
     from xecgnet_jax.data.pack.storage import AUDIT, generation_folder, read_manifest
+    from xecgnet_jax.data.signals import signal_spec
 
     folder = corpus.data
     if folder is None:
@@ -58,14 +60,20 @@ def open_pack_of(corpus: CorpusArguments, progress: bool) -> Any:
         number = corpus.simulate or SIMULATED
         folder = corpus.cache / f"simulated-{number}-{corpus.simulate_seed}-v{VERSION}"
         simulate_corpus(folder, number, corpus.simulate_seed, progress=progress, workers=corpus.workers)
-    destination = pack_folder(folder, corpus.cache)
+    destination = pack_folder(folder, corpus.cache, config)
     before = _changed(destination)
     pack = pack_of(
-        folder, destination, on_bad_recording=corpus.on_bad_recording, workers=corpus.workers, progress=progress
+        folder,
+        destination,
+        signals=signal_spec(config),
+        rate_of_files=config.rate_of_files,
+        on_bad_recording=corpus.on_bad_recording,
+        workers=corpus.workers,
+        progress=progress,
     )
     print(f"corpus: {folder}\npack: {destination}")
     if before != _changed(destination):
-        print(format_audit(pack.audit))
+        print(format_audit(pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit))
     elif pack.audit.refused:
         audit = generation_folder(destination, read_manifest(destination)) / AUDIT
         print(f"{len(pack.audit.refused)} recordings are left out, see {audit}")

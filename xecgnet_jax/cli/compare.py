@@ -9,7 +9,7 @@ from typing import Annotated
 import tyro
 
 from xecgnet_jax.cli.common import CorpusArguments, OptionalFile
-from xecgnet_jax.cli.evaluate import Scoring, open_pack_and_options
+from xecgnet_jax.cli.evaluate import Scoring, open_packs_and_options
 from xecgnet_jax.errors import ConfigError
 
 
@@ -36,8 +36,8 @@ class Compare:
         from xecgnet_jax.runs.compare import compare
 
         scoring = self.scoring
-        pack, options = open_pack_and_options(self.corpus, scoring, self.runs)
-        comparison = compare(self.runs, pack, thresholds=scoring.thresholds, resamples=scoring.resamples, **options)
+        packs, options = open_packs_and_options(self.corpus, scoring, self.runs)
+        comparison = compare(self.runs, packs, thresholds=scoring.thresholds, resamples=scoring.resamples, **options)
         print("\n\n".join(format_comparison(result, comparison.title) for result in comparison.results))
         if self.output is None:
             print("\nkeep it: the same command with --output FILE.json")

@@ -19,21 +19,27 @@ class DescribeCorpus:
 
     #: The corpus.
     folder: PositionalFolder
+    #: The classes to count: a vocabulary of this package, or a TOML or CSV file.
+    classes: str = "cpsc2018"
+    #: Rate in Hz of the files to look at where a corpus has each recording at several; 0: the highest.
+    rate_of_files: int = 0
 
     def run(self) -> None:
         """Prints the description, and the command that trains on the corpus."""
         from xecgnet_jax.data.corpora import read_corpus
-        from xecgnet_jax.data.labels import count_codes
+        from xecgnet_jax.data.labels import count_codes, read_vocabulary
 
-        corpus = read_corpus(self.folder)
-        classes, unmapped = count_codes(entry.codes for entry in corpus.entries)
+        vocabulary = read_vocabulary(self.classes)
+        corpus = read_corpus(self.folder, rate_of_files=self.rate_of_files)
+        classes, unmapped = count_codes((entry.codes for entry in corpus.entries), vocabulary)
         patients = {entry.patient for entry in corpus.entries} - {None}
         folds = sorted({entry.fold for entry in corpus.entries if entry.fold is not None})
         print(f"{self.folder}: {corpus.kind}, {len(corpus.entries)} recordings")
         print(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
         for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
             print(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
-        print(f"train on it: {command_line('train', ['--preset', 'fast'], CorpusArguments(data=self.folder))}")
+        words = ["--preset", "fast", *(["--classes", self.classes] if self.classes != "cpsc2018" else [])]
+        print(f"train on it: {command_line('train', words, CorpusArguments(data=self.folder))}")
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xecgnet_jax.cli.common import (
     SIMULATED,
     CorpusArguments,
+    OptionalNumber,
     Run,
     check_arguments,
     command_line,
@@ -27,11 +29,14 @@ _LEAST_RESAMPLES = 100
 
 @dataclass(frozen=True)
 class Scoring:
-    #: Recordings to score. auto: the test part of the run's own corpus, all recordings of any other.
-    part: Literal["auto", "train", "validation", "test", "all"] = "auto"
+    #: Recordings to score. auto: the test part of the run's own corpus, all recordings of any other. unseen: all but
+    #: those whose patients or names are in the run's training or validation part.
+    part: Literal["auto", "train", "validation", "test", "all", "unseen"] = "auto"
     #: A class is predicted from this probability on. best-f1, best-subset: per class, chosen on the validation part
     #: while training, with the best F1 of each class or the best subset accuracy.
     thresholds: Literal["0.5", "best-f1", "best-subset"] = "0.5"
+    #: Rate in Hz of the files to read where a corpus has each recording at several; by default as the run was trained.
+    rate_of_files: OptionalNumber = None
     #: Resamples of the bootstrap that makes the intervals.
     resamples: int = 2000
     #: Windows in a step.
@@ -60,7 +65,7 @@ class Evaluate:
         from xecgnet_jax.runs.predictions_csv import PREDICTIONS
 
         scoring = self.scoring
-        pack, options = open_pack_and_options(self.corpus, scoring, [self.run_folder])
+        (pack,), options = open_packs_and_options(self.corpus, scoring, [self.run_folder])
         run = load_run(self.run_folder)
         thresholds = run.thresholds(scoring.thresholds)
         predictions = predict_part(run, pack, maps=self.report, **options)
@@ -72,16 +77,16 @@ class Evaluate:
 
             written.append(write_report(evaluation, batch_size=scoring.batch_size, progress=scoring.progress).name)
         if predictions.trained_on:
-            print(f"{predictions.trained_on} of these recordings have names of the run's training part.\n")
+            print(f"{predictions.trained_on} of these recordings have names or patients of the run's training part.\n")
         print(format_table(metrics, evaluation.title), format_label_sets(metrics["label_sets"]), sep="\n\n")
         print(f"\nwritten: {predictions.folder}/{', '.join(written)}")
         print(f"compare it: {command_line('compare', [str(self.run_folder)], self.corpus)} OTHER_RUN")
 
 
-def open_pack_and_options(
+def open_packs_and_options(
     corpus: CorpusArguments, scoring: Scoring, runs: Sequence[Path]
-) -> tuple[Pack, dict[str, Any]]:
-    """Returns the pack, and what `predict_part` and `compare` take besides."""
+) -> tuple[list[Pack], dict[str, Any]]:
+    """Returns the pack of each run, and what `predict_part` and `compare` take besides."""
     numbers = {"batch_size": (scoring.batch_size, 1), "resamples": (scoring.resamples, _LEAST_RESAMPLES)}
     for path in runs:
         check_arguments(corpus, numbers, path)
@@ -91,7 +96,16 @@ def open_pack_and_options(
     keep_compiled(corpus.cache)
     options = {name: getattr(scoring, name) for name in ("part", "batch_size", "progress")}
     options["name"] = corpus.data.resolve().name if corpus.data else "simulated"
-    return open_pack_of(corpus, scoring.progress), options
+    from xecgnet_jax.runs.load import load_run
+
+    configs = [load_run(path).config.data for path in runs]
+    if scoring.rate_of_files is not None:
+        configs = [dataclasses.replace(config, rate_of_files=scoring.rate_of_files) for config in configs]
+    packs: dict[Any, Pack] = {}
+    for config in configs:
+        if (kind := (config.rate, config.filter, config.rate_of_files)) not in packs:
+            packs[kind] = open_pack_of(corpus, config, scoring.progress)
+    return [packs[config.rate, config.filter, config.rate_of_files] for config in configs], options
 
 
 def _check_simulated(path: Path) -> None:

@@ -22,7 +22,7 @@ class Export:
     #: jax: an archive with a jax.export program, for any number of recordings of any length. onnx: for ONNX Runtime and
     #: others; needs the extra onnx.
     format: Literal["jax", "onnx"] = "jax"
-    #: Fixed length of the recordings, in samples at 500 Hz. By default any length; ONNX files of runs with
+    #: Fixed length of the recordings, in samples at the network's rate. By default any length; ONNX files of runs with
     #: --window crop or pad need it.
     samples: OptionalNumber = None
 

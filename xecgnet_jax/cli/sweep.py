@@ -63,7 +63,7 @@ class Sweep:
         keep_compiled(self.corpus.cache)
         from xecgnet_jax.data.dataset import make_dataset
 
-        dataset = make_dataset(open_pack_of(self.corpus, running.progress), self.settings.data)
+        dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
         print(f"{len(members)} runs: {dataset.summary()}")
         best = sweep(members, dataset, at_once=self.at_once, **vars(running))
         for workdir, record in best.items():

@@ -79,7 +79,7 @@ class Train:
         from xecgnet_jax.data.dataset import make_dataset
         from xecgnet_jax.training.loop import fit
 
-        dataset = make_dataset(open_pack_of(self.corpus, running.progress), self.settings.data)
+        dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
         print(dataset.summary())
         best = fit(self.settings, dataset, folder, profile=self.profile, **vars(running))
         print(

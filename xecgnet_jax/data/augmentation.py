@@ -6,10 +6,9 @@ import jax
 import jax.numpy as jnp
 
 from xecgnet_jax.data.batches import Batch
-from xecgnet_jax.data.leads import RATE
 
 
-def augment(batch: Batch, key: jax.Array, strength: float) -> Batch:
+def augment(batch: Batch, key: jax.Array, strength: float, rate: float) -> Batch:
     """Returns a batch with random gains, baseline wander, noise and lead loss, on the recordings' samples only.
 
     Units are standard deviations of a lead. At strength 1: log-normal gain of the recording (σ 0.2) and of each lead
@@ -26,7 +25,7 @@ def augment(batch: Batch, key: jax.Array, strength: float) -> Batch:
     frequency = jax.random.uniform(keys[3], per_lead, minval=0.05, maxval=0.5)
     phase = jax.random.uniform(keys[4], per_lead, maxval=2 * jnp.pi)
     amplitude = 0.2 * strength * jnp.abs(jax.random.normal(keys[5], per_lead))
-    seconds = (jnp.arange(samples) / RATE)[None, :, None]
+    seconds = (jnp.arange(samples) / rate)[None, :, None]
     level = 0.05 * strength * jnp.abs(jax.random.normal(keys[6], (size, 1, 1)))
     changed = signal * gain + amplitude * jnp.sin(2 * jnp.pi * frequency * seconds + phase)
     changed = changed + level * jax.random.normal(keys[7], signal.shape)

@@ -34,6 +34,7 @@ class RecordingTable(NamedTuple):
     scale: jax.Array  #: [R, 12] float32
     shift: jax.Array  #: [R, 12] float32: normalized lead = count · scale + shift
     labels: jax.Array  #: [R, C] float32, 0 or 1
+    weights: jax.Array  #: [R] float32, how much each counts in the loss
 
 
 class ResidentSamples(NamedTuple):
@@ -47,7 +48,8 @@ def recording_table(dataset: Dataset) -> RecordingTable:
     """Returns the table of the training part, as NumPy arrays."""
     pack, rows = dataset.pack, dataset.train
     scale, shift = scale_and_shift(pack.step[rows], pack.zero[rows], dataset.normalization)
-    arrays: Any = (pack.lengths[rows].astype(np.int32), scale, shift, pack.labels[rows].astype(np.float32))
+    labels, weights = pack.labels[rows].astype(np.float32), dataset.weights[rows].astype(np.float32)
+    arrays: Any = (pack.lengths[rows].astype(np.int32), scale, shift, labels, weights)
     return RecordingTable(*arrays)
 
 
@@ -80,4 +82,5 @@ def to_batch(counts: jax.Array, plan: Plan, table: RecordingTable, *, masked: bo
     scale, shift = (jnp.asarray(part)[plan.recordings][:, None, :] for part in (table.scale, table.shift))
     signal = jnp.where(inside[..., None], counts.astype(jnp.float32) * scale + shift, 0.0)
     labels = jnp.asarray(table.labels)[plan.recordings]
-    return Batch(signal, labels, plan.weights, plan.bins if masked else None, plan.inside)
+    weights = plan.weights * jnp.asarray(table.weights)[plan.recordings]
+    return Batch(signal, labels, weights, plan.bins if masked else None, plan.inside)

@@ -22,6 +22,7 @@ class Entry:
     id: str  #: name of the recording, unique in its corpus
     path: Path  #: the file that `read_recording` takes (`.hea` or `.mat`)
     codes: tuple[str, ...]  #: diagnostic codes as the corpus writes them
+    likelihoods: tuple[float, ...] = ()  #: of the codes in percent, 0 where unknown; none where the corpus gives none
     patient: str | None = None  #: patient id, or None where the corpus has none
     fold: int | None = None  #: the corpus's own fold, or None
     age: float | None = None  #: years, or None
@@ -35,22 +36,29 @@ class Corpus:
     kind: str  #: "cpsc2018", "challenge", "ptbxl" or "wfdb-csv"
     root: Path
     entries: tuple[Entry, ...]  #: sorted by id
+    rate_of_files: int = (
+        0  #: Hz of the files that were chosen where there are several of each recording; 0: the highest
+    )
 
 
 #: The corpora that `read_corpus` recognizes, as its error message lists it.
 KNOWN_FOLDERS: str = (
-    "ptbxl_database.csv and records500/ (PTB-XL); "
+    "ptbxl_database.csv and records500/ or records100/ (PTB-XL); "
     "REFERENCE.csv and .mat files beside it or in TrainingSet*/ (CPSC2018); "
     "labels.csv and WFDB records (.hea) below it (columns: docs/data.md); "
     "WFDB records (.hea) with a line #Dx: (PhysioNet/CinC Challenge)"
 )
 
 
-def read_corpus(folder: str | Path) -> Corpus:
+def read_corpus(folder: str | Path, *, rate_of_files: int = 0) -> Corpus:
     """Recognizes the corpus in `folder` and lists its recordings; signals are not read.
 
     A Challenge recording whose header cannot be parsed is listed without codes: `read_recording` refuses it with the
     cause, so that one damaged file does not close a corpus of 40,000.
+
+    Args:
+      folder: of the corpus.
+      rate_of_files: in Hz, which files to take where each recording is there at several rates; 0: the highest.
 
     Raises:
       CorpusError: the folder is none of `KNOWN_FOLDERS`, or its tables contradict its files.
@@ -62,10 +70,16 @@ def read_corpus(folder: str | Path) -> Corpus:
     if len(found) > 1:
         raise CorpusError(f"{root}: holds {' and '.join(found)}; only one can apply. Remove the others.")
     kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
-    entries = tuple(sorted(entries_of(root), key=lambda entry: entry.id))
+    if kind == "ptbxl":
+        listed = _ptbxl_entries(root, rate_of_files)
+    elif rate_of_files:
+        raise CorpusError(f"{root}: has each recording at one rate only. Leave out --rate-of-files.")
+    else:
+        listed = entries_of(root)
+    entries = tuple(sorted(listed, key=lambda entry: entry.id))
     if not entries:
         raise CorpusError(f"{root}: holds no recordings of a known corpus. Looked for: {KNOWN_FOLDERS}.")
-    return Corpus(kind, root, entries)
+    return Corpus(kind, root, entries, rate_of_files)
 
 
 def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
@@ -106,33 +120,48 @@ def _challenge_entries(root: Path) -> list[Entry]:
     return entries
 
 
-def _ptbxl_entries(root: Path) -> list[Entry]:
+#: Rates of PTB-XL's files in Hz, the highest first → their folder, and the column of its table that names them.
+_PTBXL_FILES: dict[int, tuple[str, str]] = {500: ("records500", "filename_hr"), 100: ("records100", "filename_lr")}
+
+
+def _ptbxl_entries(root: Path, rate: int = 0) -> list[Entry]:
     table = root / "ptbxl_database.csv"
-    columns = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", "filename_hr")
-    entries = [_ptbxl_entry(root, table, row) for row in _read_table(table, columns)]
+    there = [possible for possible, (folder, _) in _PTBXL_FILES.items() if (root / folder).is_dir()]
+    if rate not in (0, *_PTBXL_FILES):
+        raise CorpusError(f"{root}: PTB-XL has no files of {rate} Hz. Give --rate-of-files 500 or 100.")
+    folder, column = _PTBXL_FILES[rate or (there or [500])[0]]
+    columns = ("ecg_id", "patient_id", "age", "sex", "scp_codes", "strat_fold", column)
+    entries = [_ptbxl_entry(root, table, row, folder, column) for row in _read_table(table, columns)]
     _check_unique(table, [entry.id for entry in entries])
-    headers = set(_files_below(root / "records500", ".hea"))
+    headers = set(_files_below(root / folder, ".hea"))
     absent = [entry.id for entry in entries if entry.path not in headers]
-    _refuse(table, "no file in records500/ for", absent, "Complete the download, or take out their rows.")
+    others = [f"give --rate-of-files {other}" for other in there if _PTBXL_FILES[other][0] != folder]
+    remedy = ", or ".join(["Complete the download", "take out their rows", *others])
+    _refuse(table, f"no file in {folder}/ for", absent, f"{remedy}.")
     return entries
 
 
-def _ptbxl_entry(root: Path, table: Path, row: dict[str, str]) -> Entry:
+def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, column: str) -> Entry:
     """Returns the recording of a row. `sex` 0 is male; an `age` of 300 stands for any above 89, so it is unknown."""
     where = f"{table}: ecg_id {row['ecg_id']}"
-    name = PurePosixPath(row["filename_hr"])
-    if name.parts[:1] != ("records500",) or len(name.parts) != 3 or ".." in name.parts:
-        raise CorpusError(f"{where}: {row['filename_hr']!r} does not lie in records500/. Restore the table.")
+    name = PurePosixPath(row[column])
+    if name.parts[:1] != (folder,) or len(name.parts) != 3 or ".." in name.parts:
+        raise CorpusError(f"{where}: {row[column]!r} does not lie in {folder}/. Restore the table.")
     try:
         codes = ast.literal_eval(row["scp_codes"])
     except (ValueError, TypeError, SyntaxError, MemoryError, RecursionError):
         codes = None
-    if not isinstance(codes, dict) or not all(isinstance(code, str) for code in codes):
+    if (
+        not isinstance(codes, dict)
+        or not all(isinstance(code, str) for code in codes)
+        or not all(type(given) in (int, float) and 0 <= given <= 100 for given in codes.values())
+    ):
         raise CorpusError(f"{where}: {row['scp_codes'][:60]!r} is no dictionary of codes. Restore the table.")
     return Entry(
         id=name.name,
         path=root / f"{name}.hea",
         codes=tuple(codes),
+        likelihoods=tuple(float(given) for given in codes.values()),
         patient=row["patient_id"].removesuffix(".0") or None,
         fold=_parse_fold(where, row["strat_fold"]),
         age=parse_age(row["age"]),

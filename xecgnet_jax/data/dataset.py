@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -10,10 +12,12 @@ from typing import Any, Literal
 import numpy as np
 
 from xecgnet_jax.config import DataConfig
+from xecgnet_jax.data.labels import Vocabulary, read_vocabulary
 from xecgnet_jax.data.normalization import Normalization, measure_normalization
 from xecgnet_jax.data.pack import Pack, pack_of
+from xecgnet_jax.data.signals import PLAIN, signal_spec
 from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split, read_split, stratified_split
-from xecgnet_jax.errors import SplitError
+from xecgnet_jax.errors import ConfigError, SplitError
 from xecgnet_jax.files import default_cache
 
 #: Size, first and last name of CPSC2018; the paper's split is defined for exactly its names.
@@ -30,6 +34,8 @@ class Dataset:
     validation: np.ndarray  #: rows of the pack
     test: np.ndarray  #: rows of the pack
     normalization: Normalization  #: per lead
+    vocabulary: Vocabulary  #: of the labels
+    weights: np.ndarray  #: [R] float64, of all recordings of the pack: how much each counts in losses and choices
 
     def description(self) -> dict[str, Any]:
         """What tells these data from others: corpus kind, content, split."""
@@ -38,7 +44,11 @@ class Dataset:
             "recordings": len(self.pack),
             "fingerprint": self.pack.fingerprint,
             "split": split_fingerprint(self.split),
-        }
+        } | ({} if np.all(self.weights == 1) else {"weights": hashlib.sha256(self.weights.tobytes()).hexdigest()})
+
+    def patients(self) -> dict[str, str]:
+        """Returns recording → patient, of the recordings whose patient is known."""
+        return {name: who for name, who in zip(self.pack.ids, self.pack.patients, strict=True) if who is not None}
 
     def summary(self) -> str:
         """Returns a line for the terminal: how many recordings the parts have, and of which kind of corpus."""
@@ -70,14 +80,27 @@ def open_corpus(
       PackError: recordings cannot be read, or the pack cannot be written.
       SplitError: see `make_dataset`.
     """
-    place = pack_folder(Path(folder), default_cache() if cache is None else Path(cache))
-    pack = pack_of(Path(folder), place, on_bad_recording=on_bad_recording, workers=workers, progress=progress)
+    cache = default_cache() if cache is None else Path(cache)
+    pack = pack_of(
+        Path(folder),
+        pack_folder(Path(folder), cache, config),
+        signals=signal_spec(config),
+        rate_of_files=config.rate_of_files,
+        on_bad_recording=on_bad_recording,
+        workers=workers,
+        progress=progress,
+    )
     return make_dataset(pack, config)
 
 
-def pack_folder(corpus: Path, cache: Path) -> Path:
-    """Returns where the pack of a corpus is kept: by the name of its folder, and a digest of the whole path."""
-    digest = hashlib.sha256(str(corpus.resolve()).encode()).hexdigest()[:8]
+def pack_folder(corpus: Path, cache: Path, config: DataConfig) -> Path:
+    """Returns where a pack is kept: by the name of the corpus's folder, and a digest of the whole path and its signals.
+
+    The digest of signals as they are by default is that of the path alone.
+    """
+    signals = signal_spec(config), config.rate_of_files
+    what = "" if signals == (PLAIN, 0) else f" {signals}"
+    digest = hashlib.sha256(f"{corpus.resolve()}{what}".encode()).hexdigest()[:8]
     return cache / "packs" / f"{corpus.resolve().name}-{digest}"
 
 
@@ -96,11 +119,14 @@ def split_fingerprint(split: Split) -> str:
 
 
 def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
-    """Splits a pack as the config says and normalizes on the part that it names.
+    """Labels and splits a pack as the config says, and normalizes on the part that it names.
 
     Raises:
+      ConfigError: the vocabulary or the weights cannot be read.
       SplitError: the corpus has no such split, a part is empty, or a patient is on two sides.
     """
+    vocabulary = read_vocabulary(config.classes)
+    pack = pack.relabel(vocabulary, config.min_likelihood)
     split = choose_split(pack, config)
     rows = {part: pack.select(ids) for part, ids in split._asdict().items()}
     if config.unlabeled == "drop":
@@ -116,7 +142,36 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
     else:
         measured = rows["train"] if config.normalize_on == "train" else np.arange(len(pack))
         normalization = measure_normalization(pack.signal, measured)
-    return Dataset(pack, split, **rows, normalization=normalization)
+    weights = read_weights(Path(config.sample_weights), pack) if config.sample_weights else np.ones(len(pack))
+    return Dataset(pack, split, **rows, normalization=normalization, vocabulary=vocabulary, weights=weights)
+
+
+def read_weights(path: Path, pack: Pack) -> np.ndarray:
+    """Reads the weights of a pack's recordings from a CSV with the columns id and weight, [R] float64; 1 if not listed.
+
+    Raises:
+      ConfigError: naming the file; it cannot be read, names a recording twice or one that the pack lacks, or a weight
+        is no number of 0 or more.
+    """
+    weights: dict[str, float] = {}
+    known = set(pack.ids)
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = csv.DictReader(file)
+            if not {"id", "weight"} <= set(rows.fieldnames or ()):
+                raise ConfigError(f"{path}: the first line must name the columns id and weight")
+            for row in rows:
+                name, weight = row["id"], float(row["weight"] or "nan")
+                if name in weights or name not in known or not 0 <= weight < math.inf:
+                    problem = "is there twice" if name in weights else "is not in the corpus"
+                    problem = problem if name in weights or name not in known else f"has the weight {row['weight']!r}"
+                    raise ConfigError(f"{path}: line {rows.line_num}: the recording {name} {problem}; correct it")
+                weights[name] = weight
+    except (OSError, ValueError, csv.Error) as error:
+        if isinstance(error, ConfigError):
+            raise
+        raise ConfigError(f"{path}: cannot be read as a CSV of weights ({error}); correct it") from error
+    return np.array([weights.get(name, 1.0) for name in pack.ids])
 
 
 def choose_split(pack: Pack, config: DataConfig) -> Split:

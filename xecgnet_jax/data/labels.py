@@ -1,70 +1,162 @@
-"""The vocabulary: the codes with which corpora write the nine classes of CPSC2018."""
+"""Vocabularies: which classes there are, and the codes with which corpora write them."""
 
 from __future__ import annotations
 
+import csv
+import hashlib
+import json
+import re
+import tomllib
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-#: The nine classes in the order of the authors' code (alphabetical). Every [.., C] array follows it.
-CLASSES: tuple[str, ...] = ("AF", "I-AVB", "LBBB", "Normal", "PAC", "PVC", "RBBB", "STD", "STE")
+from xecgnet_jax.errors import ConfigError
 
-#: CPSC2018's REFERENCE.csv: integers 1 to 9.
-CPSC_INTEGERS: dict[str, str] = dict(
-    zip("123456789", ("Normal", "AF", "I-AVB", "LBBB", "RBBB", "PAC", "PVC", "STD", "STE"), strict=True)
-)
+_SHIPPED = Path(__file__).parent / "vocabularies"
+#: Names of the vocabularies of this package.
+VOCABULARIES: tuple[str, ...] = tuple(sorted(path.stem for path in _SHIPPED.glob("*.toml")))
 
-#: SNOMED CT as used by the PhysioNet/CinC Challenges. The first code of a class is the one we write.
-SNOMED_CT: dict[str, str] = {
-    "164889003": "AF", "270492004": "I-AVB", "164909002": "LBBB", "733534002": "LBBB", "426783006": "Normal",
-    "284470004": "PAC", "63593006": "PAC", "164884008": "PVC", "427172004": "PVC", "17338001": "PVC",
-    "59118001": "RBBB", "713427006": "RBBB", "429622005": "STD", "164931005": "STE",
-}  # fmt: skip
-
-#: SCP-ECG statements of PTB-XL. Incomplete bundle branch blocks (IRBBB, ILBBB) are other findings.
-SCP_ECG: dict[str, str] = {
-    "NORM": "Normal", "AFIB": "AF", "1AVB": "I-AVB", "CLBBB": "LBBB", "CRBBB": "RBBB", "PAC": "PAC", "PVC": "PVC",
-    "STD_": "STD", "STE_": "STE",
-}  # fmt: skip
-
-#: Every code of every vocabulary, and the names with which the first release of Challenge 2020 wrote `#Dx:`. They can
-#: share one table because no string means two things.
-VOCABULARY: dict[str, str] = CPSC_INTEGERS | dict(zip(CLASSES, CLASSES, strict=True)) | SNOMED_CT | SCP_ECG
-
-#: SNOMED CT "sinus rhythm". Challenge sources write it for a normal ECG, but also beside other findings, where it
-#: describes the rhythm only.
-SINUS_RHYTHM: str = "426783006"
+#: Names of classes stand in tables and in the headers of CSV files.
+_NAME = re.compile(r"[^\s,;|\"'][^\t\n\r,;|\"']{0,39}")
 
 
-def unmapped_codes(codes: Collection[str]) -> tuple[str, ...]:
-    """Returns those of a recording's codes that name none of its classes, once each, in their order.
+@dataclass(frozen=True)
+class Vocabulary:
+    """C classes, and the codes that stand for them. A string means one class, whatever the coding system."""
 
-    Sinus rhythm beside other codes is among them.
+    name: str
+    source: str  #: where the classes come from
+    systems: tuple[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]], ...]  #: class → coding system → codes
+    alone: tuple[str, ...] = ()  #: codes that count only where a recording has no other
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes. Every [.., C] array follows their order."""
+        return tuple(name for name, _ in self.systems)
+
+    @cached_property
+    def class_of(self) -> dict[str, str]:
+        """Code → class."""
+        return {code: name for name, systems in self.systems for _, codes in systems for code in codes}
+
+    def in_system(self, system: str) -> dict[str, str]:
+        """Returns code → class of one coding system."""
+        return {code: name for name, systems in self.systems for code in dict(systems).get(system, ())}
+
+    def unmapped_codes(self, codes: Collection[str]) -> tuple[str, ...]:
+        """Returns those of a recording's codes that name none of its classes, once each, in their order."""
+        once = dict.fromkeys(codes)
+        return tuple(code for code in once if code not in self.class_of or (code in self.alone and len(once) > 1))
+
+    def classes_of(self, codes: Collection[str]) -> frozenset[str]:
+        """Returns the classes of a recording with these codes, possibly none."""
+        without_class = self.unmapped_codes(codes)
+        return frozenset(self.class_of[code] for code in codes if code not in without_class)
+
+    def label_vector(self, codes: Collection[str]) -> np.ndarray:
+        """Returns [C] uint8, 1 where a recording with these codes has the class."""
+        present = self.classes_of(codes)
+        return np.array([name in present for name in self.classes], dtype=np.uint8)
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns it as JSON values, for `vocabulary_from_json`."""
+        classes = {name: {system: list(codes) for system, codes in systems} for name, systems in self.systems}
+        return {"name": self.name, "source": self.source, "alone": list(self.alone), "classes": classes}
+
+    def digest(self) -> str:
+        """Returns the sha256 of its classes and codes; name and source do not count."""
+        value = [[[name, sorted(self._codes(name))] for name in self.classes], sorted(self.alone)]
+        return hashlib.sha256(json.dumps(value).encode()).hexdigest()
+
+    def _codes(self, name: str) -> list[str]:
+        return [code for code, of in self.class_of.items() if of == name]
+
+
+@cache
+def read_vocabulary(name: str) -> Vocabulary:
+    """Returns a vocabulary of this package by its name, or that of a TOML or CSV file.
+
+    TOML: as the files of this package. CSV: columns `class` and `code`, a line for each code, perhaps `system`; classes
+    are in the order of their first lines.
+
+    Raises:
+      ConfigError: naming the file; it cannot be read, or a class or code is impossible.
     """
-    once = dict.fromkeys(codes)
-    return tuple(code for code in once if code not in VOCABULARY or (code == SINUS_RHYTHM and len(once) > 1))
+    path = _SHIPPED / f"{name}.toml" if name in VOCABULARIES else Path(name)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
+        raise ConfigError(f"classes {name}: {reason}; possible: {', '.join(VOCABULARIES)}, or a file") from error
+    try:
+        return vocabulary_from_json(_csv_values(path.stem, text) if path.suffix == ".csv" else tomllib.loads(text))
+    except ValueError as error:
+        raise ConfigError(f"classes {name}: {error}; see docs/data.md for the form of such files") from error
 
 
-def classes_of(codes: Collection[str]) -> frozenset[str]:
-    """Returns the classes of a recording with these codes: a subset of `CLASSES`, often empty outside CPSC2018."""
-    without_class = unmapped_codes(codes)
-    return frozenset(VOCABULARY[code] for code in codes if code not in without_class)
+def vocabulary_from_json(value: Any) -> Vocabulary:
+    """Returns the vocabulary of JSON or TOML values.
+
+    Raises:
+      ValueError: they are not of the form that `Vocabulary.to_json` gives.
+    """
+    classes = value.get("classes") if isinstance(value, dict) else None
+    if not isinstance(classes, dict) or len(classes) < 2:
+        raise ValueError("it needs a table `classes` of two classes or more")
+    systems = []
+    for name, of_class in classes.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(f"the class {name!r} has no possible name (1 to 40 characters without quotes , ; |)")
+        lists = list(of_class.values()) if isinstance(of_class, dict) else []
+        if not lists or not all(isinstance(codes, list) and all(isinstance(c, str) for c in codes) for codes in lists):
+            raise ValueError(f"the class {name} needs lists of codes (text), one for each coding system")
+        systems.append((name, tuple((system, tuple(codes)) for system, codes in of_class.items())))
+    made = Vocabulary(str(value.get("name", "")), str(value.get("source", "")), tuple(systems))
+    for name, of_class in made.systems:
+        for code in {code for _, codes in of_class for code in codes}:
+            if (other := made.class_of[code]) != name:
+                raise ValueError(f"the code {code!r} stands for {name} and for {other}")
+    alone = value.get("alone", [])
+    if not isinstance(alone, list) or not set(alone) <= made.class_of.keys():
+        raise ValueError("`alone` must list codes of the classes")
+    return Vocabulary(made.name, made.source, made.systems, tuple(alone))
 
 
-def label_vector(codes: Collection[str]) -> np.ndarray:
-    """Returns [C] uint8, 1 where a recording with these codes has the class of `CLASSES`."""
-    present = classes_of(codes)
-    return np.array([name in present for name in CLASSES], dtype=np.uint8)
+def _csv_values(name: str, text: str) -> dict[str, Any]:
+    rows = csv.DictReader(text.splitlines())
+    if not {"class", "code"} <= set(rows.fieldnames or ()):
+        raise ValueError("the first line must name the columns class and code")
+    classes: dict[str, dict[str, list[str]]] = {}
+    for row in rows:
+        if not row["class"] or not row["code"]:
+            raise ValueError(f"line {rows.line_num} has no class or no code")
+        codes = classes.setdefault(row["class"].strip(), {}).setdefault(row.get("system") or "code", [])
+        codes.append(row["code"].strip())
+    return {"name": name, "classes": classes}
 
 
-def count_codes(recordings: Iterable[Collection[str]]) -> tuple[dict[str, int], dict[str, int]]:
+#: The nine classes of CPSC2018 in the order of the authors' code (alphabetical), the default.
+CPSC2018: Vocabulary = read_vocabulary("cpsc2018")
+CLASSES: tuple[str, ...] = CPSC2018.classes
+#: Their codes by coding system. The first SNOMED CT code of a class is the one that the simulator writes.
+CPSC_INTEGERS, SNOMED_CT, SCP_ECG = (CPSC2018.in_system(name) for name in ("cpsc2018", "snomed_ct", "scp_ecg"))
+
+
+def count_codes(
+    recordings: Iterable[Collection[str]], vocabulary: Vocabulary = CPSC2018
+) -> tuple[dict[str, int], dict[str, int]]:
     """Counts the recordings with each class and with each unmapped code, from the codes of each recording.
 
-    Classes are in the order of `CLASSES`, zeros included; unmapped codes by falling count, then by code.
+    Classes are in their order, zeros included; unmapped codes by falling count, then by code.
     """
     recordings = list(recordings)
-    classes = Counter(name for codes in recordings for name in classes_of(codes))
-    others = Counter(code for codes in recordings for code in unmapped_codes(codes))
+    classes = Counter(name for codes in recordings for name in vocabulary.classes_of(codes))
+    others = Counter(code for codes in recordings for code in vocabulary.unmapped_codes(codes))
     by_count = sorted(others.items(), key=lambda item: (-item[1], item[0]))
-    return {name: classes[name] for name in CLASSES}, dict(by_count)
+    return {name: classes[name] for name in vocabulary.classes}, dict(by_count)

@@ -1,4 +1,4 @@
-"""The twelve leads and the sampling rate of every signal inside the package."""
+"""The twelve leads, and the sampling rate of the paper."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 #: The standard order of the twelve leads. Every [.., L] array follows it.
 LEADS: tuple[str, ...] = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
-#: Sampling rate of every signal inside the package, in Hz.
+#: Sampling rate of CPSC2018 and of simulated recordings, and the default of networks, in Hz.
 RATE: int = 500
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -203,8 +203,16 @@ def read_split(path: Path) -> Split:
     return split
 
 
-def write_split(path: Path, split: Split) -> None:
+def read_patients(path: Path) -> dict[str, str]:
+    """Reads recording → patient of a split file that `read_split` could read; none where it has no such column."""
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        return {row["id"].strip(): row["patient"].strip() for row in csv.DictReader(file) if row.get("patient")}
+
+
+def write_split(path: Path, split: Split, patients: Mapping[str, str] | None = None) -> None:
     """Writes a split as a CSV file with the columns `id` and `part`; `read_split` gives it back as it was.
+
+    Where patients of recordings are given, there is a column `patient`.
 
     An existing file is replaced whole or, when writing fails, left as it was.
 
@@ -212,7 +220,10 @@ def write_split(path: Path, split: Split) -> None:
       SplitError: the file cannot be written.
     """
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("id", "part"), *_rows_of(split)])
+    rows: list[tuple[str, ...]] = [("id", "part"), *_rows_of(split)]
+    if patients:
+        rows = [(*row, patients.get(row[0], "") if number else "patient") for number, row in enumerate(rows)]
+    csv.writer(text, lineterminator="\n").writerows(rows)
     try:
         if not path.parent.is_dir():
             raise NotADirectoryError(f"{path.parent} is no folder")

@@ -7,8 +7,9 @@ once in the loss.
 
 from __future__ import annotations
 
+import math
 from functools import partial
-from typing import Literal, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,7 @@ import numpy as np
 from xecgnet_jax.config import Config, window_length
 
 WindowKind = Literal["crop", "pad", "whole"]
-Array = TypeVar("Array", np.ndarray, jax.Array)
+Lengths = TypeVar("Lengths", np.ndarray, jax.Array, Any)
 
 
 class WindowSpec(NamedTuple):
@@ -25,13 +26,18 @@ class WindowSpec(NamedTuple):
 
     kind: WindowKind  #: "crop", "pad" or "whole", see `DataConfig.window`
     length: int  #: samples of a window; of whole windows the most that training takes of a recording
-    samples_per_bin: int  #: samples per attention bin of the network
+    pools: tuple[int, ...]  #: of the network, see `ModelConfig.pools`
 
-    def whole_bins(self, lengths: Array) -> Array:
-        """Attention bins that hold recordings of these lengths (samples) as whole windows."""
-        return -(-lengths // self.samples_per_bin)
+    @property
+    def samples_per_bin(self) -> int:
+        """Samples per attention bin of the network."""
+        return math.prod(self.pools)
 
-    def whole_starts(self, lengths: Array) -> Array:
+    def whole_bins(self, lengths: Lengths) -> Lengths:
+        """Attention bins that hold recordings of these lengths (samples, also symbolic) as whole windows."""
+        return (lengths + self.samples_per_bin - 1) // self.samples_per_bin
+
+    def whole_starts(self, lengths: Lengths) -> Lengths:
         """First samples of whole windows: 0, or below where zeros before the recording fill its first bin."""
         return lengths - self.samples_per_bin * self.whole_bins(lengths)
 
@@ -48,7 +54,7 @@ class Plan(NamedTuple):
 
 def window_spec(config: Config) -> WindowSpec:
     """Returns how a run of this config cuts recordings."""
-    return WindowSpec(config.data.window, window_length(config), config.model.samples_per_bin)
+    return WindowSpec(config.data.window, window_length(config), config.model.pools)
 
 
 def training_samples(spec: WindowSpec, lengths: np.ndarray) -> tuple[int, bool]:

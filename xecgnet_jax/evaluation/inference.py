@@ -102,7 +102,7 @@ def predict_recordings(
         found, outputs = predict(variables, jnp.asarray(padded), bins, repeat)
         of_windows |= zip(rows.tolist(), np.asarray(found), strict=False)
         if maps:
-            edges = bin_edges(samples + left_out)
+            edges = bin_edges(samples + left_out, spec.pools)
             # One transfer for the batch, not one for every recording.
             of_batch = jax.device_get((outputs.attention, outputs.responses))
             for place, row in enumerate(rows.tolist()):
@@ -167,7 +167,7 @@ def _batches(
         if spec.kind == "crop":
             yield rows, spec.length, None
         elif spec.kind == "pad":
-            yield rows, *trim_padding(int(samples[rows[-1]]), spec.length)
+            yield rows, *trim_padding(int(samples[rows[-1]]), spec.length, spec.pools)
         else:
             shortest, longest = int(bins[rows[0]]), int(bins[rows[-1]])
             yield rows, spec.samples_per_bin * (longest if shortest == longest else bucket(longest)), None

@@ -173,9 +173,11 @@ def _rank_class(labels: npt.NDArray[np.bool_], probabilities: np.ndarray, weight
     return ratio(pairs, all_hits * (everything - all_hits)), ratio(np.sum(gained * precision, axis=0), all_hits)
 
 
-def summarize(labels: np.ndarray, predictions: np.ndarray) -> dict[str, float | None]:
-    """Returns the few metrics that tell how training goes, None where undefined; arguments [R, C]."""
-    found = label_set_metrics(labels, predictions)
+def summarize(
+    labels: np.ndarray, predictions: np.ndarray, weights: np.ndarray | None = None
+) -> dict[str, float | None]:
+    """Returns the few metrics that tell how training goes, None where undefined; arguments [R, C], weights [R]."""
+    found = label_set_metrics(labels, predictions, None if weights is None else weights[None])
     accuracies = dict(zip(LABEL_COUNTS, found["subset_accuracy"].T, strict=True))
     few = {name: found[name] for name in ("micro_f1", "macro_f1")}
     few |= {"subset_accuracy": accuracies["all"], "multi_label_subset_accuracy": accuracies["multi_label"]}

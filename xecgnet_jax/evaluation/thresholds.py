@@ -39,23 +39,23 @@ def half(classes: int) -> Thresholds:
     return Thresholds("0.5", np.full(classes, THRESHOLD))
 
 
-def best_f1(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
-    """Returns, per class, the threshold with the highest F1 on these recordings; arguments [R, C].
+def best_f1(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> Thresholds:
+    """Returns, per class, the threshold with the highest F1 on these recordings; arguments [R, C], weights [R].
 
     The thresholds tried lie halfway between neighboring probabilities, and at 0.5; among equals, the one nearest to 0.5
     is taken. A class with fewer than `LEAST_POSITIVES` keeps 0.5.
     """
-    labels, probabilities = _as_arrays(labels, probabilities)
+    labels, probabilities, weights = _as_arrays(labels, probabilities, weights)
     values = np.full(labels.shape[1], THRESHOLD)
     for column in np.flatnonzero(labels.sum(axis=0) >= LEAST_POSITIVES):
         truth = labels[:, column]
-        tried, hits, rejected = _try_thresholds(probabilities[:, column], truth)
-        wrong = (~truth).sum() - rejected
-        values[column] = _nearest_best(tried, 2 * hits / (hits + wrong + truth.sum()))
+        tried, hits, rejected = _try_thresholds(probabilities[:, column], truth, weights)
+        wrong = weights[~truth].sum() - rejected
+        values[column] = _nearest_best(tried, 2 * hits / np.maximum(hits + wrong + weights[truth].sum(), 1e-12))
     return Thresholds("best-f1", values)
 
 
-def best_subset(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
+def best_subset(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> Thresholds:
     """Returns the thresholds with the highest subset accuracy that a search finds on these recordings, [R, C].
 
     It starts at 0.5 for all classes, and again at the thresholds of the best F1, and changes one class at a time to
@@ -63,14 +63,14 @@ def best_subset(labels: np.ndarray, probabilities: np.ndarray) -> Thresholds:
     that from 0.5. No other set that differs in one class is better; one that differs in several may be. Classes with
     fewer than `LEAST_POSITIVES` keep 0.5.
     """
-    labels, probabilities = _as_arrays(labels, probabilities)
-    starts = (np.full(labels.shape[1], THRESHOLD), best_f1(labels, probabilities).values)
-    ends = [_climb(labels, probabilities, start) for start in starts]
-    best = max(ends, key=lambda end: np.all(apply_thresholds(probabilities, end) == labels, axis=1).sum())
+    labels, probabilities, weights = _as_arrays(labels, probabilities, weights)
+    starts = (np.full(labels.shape[1], THRESHOLD), best_f1(labels, probabilities, weights).values)
+    ends = [_climb(labels, probabilities, weights, start) for start in starts]
+    best = max(ends, key=lambda end: weights @ np.all(apply_thresholds(probabilities, end) == labels, axis=1))
     return Thresholds("best-subset", best)
 
 
-def _climb(labels: npt.NDArray[np.bool_], probabilities: Floats, start: Floats) -> Floats:
+def _climb(labels: npt.NDArray[np.bool_], probabilities: Floats, weights: Floats, start: Floats) -> Floats:
     """Returns the thresholds at which the search of `best_subset` ends."""
     values = start.copy()
     right = (probabilities >= values) == labels
@@ -78,9 +78,10 @@ def _climb(labels: npt.NDArray[np.bool_], probabilities: Floats, start: Floats) 
         before = values.copy()
         for column in np.flatnonzero(labels.sum(axis=0) >= LEAST_POSITIVES):
             others = np.delete(right, column, axis=1).all(axis=1)  # exact but for this class
-            tried, hits, rejected = _try_thresholds(probabilities[others, column], labels[others, column])
+            chosen = probabilities[others, column], labels[others, column], weights[others]
+            tried, hits, rejected = _try_thresholds(*chosen)
             best = _nearest_best(tried, hits + rejected)
-            if (hits + rejected).max() > right[others, column].sum():
+            if (hits + rejected).max() > weights[others] @ right[others, column]:
                 values[column] = best
                 right[:, column] = (probabilities[:, column] >= best) == labels[:, column]
         if np.array_equal(values, before):
@@ -88,17 +89,26 @@ def _climb(labels: npt.NDArray[np.bool_], probabilities: Floats, start: Floats) 
     return values
 
 
-def _try_thresholds(probabilities: Floats, truth: npt.NDArray[np.bool_]) -> tuple[Floats, np.ndarray, np.ndarray]:
+def _try_thresholds(
+    probabilities: Floats, truth: npt.NDArray[np.bool_], weights: Floats
+) -> tuple[Floats, np.ndarray, np.ndarray]:
     """Returns all thresholds that differ in what they predict, and their hits and right rejections: [n] each.
 
-    Hits are recordings with the class that reach the threshold, right rejections those without it that do not.
+    Hits are the weight of recordings with the class that reach the threshold, right rejections that of those without it
+    that do not.
     """
     steps = np.unique(probabilities)
     # Above a probability of 1 there is still "never".
     ends = [] if not len(steps) else [steps[0] / 2, max((steps[-1] + 1) / 2, np.nextafter(steps[-1], 2))]
     tried = np.unique([*((steps[1:] + steps[:-1]) / 2), *ends, THRESHOLD])
-    hits = truth.sum() - np.searchsorted(np.sort(probabilities[truth]), tried)
-    return tried, hits, np.searchsorted(np.sort(probabilities[~truth]), tried)
+    hits = weights[truth].sum() - _weight_below(tried, probabilities[truth], weights[truth])
+    return tried, hits, _weight_below(tried, probabilities[~truth], weights[~truth])
+
+
+def _weight_below(tried: Floats, probabilities: Floats, weights: Floats) -> Floats:
+    """Returns the weight of probabilities below each threshold."""
+    order = np.argsort(probabilities)
+    return np.append(0.0, np.cumsum(weights[order]))[np.searchsorted(probabilities[order], tried)]
 
 
 def _nearest_best(tried: Floats, quality: np.ndarray) -> float:
@@ -107,9 +117,11 @@ def _nearest_best(tried: Floats, quality: np.ndarray) -> float:
     return float(best[np.argmin(np.abs(best - THRESHOLD))])
 
 
-def _as_arrays(labels: np.ndarray, probabilities: np.ndarray) -> tuple[npt.NDArray[np.bool_], Floats]:
+def _as_arrays(
+    labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None
+) -> tuple[npt.NDArray[np.bool_], Floats, Floats]:
     labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities, np.float64)
     check_shapes(labels=labels, probabilities=probabilities)
     if not len(labels):
         raise ValueError("no recordings to choose thresholds on")
-    return labels, probabilities
+    return labels, probabilities, np.ones(len(labels)) if weights is None else np.asarray(weights, np.float64)

@@ -18,12 +18,11 @@ from jax import export as jax_export
 
 from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict, window_length
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.export.function import ABOUT, Predictor, recording_function
 from xecgnet_jax.files import write_bytes
-from xecgnet_jax.model import SAMPLES_PER_BIN
 from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.training.description import UNITS
 
@@ -37,9 +36,6 @@ NETWORK = "network.bin"
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 #: Largest difference from the checkpoint's own predictions.
 TOLERANCE = 1e-5
-#: Samples of the made-up recordings that a file is checked with where it takes any number: two bins, 10 s, and an odd
-#: number of several crop windows and a rest.
-_CHECKED_SAMPLES = (2 * SAMPLES_PER_BIN, 10 * RATE, 7001)
 
 
 def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int | None = None) -> str:
@@ -68,6 +64,11 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
     if samples is not None and samples < 1:
         raise ExportError(f"samples is {samples}; possible: 1 or more")
     run = load_run(path)
+    if run.signals.filter:
+        raise ExportError(
+            f"{path}: the network sees filtered signals (--filter), and a file holds no filter; use xecgnet "
+            "predict, or train without one"
+        )
     output.parent.mkdir(parents=True, exist_ok=True)
     if format == "jax":
         content, predictor = jax_archive(run, samples)
@@ -75,7 +76,9 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
         from xecgnet_jax.export.onnx import onnx_file
 
         content, predictor = onnx_file(run, samples, describe(run, samples))
-    lengths = _CHECKED_SAMPLES if samples is None else (samples,)
+    # Where it takes any number: two bins, 10 s, and an odd number of several crop windows and a rest.
+    any_lengths = (2 * run.model.samples_per_bin, round(10 * run.signals.rate), 7001)
+    lengths = any_lengths if samples is None else (samples,)
     error = max(largest_difference(run, predictor, length) for length in lengths)
     if not error <= TOLERANCE:
         raise ExportError(
@@ -88,7 +91,8 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
         outputs += ["attention [batch, bins]", f"responses [batch, bins, {len(run.classes)}]", "edges [bins + 1]"]
     return (
         f"written: {output} ({len(content) / 1e6:.1f} MB), from checkpoint {run.step} of {run.workdir}\n"
-        f"takes: float32 [batch, {samples or 'samples'}, {len(LEADS)}], {UNITS} at {RATE} Hz, leads {' '.join(LEADS)}\n"
+        f"takes: float32 [batch, {samples or 'samples'}, {len(LEADS)}], {UNITS} at {run.signals.rate:g} Hz, "
+        f"leads {' '.join(LEADS)}\n"
         f"gives: {', '.join(outputs)}\n"
         f"largest difference from the checkpoint's predictions: {error:.1e}"
     )
@@ -121,12 +125,12 @@ def describe(run: Run, samples: int | None) -> str:
         "classes": list(run.classes),
         "thresholds": {one.name: one.values.tolist() for one in run.all_thresholds()},
         "leads": list(LEADS),
-        "rate": RATE,
+        "rate": run.signals.rate,
         "units": UNITS,
         "samples": samples,
         "window": window,
         "window_samples": None if window == "whole" else window_length(run.config),
-        "samples_per_bin": SAMPLES_PER_BIN,
+        "samples_per_bin": run.model.samples_per_bin,
         "normalization": {name: moment.tolist() for name, moment in run.normalization._asdict().items()},
         "run": {"step": run.step, "config": to_dict(run.config), "data": run.data},
         "versions": {"xecgnet_jax": __version__, "jax": jax.__version__},

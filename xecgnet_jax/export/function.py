@@ -13,9 +13,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xecgnet_jax.config import window_length
-from xecgnet_jax.data.windows import WindowKind
-from xecgnet_jax.model import SAMPLES_PER_BIN, Outputs, bin_edges, probabilities
+from xecgnet_jax.data.windows import WindowSpec, window_spec
+from xecgnet_jax.model import Outputs, bin_edges, probabilities
 from xecgnet_jax.runs.load import Run
 
 #: float32 [B, T, 12] → arrays by name, of JAX or NumPy.
@@ -32,20 +31,20 @@ def recording_function(run: Run) -> Predictor:
     [B, S, C] and `edges` [S + 1] int32: bin s stands for the samples edges[s] to edges[s + 1] of the recordings, and
     is padding where the two are equal. T may be a symbolic dimension.
     """
-    window, length = run.config.data.window, window_length(run.config)
+    spec = window_spec(run.config)
     mean, std = (np.asarray(moment, np.float32)[None, None] for moment in run.normalization)
     network, classes = network_function(run), len(run.classes)
 
     def predict_recordings(signal: jax.Array) -> dict[str, jax.Array]:
         batch, samples, _ = signal.shape
-        windows, count = _cut_windows((signal - mean) / std, window, length)
+        windows, count = _cut_windows((signal - mean) / std, spec)
         outputs = network(windows)
         outputs["probabilities"] = outputs["probabilities"].reshape(batch, count, classes).mean(axis=1)
         if run.model.attention:
             bins = count * outputs["attention"].shape[1]
             outputs["attention"] = outputs["attention"].reshape(batch, bins)
             outputs["responses"] = outputs["responses"].reshape(batch, bins, classes)
-            outputs["edges"] = _edges(samples, window, length)
+            outputs["edges"] = _edges(samples, spec)
         return outputs
 
     return predict_recordings
@@ -65,36 +64,32 @@ def network_function(run: Run) -> Predictor:
     return predict_windows
 
 
-def _cut_windows(signal: jax.Array, window: WindowKind, length: int) -> tuple[jax.Array, Any]:
+def _cut_windows(signal: jax.Array, spec: WindowSpec) -> tuple[jax.Array, Any]:
     """Returns ([B · W, samples of a window, 12], W) of [B, T, 12], as `evaluation_windows` cuts them."""
     batch, samples, leads = signal.shape
-    if window == "whole":
-        return _pad_left(signal, SAMPLES_PER_BIN * _whole_bins(samples) - samples), 1
-    if window == "pad":
+    length = spec.length
+    if spec.kind == "whole":
+        return _pad_left(signal, -spec.whole_starts(samples)), 1
+    if spec.kind == "pad":
         return _pad_left(signal, length)[:, samples:], 1
     count = jax.core.max_dim(samples // length, 1)
     signal = _pad_left(signal, jax.core.max_dim(length - samples, 0))
     return signal[:, : count * length].reshape(batch * count, length, leads), count
 
 
-def _edges(samples: Any, window: WindowKind, length: int) -> jax.Array:
+def _edges(samples: Any, spec: WindowSpec) -> jax.Array:
     """Returns the edges of the bins of all windows on the recording's own time, [S + 1] int32."""
-    if window == "whole":
-        bins = _whole_bins(samples)
-        edges = SAMPLES_PER_BIN * jnp.arange(bins + 1) + (samples - SAMPLES_PER_BIN * bins)
-    elif window == "pad":
-        edges = jnp.asarray(bin_edges(length)) + (samples - length)
+    length = spec.length
+    if spec.kind == "whole":
+        edges = spec.samples_per_bin * jnp.arange(spec.whole_bins(samples) + 1) + spec.whole_starts(samples)
+    elif spec.kind == "pad":
+        edges = jnp.asarray(bin_edges(length, spec.pools)) + (samples - length)
     else:
         count = jax.core.max_dim(samples // length, 1)
-        within = jnp.asarray(bin_edges(length)[:-1])
+        within = jnp.asarray(bin_edges(length, spec.pools)[:-1])
         starts = (length * jnp.arange(count)[:, None] + within[None]).reshape(count * len(within))
         edges = jnp.append(starts, count * length) - jax.core.max_dim(length - samples, 0)
     return jnp.maximum(edges, 0).astype(jnp.int32)
-
-
-def _whole_bins(samples: Any) -> Any:
-    """Returns how many bins hold so many samples, also for a symbolic dimension."""
-    return (samples + SAMPLES_PER_BIN - 1) // SAMPLES_PER_BIN
 
 
 def _pad_left(signal: jax.Array, before: Any) -> jax.Array:

@@ -17,7 +17,6 @@ import numpy as np
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.export.function import ABOUT, Predictor, network_function, recording_function
-from xecgnet_jax.model import SAMPLES_PER_BIN
 from xecgnet_jax.runs.load import Run
 
 #: Version of ONNX's operators: the oldest with all that is used here, for the sake of older runtimes.
@@ -43,8 +42,8 @@ def onnx_file(run: Run, samples: int | None, description: str) -> tuple[bytes, P
     of_network = ["probabilities", "attention", "responses"] if run.model.attention else ["probabilities"]
     outputs = [*of_network, "edges"] if run.model.attention else of_network
     if samples is None:
-        network = _convert(network_function(run), "normalized", f"{SAMPLES_PER_BIN}*bins", of_network)
-        before = _normalize_and_pad(network.ir_version, run.normalization.mean, run.normalization.std)
+        network = _convert(network_function(run), "normalized", f"{run.model.samples_per_bin}*bins", of_network)
+        before = _normalize_and_pad(network.ir_version, *run.normalization, run.model.samples_per_bin)
         model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=outputs)
     else:
         model = _convert(recording_function(run), "signal", samples, outputs)
@@ -79,14 +78,14 @@ def _convert(function: Predictor, input_name: str, samples: str | int, outputs: 
         )
 
 
-def _normalize_and_pad(ir_version: int, mean: np.ndarray, std: np.ndarray) -> Any:
+def _normalize_and_pad(ir_version: int, mean: np.ndarray, std: np.ndarray, samples_per_bin: int) -> Any:
     """Returns the graph that normalizes recordings in mV, pads them with zeros to whole bins, and gives their edges."""
     return _library("onnx.parser").parse_model(f"""
         <ir_version: {ir_version}, opset_import: ["": {OPSET}]>
         before (float[batch, samples, {len(LEADS)}] signal)
             => (float[batch, whole, {len(LEADS)}] padded, int32[ends] edges)
         <float[{len(LEADS)}] mean = {{{_format_floats(mean)}}}, float[{len(LEADS)}] std = {{{_format_floats(std)}}},
-         int64 zero = {{0}}, int64 one = {{1}}, int64 bin = {{{SAMPLES_PER_BIN}}},
+         int64 zero = {{0}}, int64 one = {{1}}, int64 bin = {{{samples_per_bin}}},
          int64[1] none = {{0}}, int64[3] nones = {{0, 0, 0}}>
         {{
             centered = Sub(signal, mean)

@@ -1,12 +1,11 @@
 """The network: pure functions from signal to logits and maps."""
 
-from xecgnet_jax.model.bins import SAMPLES_PER_BIN, RepeatedBin, bin_edges, bucket
+from xecgnet_jax.model.bins import RepeatedBin, bin_edges, bucket
 from xecgnet_jax.model.collapsed import Collapsed, apply_collapsed, collapse, trim_padding
 from xecgnet_jax.model.merged import apply_merged
 from xecgnet_jax.model.xecgnet import Outputs, XECGNet, probabilities
 
 __all__ = [
-    "SAMPLES_PER_BIN",
     "Collapsed",
     "Outputs",
     "RepeatedBin",

@@ -8,26 +8,24 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Int
 
-from xecgnet_jax.config import POOL_STRIDES
 
-#: Samples per attention bin: what the five poolings make one of (0.486 s at 500 Hz).
-SAMPLES_PER_BIN: int = math.prod(POOL_STRIDES)
-#: Positions per attention bin before each group of the backbone, and behind the last: 243, 81, 27, 9, 3, 1.
-POSITIONS_PER_BIN: tuple[int, ...] = tuple(math.prod(POOL_STRIDES[level:]) for level in range(len(POOL_STRIDES) + 1))
+def positions_per_bin(pools: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns how many positions make a bin before each group of the backbone, and behind the last: 243, …, 3, 1."""
+    return tuple(math.prod(pools[level:]) for level in range(len(pools) + 1))
 
 
-def bin_edges(samples: int) -> Int[np.ndarray, " edges"]:
+def bin_edges(samples: int, pools: tuple[int, ...]) -> Int[np.ndarray, " edges"]:
     """Returns the samples at which the attention bins of a window begin, and its end: 0 to `samples`.
 
     Bin s stands for the samples edges[s] to edges[s + 1]: those that its poolings take in (the convolutions look
-    further to each side). Multiples of `SAMPLES_PER_BIN` where `samples` is one; elsewhere "same" padding shares
+    further to each side). Multiples of the product of `pools` where `samples` is one; elsewhere "same" padding shares
     what is missing between both ends, as TensorFlow does: https://www.tensorflow.org/api_docs/python/tf/nn#notes_on_padding_2
     """
     sizes = [samples]
-    for stride in POOL_STRIDES:
+    for stride in pools:
         sizes.append(-(-sizes[-1] // stride))
     edges = np.arange(sizes[-1] + 1, dtype=np.int64)
-    for fine, coarse, stride in zip(sizes[-2::-1], sizes[:0:-1], POOL_STRIDES[::-1], strict=True):
+    for fine, coarse, stride in zip(sizes[-2::-1], sizes[:0:-1], pools[::-1], strict=True):
         edges = np.clip(stride * edges - (stride * coarse - fine) // 2, 0, fine)
     return edges
 

@@ -18,8 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Int
 
-from xecgnet_jax.config import POOL_STRIDES
-from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin, bucket
+from xecgnet_jax.model.bins import RepeatedBin, bucket, positions_per_bin
 from xecgnet_jax.model.layers import FLOAT32, Arithmetic, Array, Bins, apply_mask, max_pool, valid_positions
 from xecgnet_jax.model.linear import ConvParams, Moments, compose, convolve, fold, scale_shift
 from xecgnet_jax.model.xecgnet import BACKBONE, Outputs, XECGNet
@@ -100,7 +99,8 @@ def apply_collapsed(
     if train:
         raise ValueError("a collapsed network cannot be trained; train the plain one and collapse it anew")
     x = signal
-    for chains, stride, positions in zip(variables["backbone"], POOL_STRIDES, POSITIONS_PER_BIN, strict=False):
+    levels = positions_per_bin(model.pools)
+    for chains, stride, positions in zip(variables["backbone"], model.pools, levels, strict=False):
         real = None if bins is None else bins * positions
         mask = valid_positions(bins, x.shape[1], positions)
         x = apply_mask(x, mask)
@@ -121,7 +121,7 @@ def convolve_chain(
     Args:
       x: zero outside the real positions.
       chain: n layers of width 3, and the one of width 2n + 1 for all.
-      real: how many positions are real, from the first on, at least n; None: all. The others get anything.
+      real: how many positions are real, from the first on; None: all. The others get anything.
       arithmetic: of the convolutions.
     """
     n = len(chain.layers)
@@ -141,13 +141,13 @@ def convolve_chain(
         )
         y = y.at[:, :beside].set(left.reshape(batch, beside, -1).astype(y.dtype))
         return y.at[:, -beside:].set(right.reshape(batch, beside, -1).astype(y.dtype))
-    left = _layer_by_layer(x[:, :end], chain.layers, start, real, arithmetic)[:, :beside]
-    y = y.at[:, :beside].set(left)
     # The end of each recording: its positions from real − end on, which may begin before the recording.
     padded = jnp.pad(x, ((0, 0), (end, 0), (0, 0)))
     inputs = jax.vmap(partial(jax.lax.dynamic_slice_in_dim, slice_size=end))(padded, real)
     right = _layer_by_layer(inputs, chain.layers, real - end, real, arithmetic)[:, -beside:]
-    return jax.vmap(partial(jax.lax.dynamic_update_slice_in_dim, axis=0))(y, right, real - beside)
+    y = jax.vmap(partial(jax.lax.dynamic_update_slice_in_dim, axis=0))(y, right, real - beside)
+    # Of a recording shorter than its end, what was just written stands at its beginning: that is right from here on.
+    return y.at[:, :beside].set(_layer_by_layer(x[:, :end], chain.layers, start, real, arithmetic)[:, :beside])
 
 
 def _end(layers: tuple[ConvParams, ...], before: int) -> End:
@@ -200,7 +200,7 @@ def _layer_by_layer(
     return x
 
 
-def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
+def trim_padding(longest: int, length: int, pools: tuple[int, ...]) -> tuple[int, RepeatedBin | None]:
     """Leaves out most zeros of windows of `length` samples that begin with zeros: the same network at a lower cost.
 
     Far from the window's beginning and from the first sample that is not zero, all bins are the same. What is left out
@@ -209,17 +209,20 @@ def trim_padding(longest: int, length: int) -> tuple[int, RepeatedBin | None]:
     Args:
       longest: samples at the end of the window that may be other than zero.
       length: of the window.
+      pools: of the network.
 
     Returns:
       (samples to compute: the window's last ones, what to give the network as `repeat`); (length, None) where nothing
       can be left out. Few different numbers of samples come of many `longest`.
     """
     # The backbone looks this far beyond a bin: n convolutions reach n positions, each so many samples apart.
-    apart = (SAMPLES_PER_BIN // positions for positions in POSITIONS_PER_BIN)
+    levels = positions_per_bin(pools)
+    per_bin = levels[0]
+    apart = (per_bin // positions for positions in levels)
     reach = sum(len(group) * samples for group, samples in zip(BACKBONE, apart, strict=False))
     # Bins on each side that differ because of it, and because the two bottlenecks look one bin further.
-    before = -(-reach // SAMPLES_PER_BIN) + 2
-    needed = longest + (before + 3) * SAMPLES_PER_BIN + reach
-    total = length // SAMPLES_PER_BIN
-    more = total - bucket(total - (length - needed) // SAMPLES_PER_BIN)
-    return (length, None) if more <= 0 else (length - more * SAMPLES_PER_BIN, RepeatedBin(before, more))
+    before = -(-reach // per_bin) + 2
+    needed = longest + (before + 3) * per_bin + reach
+    total = length // per_bin
+    more = total - bucket(total - (length - needed) // per_bin)
+    return (length, None) if more <= 0 else (length - more * per_bin, RepeatedBin(before, more))

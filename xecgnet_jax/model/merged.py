@@ -13,7 +13,6 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Float
 
-from xecgnet_jax.config import POOL_STRIDES
 from xecgnet_jax.model.layers import FLOAT32, MOMENTUM, Arithmetic, Array, Bins, max_pool, to_float32
 from xecgnet_jax.model.linear import (
     ConvParams,
@@ -64,7 +63,7 @@ def apply_merged(
     params, running = variables["params"]["backbone"], variables["batch_stats"]["backbone"]
     x, layer = signal, 0
     statistics: Variables = {}
-    for group, stride in zip(BACKBONE, POOL_STRIDES, strict=True):
+    for group, stride in zip(BACKBONE, model.pools, strict=True):
         layers = range(layer, layer + len(group))
         convs = [ConvParams(**params[f"conv_{index}"]) for index in layers]
         norms = [params[f"norm_{index}"] for index in layers]

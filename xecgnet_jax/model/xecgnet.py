@@ -6,6 +6,7 @@ Keras code. Where the two differ, docs/fidelity.md says which switch chooses wha
 
 from __future__ import annotations
 
+import math
 from typing import Literal, NamedTuple
 
 import jax
@@ -14,8 +15,7 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Float
 
-from xecgnet_jax.config import POOL_STRIDES
-from xecgnet_jax.model.bins import POSITIONS_PER_BIN, SAMPLES_PER_BIN, RepeatedBin
+from xecgnet_jax.model.bins import RepeatedBin, positions_per_bin
 from xecgnet_jax.model.layers import (
     Arithmetic,
     Array,
@@ -66,12 +66,13 @@ class Backbone(nn.Module):
 
     width: float
     activation: Literal["none", "relu"]
+    pools: tuple[int, ...]
     arithmetic: Arithmetic
 
     @nn.compact
     def __call__(self, x: Float[Array, "B T L"], *, train: bool, bins: Bins) -> Float[Array, "B S F"]:
         how, layer = self.arithmetic, 0
-        for group, stride, positions in zip(BACKBONE, POOL_STRIDES, POSITIONS_PER_BIN, strict=False):
+        for group, stride, positions in zip(BACKBONE, self.pools, positions_per_bin(self.pools), strict=False):
             mask = valid_positions(bins, x.shape[1], positions)
             x = apply_mask(x, mask)
             for features in group:
@@ -140,6 +141,7 @@ class XECGNet(nn.Module):
       dtype: type of the convolutions and of what lies between layers; parameters, statistics and outputs are float32.
       matmul_precision: of products in float32: "highest" computes them in float32 on every platform; "high" and
         "default" let GPUs and TPUs round the factors.
+      pools: window and stride of each of the five poolings, 1 for none.
     """
 
     classes: int = 9
@@ -149,6 +151,12 @@ class XECGNet(nn.Module):
     attention: bool = True
     dtype: Literal["float32", "bfloat16"] = "float32"
     matmul_precision: Literal["highest", "high", "default"] = "highest"
+    pools: tuple[int, ...] = (3, 3, 3, 3, 3)
+
+    @property
+    def samples_per_bin(self) -> int:
+        """Samples that an attention bin stands for."""
+        return math.prod(self.pools)
 
     @property
     def arithmetic(self) -> Arithmetic:
@@ -159,7 +167,7 @@ class XECGNet(nn.Module):
 
     def setup(self) -> None:
         how = self.arithmetic
-        self.backbone = Backbone(self.width, self.activation, how)
+        self.backbone = Backbone(self.width, self.activation, self.pools, how)
         if self.attention:
             self.attention_branch = AttentionBranch(self.classes, self.width, self.attention_head, how)
         self.perception_branch = PerceptionBranch(self.classes, self.width, how)
@@ -177,18 +185,17 @@ class XECGNet(nn.Module):
         Args:
           signal: normalized leads.
           train: use the batch's statistics and update the running ones (`mutable=["batch_stats"]`).
-          bins: how many attention bins of each recording are real: its first `bins · SAMPLES_PER_BIN`
+          bins: how many attention bins of each recording are real: its first `bins · samples_per_bin`
             samples. The rest is padding that changes nothing. None: all of `signal` is real.
-            Needs T to be a multiple of `SAMPLES_PER_BIN`.
+            Needs T to be a multiple of `samples_per_bin`.
           repeat: the bin that stands for several, see `RepeatedBin`; in inference, without `bins`.
 
         Returns:
-          Outputs, with S = ⌈T / SAMPLES_PER_BIN⌉ attention bins (pooling in steps of 3), plus the repeated ones.
+          Outputs, with S = ⌈T / samples_per_bin⌉ attention bins, plus the repeated ones.
         """
-        if bins is not None and signal.shape[1] % SAMPLES_PER_BIN:
-            raise ValueError(
-                f"with bins, the signal's length must be a multiple of {SAMPLES_PER_BIN}; got {signal.shape[1]}"
-            )
+        per_bin, samples = self.samples_per_bin, signal.shape[1]
+        if bins is not None and samples % per_bin:
+            raise ValueError(f"with bins, the signal's length must be a multiple of {per_bin}; got {samples}")
         return self.branches(self.backbone(signal, train=train, bins=bins), train=train, bins=bins, repeat=repeat)
 
     def branches(

@@ -132,6 +132,9 @@ def _draw_body(
     if maps is not None:
         depth, scales = draw_strips(body, maps, verdicts, edges, unseen, depth, end)
     remarks = [f"Strips: {', '.join(scales)}."] * bool(scales)
+    if maps is not None:
+        widest = int(np.diff(samples).max())
+        remarks += [f"One value of a map stands for {widest} samples ({widest / rate:.3g} s)."]
     remarks += ["Hatched: not seen by the network."] * bool(unseen)
     remarks += [f"Cut off where arrowheads are: {', '.join(cut)}."] * bool(cut)
     return depth, remarks

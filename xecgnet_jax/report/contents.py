@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import Thresholds
 
@@ -26,7 +27,7 @@ class Contents:
       classes, ids: C and R names.
       labels, probabilities: [R, C], 0 or 1 and float in 0 … 1.
       thresholds: those that `metrics` were computed with.
-      signal: position → [T, 12] mV at 500 Hz.
+      signal: position → [T, 12] mV at `rate` Hz.
       maps: of each recording, or None: then pictures are of the signals only.
       training: the records of metrics.jsonl, maybe none.
       step: of the checkpoint, whose epoch is marked in the training curves; None marks the highest validation micro F1.
@@ -48,6 +49,7 @@ class Contents:
     subtitle: str = ""
     about: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] | None = None
+    rate: float = RATE
 
     def __post_init__(self) -> None:
         recordings, classes = len(self.ids), len(self.classes)

@@ -60,6 +60,7 @@ def _pack_pictures(
             thresholds=contents.thresholds.values,
             truth=list(compress(contents.classes, contents.truths[position])),
             title=str(contents.ids[position]),
+            rate=contents.rate,
         )
         picture = base64.b64encode(zlib.compress(svg.encode("utf-8", "replace"))).decode("ascii")
         waiting -= 1

@@ -41,6 +41,7 @@ def write_report(evaluation: Evaluation, *, batch_size: int = 32, progress: bool
         training=evaluation.training,
         step=run.step,
         notes=[_note(pack, int(row)) for row in rows],
+        rate=run.signals.rate,
     )
     with tqdm(total=len(rows), unit="recording", desc="report", disable=None if progress else True) as bar:
         write_text(evaluation.report_file, report_html(contents, progress=bar.update))

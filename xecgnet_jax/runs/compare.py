@@ -39,7 +39,7 @@ class Comparison:
 
 def compare(
     runs: Sequence[Run | str | Path],
-    corpus: Dataset | Pack,
+    corpus: Dataset | Pack | Sequence[Pack],
     *,
     part: Part = "auto",
     thresholds: ThresholdName = "0.5",
@@ -55,7 +55,8 @@ def compare(
 
     Args:
       runs: runs, working directories or checkpoints, two or more.
-      corpus, part, name, batch_size, progress: as of `evaluate`.
+      corpus, part, name, batch_size, progress: as of `evaluate`; where runs see signals of several rates or filters, a
+        pack for each run.
       thresholds: each run's own of that name.
       resamples: of the bootstrap.
 
@@ -70,12 +71,18 @@ def compare(
         if any(run.workdir.resolve() == other.workdir.resolve() and run.step == other.step for other in loaded):
             path = run.workdir if isinstance(given, Run) else given
             raise CheckpointError(f"{path}: given twice; a run cannot be compared with itself")
+        if loaded and run.vocabulary.digest() != loaded[0].vocabulary.digest():
+            raise CheckpointError(
+                f"{loaded[0].workdir} and {run.workdir} cannot be compared: their classes are those of "
+                f"{loaded[0].vocabulary.name} and {run.vocabulary.name}"
+            )
         run.thresholds(thresholds)  # what cannot be compared is said before anything is predicted
         loaded.append(run)
     groups_of_runs = _group_runs(loaded)
+    corpora = [corpus] * len(loaded) if isinstance(corpus, Dataset | Pack) else corpus
     predictions: list[PartPredictions] = []
-    for run in loaded:
-        one = predict_part(run, corpus, name=name, part=part, batch_size=batch_size, progress=progress)
+    for run, own in zip(loaded, corpora, strict=True):
+        one = predict_part(run, own, name=name, part=part, batch_size=batch_size, progress=progress)
         first = predictions[0] if predictions else one
         if mismatch := describe_mismatch(first.ids, one.ids):
             raise CheckpointError(f"{first.run.workdir} and {one.run.workdir} cannot be compared: {mismatch}")

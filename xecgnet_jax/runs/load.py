@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.io.table import LARGEST
-from xecgnet_jax.data.io.wfdb import resample
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.labels import Vocabulary
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.data.signals import SignalSpec, prepare_signal, signal_spec
 from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps, Predict, Predictions, make_predict, predict_recordings
@@ -38,7 +39,7 @@ class Prediction(NamedTuple):
     Attributes:
       probabilities: [R, C] float32, columns as `Run.classes`.
       label_sets: the predicted classes of each recording, possibly none.
-      maps: of each recording, at 500 Hz; None where they were not asked for.
+      maps: of each recording, in samples at the network's rate; None where they were not asked for.
     """
 
     probabilities: np.ndarray
@@ -52,7 +53,7 @@ class Run:
 
     Attributes:
       workdir, config, step: of the training run, and of the checkpoint.
-      classes: names, in the order of the probabilities.
+      vocabulary: what the classes mean.
       normalization: per lead, of the training part.
       model, variables: the module and its variables.
       data: what the run was trained on, as `Dataset.description`.
@@ -63,7 +64,7 @@ class Run:
     workdir: Path
     step: int
     config: Config
-    classes: tuple[str, ...]
+    vocabulary: Vocabulary
     normalization: Normalization
     model: XECGNet
     variables: Variables
@@ -71,11 +72,21 @@ class Run:
     chosen: dict[str, Thresholds] | None
     named: bool = False
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes, in the order of the probabilities."""
+        return self.vocabulary.classes
+
+    @property
+    def signals(self) -> SignalSpec:
+        """Rate and filter of the signals that the network sees."""
+        return signal_spec(self.config.data)
+
     def predict(
         self,
         signals: np.ndarray | Sequence[np.ndarray],
         *,
-        rate: float = RATE,
+        rate: float | None = None,
         thresholds: ThresholdName = "0.5",
         maps: bool = False,
         batch_size: int = 32,
@@ -86,7 +97,7 @@ class Run:
         Args:
           signals: one recording [T, 12], several of one length [B, T, 12], or a list of [T, 12] of any lengths, in mV,
             leads in the order I, II, III, aVR, aVL, aVF, V1–V6.
-          rate: sampling rate of the signals in Hz; other rates than 500 are resampled.
+          rate: sampling rate of the signals in Hz, from which they are resampled; None: the network's own.
           thresholds: from which probabilities on a class is predicted, see `thresholds`.
           maps, progress: give the maps, too; show a progress bar.
           batch_size: windows in a step.
@@ -99,7 +110,7 @@ class Run:
         is_one = not isinstance(signals, list | tuple) and np.ndim(signals) == 2
         if not isinstance(signals, list | tuple):
             signals = np.asarray(signals)[None] if is_one else np.asarray(signals)
-        recordings = _check_signals(signals, rate)
+        recordings = _check_signals(signals, self.signals.rate if rate is None else rate, self.signals)
         lengths = np.array([len(signal) for signal in recordings])
         windows = len(evaluation_windows(lengths, window_spec(self.config))[0])
         size = min(batch_size, windows)
@@ -130,7 +141,7 @@ class Run:
         """Predicts signals that are read one after another, with the window that the run was trained with.
 
         Args:
-          signal, lengths: position → [T, 12] float32, mV at 500 Hz, leads in the standard order; [R] samples of each.
+          signal, lengths: position → [T, 12] float32 mV, as `signals` says, leads in the standard order; [R] samples.
           maps, progress: give the maps, too; show a progress bar.
           batch_size: windows in a step; fewer are filled up, so that nothing is compiled again.
         """
@@ -203,13 +214,13 @@ def load_run(path: str | Path) -> Run:
             raise CheckpointError(f"{path}: there is no such checkpoint")
         step = int(path.name) if named else checkpoints.best()
         description = checkpoints.description(step)
-        model = build_model(description.config.model, len(description.classes))
+        model = build_model(description.config.model, len(description.vocabulary.classes))
         like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, len(LEADS))))
         return Run(
             workdir=workdir,
             step=step,
             config=description.config,
-            classes=description.classes,
+            vocabulary=description.vocabulary,
             normalization=description.normalization,
             model=model,
             variables=checkpoints.model(step, dict(like)),
@@ -219,8 +230,8 @@ def load_run(path: str | Path) -> Run:
         )
 
 
-def _check_signals(signals: np.ndarray | Sequence[np.ndarray], rate: float) -> list[np.ndarray]:
-    """Returns recordings [T, 12] in mV at `rate` Hz as float32 at 500 Hz.
+def _check_signals(signals: np.ndarray | Sequence[np.ndarray], rate: float, spec: SignalSpec) -> list[np.ndarray]:
+    """Returns recordings [T, 12] in mV at `rate` Hz as the network sees them.
 
     Raises:
       ValueError: there is none, one has another shape or values that are no voltages, or the rate is impossible.
@@ -231,10 +242,11 @@ def _check_signals(signals: np.ndarray | Sequence[np.ndarray], rate: float) -> l
         raise ValueError(_wrong_shape("the signals are", signals.shape))
     if not len(signals):
         raise ValueError("there are no signals; give one recording or more")
-    return [_check_signal(np.asarray(signal), rate, f"recording {i}") for i, signal in enumerate(signals)]
+    checked = [_check_signal(np.asarray(signal), f"recording {i}") for i, signal in enumerate(signals)]
+    return [prepare_signal(signal, rate, spec) for signal in checked]
 
 
-def _check_signal(signal: np.ndarray, rate: float, name: str) -> np.ndarray:
+def _check_signal(signal: np.ndarray, name: str) -> np.ndarray:
     if signal.ndim != 2 or signal.shape[1] != len(LEADS) or not len(signal):
         raise ValueError(_wrong_shape(f"{name} is", signal.shape))
     if signal.dtype.kind not in "fiu":
@@ -244,8 +256,7 @@ def _check_signal(signal: np.ndarray, rate: float, name: str) -> np.ndarray:
             f"{name} has samples that are no voltages in {', '.join(wrong)}: NaN, or beyond {LARGEST:g} mV; cut them "
             "off or fill them in before predicting"
         )
-    signal = signal.astype(np.float64)
-    return np.ascontiguousarray(signal if rate == RATE else resample(signal, rate, RATE), np.float32)
+    return signal
 
 
 def _wrong_shape(what: str, shape: tuple[int, ...]) -> str:

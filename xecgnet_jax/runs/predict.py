@@ -12,8 +12,8 @@ from tqdm import tqdm
 
 from xecgnet_jax.config import window_length
 from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
-from xecgnet_jax.data.leads import RATE
 from xecgnet_jax.data.quality.plausibility import RecordingWarning
+from xecgnet_jax.data.signals import SignalSpec
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps, Predictions
 from xecgnet_jax.evaluation.metrics import apply_thresholds
@@ -26,8 +26,8 @@ from xecgnet_jax.runs.load import Run
 BATCHES_READ = 4
 #: Samples (48 bytes each) that are read before they are predicted, however few recordings they are: 80 minutes.
 SAMPLES_READ = 2_400_000
-#: Samples of a recording up to which a whole batch of them fits where a batch of training did.
-ORDINARY = 60 * RATE
+#: Seconds of a recording up to which a whole batch of them fits where a batch of training did.
+ORDINARY = 60
 #: Characters of a recording's name that its picture's name keeps.
 LONGEST_NAME = 60
 
@@ -93,7 +93,7 @@ def predict_files(
     outcomes: list[FilePrediction | Refusal] = []
     picture_names: set[str] = set()
     with tqdm(total=len(files), unit="recording", desc="predict", disable=None if progress else True) as bar:
-        for group in _read_groups(files, rate, units, BATCHES_READ * batch_size):
+        for group in _read_groups(files, rate, units, BATCHES_READ * batch_size, run.signals):
             readable = [one for _, one in group if isinstance(one, LoadedRecording)]
             probabilities, maps = _predict_group(run, readable, batch_size, want_maps=plots is not None)
             label_sets = run.label_sets(apply_thresholds(probabilities, thresholds.values))
@@ -128,7 +128,7 @@ def picture_name(name: str, taken: set[str]) -> str:
 
 
 def _read_groups(
-    files: Iterable[RecordingFile], rate: float | None, units: Units | None, most: int
+    files: Iterable[RecordingFile], rate: float | None, units: Units | None, most: int, spec: SignalSpec
 ) -> Iterator[list[tuple[RecordingFile, LoadedRecording | RecordError]]]:
     """Yields recordings as they are read, at most `most` at once, fewer of long ones."""
     group: list[tuple[RecordingFile, LoadedRecording | RecordError]] = []
@@ -136,7 +136,7 @@ def _read_groups(
     for file in files:
         one: LoadedRecording | RecordError
         try:
-            one = load_recording(file, rate=rate, units=units)
+            one = load_recording(file, rate=rate, units=units, spec=spec)
             samples += len(one.signal)
         except RecordError as error:
             one = error
@@ -151,10 +151,11 @@ def _read_groups(
 def _predict_group(run: Run, recordings: Sequence[LoadedRecording], batch_size: int, *, want_maps: bool) -> Predictions:
     """Returns what the run says of recordings, in steps that fit into memory: long whole windows go in smaller ones."""
     lengths = np.array([len(one.signal) for one in recordings], np.int64)
-    is_long = (lengths > ORDINARY) & (run.config.data.window == "whole")
+    ordinary = round(ORDINARY * run.signals.rate)
+    is_long = (lengths > ordinary) & (run.config.data.window == "whole")
     probabilities = np.zeros((len(recordings), len(run.classes)), np.float32)
     maps: dict[int, Maps] = {}
-    size_of_long = max(1, batch_size * ORDINARY // int(lengths.max(initial=ORDINARY)))
+    size_of_long = max(1, batch_size * ordinary // int(lengths.max(initial=ordinary)))
     for rows, size in ((np.flatnonzero(~is_long), batch_size), (np.flatnonzero(is_long), size_of_long)):
         if len(rows):
             signals = [recordings[row].signal for row in rows.tolist()]
@@ -170,8 +171,8 @@ def _outcome(
     if not np.isfinite(probabilities).all():
         reason = "the network has no probabilities for it that are numbers. Check its units, and the run."
         return Refusal(path, f"{path}: {reason}")
-    seconds, warnings = len(recording.signal) / RATE, recording.warnings
-    seen = window_length(run.config) / RATE
+    seconds, warnings = len(recording.signal) / run.signals.rate, recording.warnings
+    seen = window_length(run.config) / run.signals.rate
     if run.config.data.window == "pad" and seconds > seen:  # padded windows have a length
         warnings += (RecordingWarning("long", f"the run looks at the last {seen:.0f} of its {seconds:.0f} s only"),)
     return FilePrediction(
@@ -198,7 +199,7 @@ def _with_picture(
             thresholds=thresholds.values,
             title=prediction.id,
             notes=[str(prediction.path), *(f"warning: {one.text}" for one in prediction.warnings)],
-            rate=RATE,
+            rate=run.signals.rate,
         )
     except ValueError as error:
         return replace(prediction, notes=(*prediction.notes, f"no picture can be drawn of it: {error}"))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,15 +14,16 @@ from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict
 from xecgnet_jax.data.dataset import Dataset, choose_split, corpus_name, split_fingerprint
 from xecgnet_jax.data.pack import Pack
-from xecgnet_jax.data.splits import Split, read_split
+from xecgnet_jax.data.splits import Split, read_patients, read_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.runs.predictions_csv import read_probabilities, sha256, write_predictions
 from xecgnet_jax.training.workdir import SPLIT
 
-#: "auto" is the test part of the run's own corpus, all recordings of any other.
-Part = Literal["auto", "train", "validation", "test", "all"]
+#: "auto" is the test part of the run's own corpus, all recordings of any other; "unseen" are all but those whose
+#: patients or names are in the run's training or validation part.
+Part = Literal["auto", "train", "validation", "test", "all", "unseen"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +94,23 @@ def predict_part(
     Args:
       run, corpus: the checkpoint and the recordings.
       name, batch_size, progress: as of `evaluate.evaluate`.
-      part: "auto" is the test part of the run's own corpus, all recordings of any other; the other parts but "all"
-        exist for the run's own corpus only. The split is the run's.
+      part: see `Part`; train, validation and test exist for the run's own corpus only. The split is the run's.
       maps: give the maps, too, where the predictions are made now; `make_maps` makes them of kept ones.
 
     Raises:
-      CheckpointError: other classes, a part that the corpus does not have, or one without recordings.
+      CheckpointError: signals of another rate or filter, a part that the corpus does not have, or an empty one.
     """
     pack = corpus.pack if isinstance(corpus, Dataset) else corpus
     name = corpus_name(pack) if name is None else name
-    if pack.classes != run.classes:
+    if pack.signals != run.signals:
         raise CheckpointError(
-            f"{run.workdir}: its classes are {', '.join(run.classes)}; the corpus has {', '.join(pack.classes)}"
+            f"{run.workdir}: the network sees {run.signals}, the recordings are {pack.signals}; pack them anew for it "
+            "(from Python: open_corpus with the run's config.data)"
         )
+    pack = pack.relabel(run.vocabulary, run.config.data.min_likelihood)
     split = read_split(run.workdir / SPLIT) if (run.workdir / SPLIT).exists() else None
-    part, rows = _select_part(run, pack, part, split)
+    trained, seen = (_rows_of_patients(run, pack, names) for names in _made_with(split))
+    part, rows = _select_part(run, pack, part, split, seen)
     folder = run.workdir / "evaluation" / "-".join([name, part, *([str(run.step)] if run.named else [])])
     # What the pack's fingerprint leaves out.
     people = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
@@ -125,24 +129,46 @@ def predict_part(
     if probabilities is None:
         probabilities, new_maps = run.predict_rows(pack, rows, maps=maps, batch_size=batch_size, progress=progress)
         write_predictions(folder, made_from, run, pack, rows, probabilities)
-    trained_on = len({pack.ids[row] for row in rows} & set(split.train)) if split else 0
+    trained_on = int(np.isin(rows, trained).sum())
     return PartPredictions(run, pack, name, part, rows, probabilities, new_maps, folder, made_from, trained_on)
 
 
-def _select_part(run: Run, pack: Pack, part: Part, split: Split | None) -> tuple[Part, np.ndarray]:
-    """Returns the part that is meant, and its rows of the pack [R]; `split` is what is in the run's folder."""
+def _made_with(split: Split | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Returns the names of the training part, and with them those of the validation part."""
+    return ((), ()) if split is None else (split.train, split.train + split.validation)
+
+
+def _rows_of_patients(run: Run, pack: Pack, names: Sequence[str]) -> np.ndarray:
+    """Returns the rows with these names of the run's own corpus, or of the same patients, ascending.
+
+    Patients have the same numbers in all of PTB-XL, whatever the rate of its files; elsewhere numbers say nothing.
+    """
+    people: set[str | None] = set()
+    if pack.kind == run.data.get("kind") == "ptbxl":
+        patients = read_patients(run.workdir / SPLIT)
+        people = {patients[name] for name in names if name in patients}
+    known, rows = set(names), zip(pack.ids, pack.patients, strict=True)
+    return np.flatnonzero([name in known or patient in people for name, patient in rows])
+
+
+def _select_part(run: Run, pack: Pack, part: Part, split: Split | None, seen: np.ndarray) -> tuple[Part, np.ndarray]:
+    """Returns the part that is meant, and its rows of the pack [R].
+
+    `split` is what is in the run's folder, `seen` the rows of recordings or patients that the run was made with.
+    """
     own = pack.fingerprint == run.data.get("fingerprint")
     if split is None and own:
         split = choose_split(pack, run.config.data)
     if part == "auto":
-        if not own and split is not None and (known := set(split.train) & set(pack.ids)):
+        if not own and len(seen):
             raise CheckpointError(
-                f"{len(known)} recordings of this corpus have names of the run's training part, but the corpus is not "
-                "the one it was trained on, or has changed since; give --part all to score all of it nevertheless"
+                f"{len(seen)} recordings of this corpus have names or patients of the run's training or validation "
+                "part, but the corpus is not the one it was trained on, or has changed since; give --part unseen to "
+                "score the others, or --part all to score all of it nevertheless"
             )
         part = "test" if own else "all"
-    if part == "all":
-        rows = np.arange(len(pack))
+    if part in ("all", "unseen"):
+        rows = np.setdiff1d(np.arange(len(pack)), seen if part == "unseen" else [])
     elif not own:
         raise CheckpointError(
             f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give --part all"

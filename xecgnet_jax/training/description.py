@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.config import Config, from_dict, rename_old, to_dict
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.labels import CPSC2018, Vocabulary, vocabulary_from_json
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds
@@ -25,7 +26,7 @@ class Description:
 
     Attributes:
       config, normalization, progress: of the run.
-      classes: names, in the order of the logits.
+      vocabulary: its classes are in the order of the logits.
       data: what the run is trained on, see `Dataset.description`.
       versions: of the libraries that wrote it, and the devices it was trained on.
       thresholds: of the classes, chosen on the validation part; by name, 0.5 not among them. None in the middle of an
@@ -33,7 +34,7 @@ class Description:
     """
 
     config: Config
-    classes: tuple[str, ...]
+    vocabulary: Vocabulary
     normalization: Normalization
     data: dict[str, Any]
     versions: dict[str, str]
@@ -47,9 +48,10 @@ class Description:
             chosen = {name: thresholds.values.tolist() for name, thresholds in self.thresholds.items()}
         return {
             "config": to_dict(self.config),
-            "classes": list(self.classes),
+            "classes": list(self.vocabulary.classes),
+            "vocabulary": self.vocabulary.to_json(),
             "leads": list(LEADS),
-            "rate": RATE,
+            "rate": self.config.data.rate,
             "units": UNITS,
             "normalization": {name: moment.tolist() for name, moment in self.normalization._asdict().items()},
             "data": self.data,
@@ -71,10 +73,15 @@ def from_json(value: Any, where: Path) -> Description:
         moments = [np.asarray(value["normalization"][name], np.float32) for name in ("mean", "std")]
         if any(moment.shape != (len(LEADS),) for moment in moments):
             raise ValueError("normalization is not of twelve leads")
+        config = from_dict(value["config"])
         found = [value[name] for name in ("leads", "rate", "units")]
-        if found != [list(LEADS), RATE, UNITS]:
+        if found != [list(LEADS), config.data.rate, UNITS]:
             raise ValueError(f"it is for leads, rate and units {found}")
-        classes = tuple(str(name) for name in value["classes"])
+        # Older versions had the nine classes only.
+        vocabulary = vocabulary_from_json(value["vocabulary"]) if "vocabulary" in value else CPSC2018
+        classes = vocabulary.classes
+        if list(classes) != value["classes"]:
+            raise ValueError("its classes are not those of its vocabulary")
         chosen: dict[str, Thresholds] | None = None
         if value.get("thresholds") is not None:
             values = {name: np.asarray(value["thresholds"][name], np.float64) for name in NAMES[1:]}
@@ -82,8 +89,8 @@ def from_json(value: Any, where: Path) -> Description:
                 raise ValueError("a threshold is missing")
             chosen = {name: Thresholds(name, one) for name, one in values.items()}
         return Description(
-            config=from_dict(value["config"]),
-            classes=classes,
+            config=config,
+            vocabulary=vocabulary,
             normalization=Normalization(*moments),
             data=dict(value["data"]),
             versions=dict(value["versions"]),

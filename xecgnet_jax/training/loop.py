@@ -161,9 +161,12 @@ def end_epoch(
 def validate(
     engine: Engine, variables: Variables, dataset: Dataset
 ) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
-    """Returns the metrics of the validation part, and the thresholds that do best on it, by name."""
+    """Returns the metrics of the validation part, and the thresholds that do best on it, by name.
+
+    Recordings count as the dataset weighs them.
+    """
     pack, rows = dataset.pack, dataset.validation
-    labels = pack.labels[rows]
+    labels, weights = pack.labels[rows], dataset.weights[rows]
     probabilities = predict_recordings(
         engine.predict,
         engine.place(collapse(engine.model, variables).variables),
@@ -173,9 +176,9 @@ def validate(
         normalization=dataset.normalization,
         batch_size=engine.config.batch_size,
     ).probabilities
-    found = summarize(labels, apply_thresholds(probabilities))
+    found = summarize(labels, apply_thresholds(probabilities), weights)
     found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
-    chosen = (best_f1(labels, probabilities), best_subset(labels, probabilities))
+    chosen = (best_f1(labels, probabilities, weights), best_subset(labels, probabilities, weights))
     return {f"validation_{name}": value for name, value in found.items()}, {one.name: one for one in chosen}
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Float
 
 from xecgnet_jax.model import Outputs
@@ -103,7 +104,7 @@ def objective(
     asl_gamma_negative: float = 0.0,
     asl_gamma_positive: float = 0.0,
     asl_clip: float = 0.0,
-    pos_weight: Float[Array, " C"] | None = None,
+    pos_weight: Float[Array | np.ndarray, " C"] | None = None,
     weights: Float[Array, " B"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Returns the training loss and its parts, means over the batch.

@@ -34,7 +34,7 @@ def train_step(
     apply: Callable[..., Any],
     optimizer: optax.GradientTransformation,
     config: Config,
-    pos_weight: Float[Array, " C"] | None = None,
+    pos_weight: Float[Array | np.ndarray, " C"] | None = None,
     gamma: Float[Array, ""] | float | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Makes one step of gradient descent; pure, to be jitted, vmapped and scanned.
@@ -53,7 +53,7 @@ def train_step(
     """
     if config.data.augment:
         key = jax.random.fold_in(jax.random.key(seed), 3)
-        batch = augment(batch, jax.random.fold_in(key, state.step), config.data.augment)
+        batch = augment(batch, jax.random.fold_in(key, state.step), config.data.augment, config.data.rate)
     settings = dataclasses.asdict(config.objective)
     del settings["pos_weight_power"], settings["pos_weight_limit"]  # `pos_weight` is made of them
     if gamma is not None:

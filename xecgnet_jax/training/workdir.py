@@ -72,7 +72,7 @@ class RunDirectory:
                 )
             write_json(self.path / CONFIG, to_dict(self.config))
             write_json(self.path / DATA, self._data)
-            write_split(self.path / SPLIT, self.dataset.split)
+            write_split(self.path / SPLIT, self.dataset.split, self.dataset.patients())
             environment = {"versions": self._versions, "platform": platform.platform(), "machine": platform.machine()}
             environment["devices"] = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
             write_json(self.path / "environment.json", environment)
@@ -131,7 +131,7 @@ class RunDirectory:
         self._checkpoints.wait()
 
     def _describe(self, progress: Progress, thresholds: dict[str, Thresholds] | None) -> dict[str, Any]:
-        about = (self.config, self.dataset.pack.classes, self.dataset.normalization, self._data, self._versions)
+        about = (self.config, self.dataset.vocabulary, self.dataset.normalization, self._data, self._versions)
         return Description(*about, progress, thresholds).to_json()
 
 

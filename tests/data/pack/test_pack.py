@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.data.small_corpus import TABLE, converter_values, make, write_corpus, write_record
+from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.corpora import read_corpus
+from xecgnet_jax.data.dataset import pack_folder
 from xecgnet_jax.data.io.wfdb import read_recording
-from xecgnet_jax.data.labels import CLASSES, label_vector
+from xecgnet_jax.data.labels import CLASSES, CPSC2018, read_vocabulary
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import build_pack, open_pack
 from xecgnet_jax.data.pack.storage import FILES, MANIFEST, SAMPLES, read_manifest, write_checked
+from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
 from xecgnet_jax.errors import CorpusError, PackError
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
@@ -36,11 +40,11 @@ def test_pack_holds_what_the_corpus_says(corpus_folder: Path, tmp_path: Path) ->
     assert pack.patients == ("p1", "p2", None, "p1")
     assert pack.sexes == ("F", "M", None, None)
     assert pack.codes == (("AF", "RBBB"), ("Normal",), ("XYZ", "AF"), ("XYZ",))
-    assert (pack.classes, pack.leads, pack.rate, pack.kind) == (CLASSES, LEADS, 500, "wfdb-csv")
+    assert (pack.classes, pack.leads, pack.signals, pack.kind) == (CLASSES, LEADS, PLAIN, "wfdb-csv")
     np.testing.assert_array_equal(pack.folds, [1, 2, -1, 1])
     np.testing.assert_array_equal(pack.ages, [63, np.nan, np.nan, 41])
     np.testing.assert_array_equal(pack.lengths, [500, 600, 700, 800])
-    np.testing.assert_array_equal(pack.labels, [label_vector(codes) for codes in pack.codes])
+    np.testing.assert_array_equal(pack.labels, [CPSC2018.label_vector(codes) for codes in pack.codes])
     assert pack.labels.dtype == np.uint8
     assert pack.audit.without_class == ["R3"]
     assert pack.audit.unmapped == {"XYZ": 2}
@@ -224,9 +228,9 @@ def test_a_replaced_pack_stays_usable_where_it_is_open(corpus_folder: Path, tmp_
 
 def test_a_missing_corpus_is_a_corpus_error(corpus_folder: Path, tmp_path: Path) -> None:
     make(corpus_folder, tmp_path / "pack")
-    for pack_folder in (tmp_path / "pack", tmp_path / "none"):
+    for place in (tmp_path / "pack", tmp_path / "none"):
         with pytest.raises(CorpusError, match="elsewhere"):
-            make(tmp_path / "elsewhere", pack_folder)
+            make(tmp_path / "elsewhere", place)
     assert len(open_pack(tmp_path / "pack")) == 4
 
 
@@ -258,3 +262,76 @@ def test_a_pack_of_another_version_is_refused_or_made_anew(corpus_folder: Path, 
         open_pack(folder)
     make(corpus_folder, folder)
     assert read_manifest(folder)["sha256"] == manifest["sha256"]
+
+
+# ---- rates, filters, vocabularies
+
+
+@pytest.mark.parametrize("signals", [SignalSpec(100.0), SignalSpec(250.0, (0.5, 40.0)), SignalSpec(500.0, (30.0,))])
+def test_signals_are_kept_as_asked_for(corpus_folder: Path, tmp_path: Path, signals: SignalSpec) -> None:
+    """Within half of the pack's step of what is made of the recording itself; another wish makes another pack."""
+    pack = make(corpus_folder, tmp_path / "pack", signals=signals)
+    assert pack.signals == signals
+    for row in range(4):
+        source = read_recording(corpus_folder / f"R{row}.hea", rate=None)
+        expected = prepare_signal(source.signal, source.rate, signals)
+        np.testing.assert_allclose(pack.signal(row), expected, atol=pack.step[row].max() * 0.51 + 1e-6)
+    assert make(corpus_folder, tmp_path / "pack", signals=signals).fingerprint == pack.fingerprint
+    assert make(corpus_folder, tmp_path / "pack").fingerprint != pack.fingerprint
+
+
+def test_another_vocabulary_gives_other_labels_of_the_same_signals(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    (tmp_path / "mine.csv").write_text("class,code\nunknown,XYZ\nfibrillation,AF\n")
+    mine = read_vocabulary(str(tmp_path / "mine.csv"))
+    other = pack.relabel(mine)
+    assert other.classes == ("unknown", "fibrillation") and other.samples is pack.samples
+    np.testing.assert_array_equal(other.labels, [[0, 1], [0, 0], [1, 1], [1, 0]])
+    assert (other.audit.classes, other.audit.unmapped) == ({"unknown": 2, "fibrillation": 2}, {"Normal": 1, "RBBB": 1})
+    assert other.audit.without_class == ["R1"]
+    assert other.fingerprint not in (pack.fingerprint, pack.relabel(mine, 50.0).fingerprint)
+    again = other.relabel(CPSC2018)
+    np.testing.assert_array_equal(again.labels, pack.labels)
+    assert again.fingerprint == pack.fingerprint and other.relabel(mine).fingerprint == other.fingerprint
+
+
+def test_the_default_vocabulary_changes_nothing(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    same = pack.relabel(CPSC2018)
+    np.testing.assert_array_equal(same.labels, pack.labels)
+    assert (same.fingerprint, same.classes, same.audit) == (pack.fingerprint, pack.classes, pack.audit)
+
+
+def test_unlikely_codes_do_not_count_and_unknown_likelihoods_do(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    codes, likelihoods = ("AF", "PVC", "RBBB"), (100.0, 0.0, 35.0)
+    given = replace(pack, codes=(codes, codes, codes, ("AF",)), likelihoods=(likelihoods,) * 3 + ((),))
+    expected = [CPSC2018.label_vector(["AF", "PVC"])] * 3 + [CPSC2018.label_vector(["AF"])]
+    np.testing.assert_array_equal(given.relabel(CPSC2018, 50.0).labels, expected)
+    assert given.relabel(CPSC2018, 35.0).labels[0].sum() == 3
+
+
+@needs_shared
+def test_ptbxl_at_either_rate() -> None:
+    """Real recordings: its table names both; the folder here holds 500 Hz only."""
+    folder = SHARED / "data/ptbxl"
+    corpus = read_corpus(folder)
+    assert {entry.path.parts[-3] for entry in corpus.entries} == {"records500"}
+    assert read_corpus(folder, rate_of_files=500).entries == corpus.entries
+    assert len(corpus.entries[0].likelihoods) == len(corpus.entries[0].codes)
+    with pytest.raises(CorpusError, match=r"no file in records100/ for 1631 .*give --rate-of-files 500"):
+        read_corpus(folder, rate_of_files=100)
+    with pytest.raises(CorpusError, match="PTB-XL has no files of 250 Hz"):
+        read_corpus(folder, rate_of_files=250)
+
+
+def test_other_corpora_have_one_rate(corpus_folder: Path) -> None:
+    with pytest.raises(CorpusError, match="Leave out --rate-of-files"):
+        read_corpus(corpus_folder, rate_of_files=100)
+
+
+def test_pack_folders_differ_where_signals_do(tmp_path: Path) -> None:
+    kinds = [{}, {"rate": 100.0}, {"filter": (0.5, 40.0)}, {"rate_of_files": 100}, {"rate": 100.0, "filter": (15.0,)}]
+    folders = [pack_folder(tmp_path / "corpus", tmp_path, DataConfig(**kind)) for kind in kinds]
+    assert len(set(folders)) == len(kinds) and all(folder.name.startswith("corpus-") for folder in folders)
+    assert pack_folder(tmp_path / "corpus", tmp_path, DataConfig(classes="ptbxl-all")) == folders[0]

@@ -13,10 +13,11 @@ import numpy as np
 
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
-from xecgnet_jax.data.io.wfdb import read_header, read_recording, resample
+from xecgnet_jax.data.io.wfdb import read_header, read_recording
 from xecgnet_jax.data.io.wfdb_header import parse_header
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.quality.plausibility import RecordingWarning, find_warnings
+from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
 from xecgnet_jax.errors import RecordError
 
 #: Suffixes of WFDB's signal files, which their header describes.
@@ -55,7 +56,7 @@ class RecordingFiles:
 class LoadedRecording:
     """A recording as the network gets it."""
 
-    signal: np.ndarray  #: [T, 12] float32, mV at 500 Hz
+    signal: np.ndarray  #: [T, 12] float32, mV at the rate of the network
     rate: float  #: Hz of the file
     warnings: tuple[RecordingWarning, ...]  #: what looks wrong
     notes: tuple[str, ...]  #: what was left out, and is no reason to worry
@@ -75,8 +76,16 @@ def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
     return RecordingFiles(tuple(found.values()), tuple(ignored))
 
 
-def load_recording(file: RecordingFile, *, rate: float | None = None, units: Units | None = None) -> LoadedRecording:
-    """Reads a recording, and looks for what is wrong with it; a table does not state its `rate` (Hz) and units itself.
+def load_recording(
+    file: RecordingFile,
+    *,
+    rate: float | None = None,
+    units: Units | None = None,
+    spec: SignalSpec = PLAIN,
+) -> LoadedRecording:
+    """Reads a recording, and looks for what is wrong with it.
+
+    A table does not state its `rate` (Hz) and units itself; `spec` says what the network sees.
 
     Raises:
       RecordError: it cannot be read without guessing, see `read_recording` and `read_table`.
@@ -103,10 +112,9 @@ def load_recording(file: RecordingFile, *, rate: float | None = None, units: Uni
     if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= LARGEST]:
         problem = f"samples of {', '.join(wrong)} are no voltages, they are beyond {LARGEST:g} mV"
         raise RecordError(f"{path}: {problem}. Correct the gain or units in the header, or the samples.")
-    if rate != RATE:
-        signal = resample(signal.astype(np.float64), rate, RATE)
-    signal = np.ascontiguousarray(signal, dtype=np.float32)
-    return LoadedRecording(signal, rate, find_warnings(signal, units=units) + _check_rate(time_step, rate), notes)
+    unfiltered = prepare_signal(signal, rate, spec._replace(filter=()))
+    warnings = find_warnings(unfiltered, rate=spec.rate, units=units) + _check_rate(time_step, rate)
+    return LoadedRecording(prepare_signal(unfiltered, spec.rate, spec), rate, warnings, notes)
 
 
 def _check_rate(step: TimeStep | None, rate: float) -> tuple[RecordingWarning, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +10,10 @@ import numpy as np
 from xecgnet_jax.data.io.matlab import read_struct
 from xecgnet_jax.data.io.wfdb_header import Header, SignalLine, parse_age, parse_header, parse_sex, parse_signal_line
 from xecgnet_jax.data.leads import LEADS, RATE, find_leads
+from xecgnet_jax.data.signals import resample
 from xecgnet_jax.errors import RecordError
 
-# wfdb and scipy are imported where they are used: together they take seconds, and most of the programs that import this
-# module read packs, not recordings.
+# wfdb is imported where it is used: it takes seconds, and most of the programs that import this module read packs.
 
 #: Sampling rate of CPSC2018, whose `.mat` files do not state it, in Hz.
 CPSC_RATE: float = 500.0
@@ -90,18 +89,6 @@ def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
         signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
     signal = np.ascontiguousarray(signal, dtype=np.float32)
     return Recording(header.id, signal, signal_rate, header.codes or (), header.age, header.sex, resolution)
-
-
-def resample(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray:
-    """Resamples [T, L] from `source_rate` to `rate` Hz: [ceil(T · rate / source_rate), L].
-
-    The straight line from the first to the last sample is taken out before filtering and put back after, so that a
-    baseline away from 0 mV does not ring at the ends.
-    """
-    from scipy.signal import resample_poly
-
-    ratio = Fraction(rate).limit_denominator(1000) / Fraction(source_rate).limit_denominator(1000)
-    return resample_poly(signal, ratio.numerator, ratio.denominator, axis=0, padtype="line")
 
 
 def _main_file(path: Path) -> Path:

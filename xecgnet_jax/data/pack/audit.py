@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.data.labels import classes_of, count_codes
-from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.labels import CPSC2018, Vocabulary, count_codes
+from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.errors import first_few
 
-#: Samples that a lead must stay at its extreme value to count as clipped (20 ms), and mV that this extreme must reach:
-#: below, equal values in a row are a quiet baseline.
-CLIPPED_RUN, CLIPPED_LEVEL = 10, 2.0
+#: Seconds that a lead must stay at its extreme value to count as clipped, and mV that this extreme must reach: below,
+#: equal values in a row are a quiet baseline. Two equal samples in a row are none.
+CLIPPED_SECONDS, CLIPPED_LEVEL = 0.02, 2.0
 
 #: mV beyond which an amplitude is no ECG (a wrong gain, or a loose electrode), and of standard deviation below which a
 #: lead is none (a wrong gain).
@@ -27,7 +27,7 @@ class SignalProblems(NamedTuple):
 
     digest: str  #: sha256 of the signal in whole µV; equal for equal signals
     flat: tuple[str, ...]  #: leads that never change
-    clipped: tuple[str, ...]  #: leads that stay at their extreme value, see `CLIPPED_RUN` and `CLIPPED_LEVEL`
+    clipped: tuple[str, ...]  #: leads that stay at their extreme value, see `CLIPPED_SECONDS` and `CLIPPED_LEVEL`
     absurd: tuple[str, ...]  #: leads with an amplitude that no ECG has, see `ABSURD_LEVEL` and `ABSURD_STD`
 
 
@@ -42,18 +42,19 @@ class Audit:
     clipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     absurd: Mapping[str, Sequence[str]] = field(default_factory=dict)
     duplicates: Sequence[Sequence[str]] = ()  #: groups of ids with the same signal
-    without_class: Sequence[str] = ()  #: ids of recordings with none of the nine classes
+    without_class: Sequence[str] = ()  #: ids of recordings with none of the classes
     classes: Mapping[str, int] = field(default_factory=dict)  #: class → number of packed recordings that have it
     #: Code → number of packed recordings that have it, of codes that stand for none of the classes.
     unmapped: Mapping[str, int] = field(default_factory=dict)
 
 
-def find_problems(signal: np.ndarray) -> SignalProblems:
-    """Returns what is odd about the signal [T, 12] float32, in mV at 500 Hz."""
+def find_problems(signal: np.ndarray, rate: float = RATE) -> SignalProblems:
+    """Returns what is odd about the signal [T, 12] float32, in mV at `rate` Hz."""
     leads = np.ascontiguousarray(signal.T)
     low, high = leads.min(axis=1), leads.max(axis=1)
     flat = low == high
-    clipped = np.array([_is_clipped(lead) for lead in leads]) & ~flat
+    run = max(3, round(CLIPPED_SECONDS * rate))
+    clipped = np.array([_is_clipped(lead, run) for lead in leads]) & ~flat
     quiet = (leads.std(axis=1, dtype=np.float64) < ABSURD_STD) & ~flat
     absurd = (np.maximum(-low, high) > ABSURD_LEVEL) | quiet
     microvolts = np.rint(signal.astype(np.float64) * 1e3).astype(np.int64)
@@ -71,20 +72,20 @@ def make_audit(
     same: dict[str, list[str]] = {}
     for name, found in problems.items():
         same.setdefault(found.digest, []).append(name)
-    classes, unmapped = count_codes(codes)
-    odd = {
+    odd: dict[str, Any] = {
         kind: {name: list(getattr(found, kind)) for name, found in problems.items() if getattr(found, kind)}
         for kind in ("flat", "clipped", "absurd")
     }
-    return Audit(
-        packed=len(problems),
-        refused=dict(refused),
-        **odd,
-        duplicates=[names for names in same.values() if len(names) > 1],
-        without_class=[name for name, own in zip(problems, codes, strict=True) if not classes_of(own)],
-        classes=classes,
-        unmapped=unmapped,
-    )
+    duplicates = [names for names in same.values() if len(names) > 1]
+    audit = Audit(packed=len(problems), refused=dict(refused), **odd, duplicates=duplicates)
+    return count_classes(audit, tuple(problems), codes, CPSC2018)
+
+
+def count_classes(audit: Audit, ids: Sequence[str], codes: Sequence[Collection[str]], vocabulary: Vocabulary) -> Audit:
+    """Returns the audit with what the codes of its recordings mean in a vocabulary."""
+    classes, unmapped = count_codes(codes, vocabulary)
+    without = [name for name, own in zip(ids, codes, strict=True) if not vocabulary.classes_of(own)]
+    return replace(audit, without_class=without, classes=classes, unmapped=unmapped)
 
 
 def format_audit(audit: Audit) -> str:
@@ -103,10 +104,10 @@ def format_audit(audit: Audit) -> str:
     return "\n".join(lines)
 
 
-def _is_clipped(lead: np.ndarray) -> bool:
-    """Tells whether a lead [T] stays at its smallest or largest value."""
+def _is_clipped(lead: np.ndarray, run: int) -> bool:
+    """Tells whether a lead [T] stays at its smallest or largest value for `run` samples."""
     for extreme in (lead.min(), lead.max()):
         edges = np.flatnonzero(np.diff(lead == extreme, prepend=False, append=False))
-        if abs(extreme) >= CLIPPED_LEVEL and (edges[1::2] - edges[::2]).max() >= CLIPPED_RUN:
+        if abs(extreme) >= CLIPPED_LEVEL and (edges[1::2] - edges[::2]).max() >= run:
             return True
     return False

@@ -12,6 +12,7 @@ from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -20,13 +21,14 @@ from tqdm import tqdm
 
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.io.wfdb import read_recording
-from xecgnet_jax.data.labels import CLASSES, SINUS_RHYTHM, VOCABULARY, label_vector
-from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.labels import CPSC2018
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import storage
 from xecgnet_jax.data.pack.audit import SignalProblems, find_problems, make_audit
 from xecgnet_jax.data.pack.pack import Pack, open_pack
 from xecgnet_jax.data.pack.quantized import quantize
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
+from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 
 #: Recordings for which starting one more process (half a second) pays.
@@ -58,6 +60,8 @@ def pack_of(
     corpus_folder: Path,
     pack_folder: Path,
     *,
+    signals: SignalSpec = PLAIN,
+    rate_of_files: int = 0,
     on_bad_recording: OnBadRecording = "fail",
     workers: int | None = None,
     progress: bool = True,
@@ -65,8 +69,8 @@ def pack_of(
     """Opens the pack of a corpus; makes it first where it is missing or the corpus has changed.
 
     A corpus has changed when one of its files has another name, size or time of modification, or a table another
-    content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew. All
-    arguments after the corpus's folder are those of `build_pack`.
+    content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew. The
+    arguments are those of `build_pack`, and `rate_of_files` that of `read_corpus`.
 
     Raises:
       CorpusError: the folder is missing, or no known corpus.
@@ -74,18 +78,27 @@ def pack_of(
     """
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
     is_packed = (pack_folder / storage.MANIFEST).is_file()
-    if is_packed and storage.read_manifest(pack_folder)["state"] == corpus_state(corpus_folder, pack_folder):
+    if is_packed and storage.read_manifest(pack_folder)["state"] == corpus_state(
+        corpus_folder, pack_folder, signals, rate_of_files
+    ):
         pack = open_pack(pack_folder)
         if on_bad_recording == "skip" or not pack.audit.refused:
             return pack
-    corpus = read_corpus(corpus_folder)
-    return build_pack(corpus, pack_folder, on_bad_recording=on_bad_recording, workers=workers, progress=progress)
+    return build_pack(
+        read_corpus(corpus_folder, rate_of_files=rate_of_files),
+        pack_folder,
+        signals=signals,
+        on_bad_recording=on_bad_recording,
+        workers=workers,
+        progress=progress,
+    )
 
 
 def build_pack(
     corpus: Corpus,
     folder: Path,
     *,
+    signals: SignalSpec = PLAIN,
     on_bad_recording: OnBadRecording = "fail",
     workers: int | None = None,
     progress: bool = True,
@@ -96,6 +109,7 @@ def build_pack(
 
     Args:
       folder: where the pack shall be: a folder that is missing, empty, or a pack.
+      signals: their rate and filter.
       on_bad_recording: "fail" makes no pack when a recording cannot be read; "skip" leaves it out and says so in the
         audit.
       workers: processes that read; None: one per CPU, fewer for few recordings.
@@ -106,26 +120,30 @@ def build_pack(
     """
     folder = Path(folder).resolve()
     try:
-        state = corpus_state(corpus.root, folder)
-        with storage.new_generation(folder) as new, closing(_read_entries(corpus, workers, progress)) as entries:
-            _write_pack(corpus, new, state, entries, skip_bad=on_bad_recording == "skip")
+        state = corpus_state(corpus.root, folder, signals, corpus.rate_of_files)
+        with (
+            storage.new_generation(folder) as new,
+            closing(_read_entries(corpus, signals, workers, progress)) as entries,
+        ):
+            _write_pack(corpus, new, state, entries, signals, skip_bad=on_bad_recording == "skip")
     except OSError as error:
         raise PackError(f"{folder}: the pack cannot be written: {error}") from error
     return open_pack(folder)
 
 
-def read_for_pack(path: Path) -> tuple[np.ndarray, PackedRecording] | RecordError:
+def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRecording] | RecordError:
     """Reads one recording: samples [T, 12] int16 and its row. An error is returned, so that the others go on."""
     try:
-        recording = read_recording(path)
+        recording = read_recording(path, rate=signals.rate)
     except RecordError as error:
         return error
-    samples, step, zero = quantize(recording.signal, recording.resolution)
-    problems = find_problems(recording.signal)
+    problems = find_problems(recording.signal, signals.rate)
+    filtered = np.ascontiguousarray(filter_signal(recording.signal, signals), np.float32)
+    samples, step, zero = quantize(filtered, None if signals.filter else recording.resolution)
     return samples, PackedRecording(len(samples), step, zero, problems, recording.age, recording.sex)
 
 
-def _read_entries(corpus: Corpus, workers: int | None, progress: bool) -> Generator[ReadEntry]:
+def _read_entries(corpus: Corpus, signals: SignalSpec, workers: int | None, progress: bool) -> Generator[ReadEntry]:
     """Reads each recording of the corpus, with a progress bar."""
     if workers is None:
         workers = max(1, min(available_cpus(), len(corpus.entries) // WORTH_A_WORKER))
@@ -134,14 +152,16 @@ def _read_entries(corpus: Corpus, workers: int | None, progress: bool) -> Genera
     bar = tqdm(corpus.entries, f"packing {corpus.root}", unit=" recordings", disable=None if progress else True)
     paths = [entry.path for entry in corpus.entries]
     try:
-        with closing(map_in_processes(read_for_pack, paths, workers)) as results, bar:
+        with closing(map_in_processes(partial(read_for_pack, signals=signals), paths, workers)) as results, bar:
             yield from zip(bar, results, strict=True)
     except BrokenProcessPool as error:
         problem = "a process that reads recordings was ended from outside, perhaps because memory ran out"
         raise PackError(f"{problem}; try again with fewer workers") from error
 
 
-def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEntry], *, skip_bad: bool) -> None:
+def _write_pack(
+    corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEntry], signals: SignalSpec, *, skip_bad: bool
+) -> None:
     """Writes the files of a pack into an empty folder."""
     packed: list[tuple[Entry, PackedRecording]] = []
     refused: dict[str, str] = {}
@@ -167,7 +187,7 @@ def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEnt
         "offsets": np.cumsum([0, *(row.length for _, row in packed)], dtype=np.int64),
         "step": np.stack([row.step for _, row in packed]),
         "zero": np.stack([row.zero for _, row in packed]),
-        "labels": np.stack([label_vector(entry.codes) for entry, _ in packed]),
+        "labels": np.stack([CPSC2018.label_vector(entry.codes) for entry, _ in packed]),
         "folds": np.array([-1 if entry.fold is None else entry.fold for entry, _ in packed], np.int64),
         "ages": np.array([np.nan if age is None else age for age in ages], np.float64),
     }
@@ -176,6 +196,7 @@ def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEnt
         "patients": [entry.patient for entry, _ in packed],
         "sexes": [row.sex if entry.sex is None else entry.sex for entry, row in packed],
         "codes": [entry.codes for entry, _ in packed],
+        "likelihoods": [entry.likelihoods for entry, _ in packed],
     }
     for name in ("step", "zero", "labels"):
         content.update(index[name].data)
@@ -183,9 +204,10 @@ def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEnt
     manifest = {
         "format": storage.FORMAT,
         "kind": corpus.kind,
-        "rate": RATE,
+        "rate": signals.rate,
+        "filter": signals.filter,
         "leads": LEADS,
-        "classes": CLASSES,
+        "classes": CPSC2018.classes,
         "recordings": len(packed),
         "samples": int(index["offsets"][-1]),
         "fingerprint": content.hexdigest(),
@@ -202,16 +224,17 @@ def _write_pack(corpus: Corpus, folder: Path, state: str, read: Iterable[ReadEnt
     storage.write_checked(folder, files, manifest)
 
 
-def corpus_state(corpus_folder: Path, pack_folder: Path) -> str:
+def corpus_state(corpus_folder: Path, pack_folder: Path, signals: SignalSpec = PLAIN, rate_of_files: int = 0) -> str:
     """Returns the sha256 of all that decides what a pack will hold, without reading signals.
 
-    That is the name, size and time of modification of each file of the corpus, the content of its tables, the
-    vocabulary, and the version of the pack's format. Where the corpus lies does not count, nor `pack_folder` in it.
+    That is the name, size and time of modification of each file of the corpus, the content of its tables, the default
+    vocabulary, what is made of signals, and the version of the pack's format. Where the corpus lies does not count, nor
+    `pack_folder` in it.
 
     Raises:
       CorpusError: the folder is missing, or cannot be listed.
     """
-    fixed = [storage.FORMAT, RATE, LEADS, CLASSES, SINUS_RHYTHM, sorted(VOCABULARY.items())]
+    fixed = [storage.FORMAT, signals, rate_of_files, LEADS, CPSC2018.to_json()]
     state = hashlib.sha256(storage.to_json(fixed))
     try:
         for table in sorted(corpus_folder.glob("*.csv")):

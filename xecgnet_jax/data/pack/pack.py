@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from xecgnet_jax.data.pack.audit import Audit
+from xecgnet_jax.data.labels import CPSC2018, Vocabulary
+from xecgnet_jax.data.pack.audit import Audit, count_classes
 from xecgnet_jax.data.pack.storage import AUDIT, FORMAT, INDEX, RECORDINGS, map_samples, read_checked, read_manifest
+from xecgnet_jax.data.signals import SignalSpec
 from xecgnet_jax.errors import PackError, first_few
 
 
@@ -24,18 +27,20 @@ class Pack:
     offsets: np.ndarray  #: [R + 1] int64; recording i has the samples offsets[i] to offsets[i + 1]
     step: np.ndarray  #: [R, 12] float64, mV per integer step
     zero: np.ndarray  #: [R, 12] float64, the integer that stands for 0 mV, so mV = (samples − zero) · step
-    labels: np.ndarray  #: [R, C] uint8, 0 or 1, columns as `classes`
+    labels: np.ndarray  #: [R, C] uint8, 0 or 1, columns as `classes`; those of CPSC2018 unless `relabel` changed them
     ids: tuple[str, ...]  #: names of the recordings, sorted
     patients: tuple[str | None, ...]  #: patient of each recording, or None
     folds: np.ndarray  #: [R] int64, the corpus's own fold, -1 where it has none
     ages: np.ndarray  #: [R] float64, years, NaN where unknown
     sexes: tuple[str | None, ...]  #: "F", "M" or None
     codes: tuple[tuple[str, ...], ...]  #: diagnostic codes as the corpus writes them
+    likelihoods: tuple[tuple[float, ...], ...]  #: of the codes in percent, where the corpus gives them, else ()
     classes: tuple[str, ...]  #: names of the C classes
     leads: tuple[str, ...]  #: names of the 12 leads
-    rate: float  #: Hz
+    signals: SignalSpec  #: rate in Hz, and filter
     kind: str  #: which corpus, as in `Corpus`
-    fingerprint: str  #: sha256 of signals, labels and ids; equal for packs with the same content
+    packed: str  #: sha256 of signals, CPSC2018's labels, and ids; equal for packs with the same content
+    fingerprint: str  #: the same, or with another vocabulary a sha256 of it and what decides the labels
     audit: Audit  #: what was refused, and what is odd about the rest
 
     def __len__(self) -> int:
@@ -51,6 +56,30 @@ class Pack:
         row = range(len(self))[i]
         samples = self.samples[self.offsets[row] : self.offsets[row + 1]]
         return ((samples - self.zero[row]) * self.step[row]).astype(np.float32)
+
+    def relabel(self, vocabulary: Vocabulary, min_likelihood: float = 0.0) -> Pack:
+        """Returns the pack with the labels of a vocabulary, from codes that are likely enough; signals are shared.
+
+        `min_likelihood` is in percent; a likelihood of 0 means unknown, and its code counts.
+        """
+        codes = self.codes
+        if min_likelihood:
+            codes = tuple(
+                tuple(code for code, likelihood in zip(own, given, strict=True) if not 0 < likelihood < min_likelihood)
+                if given
+                else own
+                for own, given in zip(codes, self.likelihoods, strict=True)
+            )
+        fingerprint = self.packed
+        if min_likelihood or vocabulary.digest() != CPSC2018.digest():
+            fingerprint = hashlib.sha256(f"{fingerprint} {vocabulary.digest()} {min_likelihood}".encode()).hexdigest()
+        return replace(
+            self,
+            labels=np.stack([vocabulary.label_vector(own) for own in codes]),
+            classes=vocabulary.classes,
+            fingerprint=fingerprint,
+            audit=count_classes(self.audit, self.ids, codes, vocabulary),
+        )
 
     def select(self, ids: Iterable[str]) -> np.ndarray:
         """Returns the rows of n recordings, [n] int64, in the order of `ids`.
@@ -84,10 +113,12 @@ def open_pack(folder: Path) -> Pack:
         return Pack(
             samples=map_samples(folder, manifest),
             codes=tuple(tuple(codes) for codes in texts["codes"]),
+            likelihoods=tuple(tuple(given) for given in texts["likelihoods"]),
             classes=tuple(manifest["classes"]),
             leads=tuple(manifest["leads"]),
-            rate=manifest["rate"],
+            signals=SignalSpec(manifest["rate"], tuple(manifest["filter"])),
             kind=manifest["kind"],
+            packed=manifest["fingerprint"],
             fingerprint=manifest["fingerprint"],
             audit=Audit(**json.loads(read_checked(folder, AUDIT, manifest))),
             **rows,

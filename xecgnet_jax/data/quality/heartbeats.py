@@ -32,35 +32,35 @@ class Heartbeats(NamedTuple):
     width: float
 
 
-def filter_qrs_band(signal: np.ndarray) -> np.ndarray:
-    """Returns the first minute of [T, 12] mV, filtered to `BAND` without delay: [min(T, 30000), 12] float32."""
+def filter_qrs_band(signal: np.ndarray, rate: float = RATE) -> np.ndarray:
+    """Returns the first minute of [T, 12] mV at `rate` Hz, filtered to `BAND` without delay, float32."""
     from scipy.signal import butter, sosfiltfilt
 
-    sections = butter(2, BAND, "bandpass", fs=RATE, output="sos")
-    return sosfiltfilt(sections, signal[: LONGEST_SEARCHED * RATE], axis=0).astype(np.float32)
+    sections = butter(2, BAND, "bandpass", fs=rate, output="sos")
+    return sosfiltfilt(sections, signal[: round(LONGEST_SEARCHED * rate)], axis=0).astype(np.float32)
 
 
-def find_heartbeats(band: np.ndarray) -> Heartbeats:
+def find_heartbeats(band: np.ndarray, rate: float = RATE) -> Heartbeats:
     """Returns the beats in [T, 12] of `filter_qrs_band`, at least `SHORTEST` seconds, and their rate and width."""
     from scipy.signal import find_peaks
 
-    envelope = _mean_over_leads(np.abs(band), smooth=0.08)
+    envelope = _mean_over_leads(np.abs(band), round(0.08 * rate))
     height = 0.4 * np.quantile(envelope, 0.98)
-    beats, _ = find_peaks(envelope, height=height or np.inf, distance=round(REFRACTORY * RATE))
+    beats, _ = find_peaks(envelope, height=height or np.inf, distance=round(REFRACTORY * rate))
     if len(beats) < 2:
         return Heartbeats(beats, float("nan"), float("nan"))
-    slope = _mean_over_leads(np.abs(np.gradient(band, axis=0)), smooth=0.018)
-    quiet, reach = np.median(slope), round(0.15 * RATE)
+    slope = _mean_over_leads(np.abs(np.gradient(band, axis=0)), max(1, round(0.018 * rate)))
+    quiet, reach = np.median(slope), round(0.15 * rate)
     widths = []
     for beat in beats:
         near = slope[max(0, beat - reach) : beat + reach]
         steep = np.flatnonzero(near > quiet + 0.25 * (near.max() - quiet))
-        widths.append(1000 * (steep[-1] - steep[0] + 1) / RATE if len(steep) else 0.0)
-    return Heartbeats(beats, 60 * RATE / float(np.median(np.diff(beats))), float(np.median(widths)))
+        widths.append(1000 * (steep[-1] - steep[0] + 1) / rate if len(steep) else 0.0)
+    return Heartbeats(beats, 60 * rate / float(np.median(np.diff(beats))), float(np.median(widths)))
 
 
-def _mean_over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
-    """Returns the mean of [T, 12] over leads, [T], smoothed over so many seconds.
+def _mean_over_leads(height: np.ndarray, smooth: int) -> np.ndarray:
+    """Returns the mean of [T, 12] over leads, [T], smoothed over so many samples.
 
     Each lead is scaled by its own peaks and limited, so that an artifact in a few leads hides nothing.
     """
@@ -68,4 +68,4 @@ def _mean_over_leads(height: np.ndarray, smooth: float) -> np.ndarray:
 
     peaks = np.quantile(height[::2], 0.98, axis=0)
     scaled = np.minimum(height / np.where(peaks > 0, peaks, 1).astype(np.float32), 2)
-    return uniform_filter1d(scaled.mean(axis=1), round(smooth * RATE))
+    return uniform_filter1d(scaled.mean(axis=1), smooth)

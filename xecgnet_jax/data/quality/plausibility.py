@@ -47,27 +47,27 @@ class RecordingWarning(NamedTuple):
     text: str  #: what was seen, and what to do; without "; ", which separates several warnings
 
 
-def find_warnings(signal: np.ndarray, *, units: str | None = None) -> tuple[RecordingWarning, ...]:
-    """Returns what looks wrong with one recording, [T, 12] float32, mV at 500 Hz, leads in the standard order.
+def find_warnings(signal: np.ndarray, *, rate: float = RATE, units: str | None = None) -> tuple[RecordingWarning, ...]:
+    """Returns what looks wrong with one recording, [T, 12] float32, mV at `rate` Hz, leads in the standard order.
 
     `units` are what a user said that the file's numbers are, to name what would fit; None: the file says it itself.
     """
-    return tuple(RecordingWarning(kind, text) for kind, text in _check(signal, units) if text)
+    return tuple(RecordingWarning(kind, text) for kind, text in _check(signal, rate, units) if text)
 
 
-def _check(signal: np.ndarray, units: str | None) -> Iterator[tuple[str, str | None]]:
+def _check(signal: np.ndarray, rate: float, units: str | None) -> Iterator[tuple[str, str | None]]:
     """Yields (kind, text) of each check; the text is None or empty where nothing is wrong."""
-    seconds = len(signal) / RATE
+    seconds = len(signal) / rate
     if seconds < SHORTEST:
         yield "short", f"only {seconds:.2g} s long: rhythms cannot be recognized, and less is checked"
     if seconds > LONGEST:
         yield "long", f"{seconds:.0f} s long: cut it, one label set for all of it means little"
-    problems = find_problems(signal)
+    problems = find_problems(signal, rate)
     if problems.flat:
         yield "flat", f"nothing in {', '.join(problems.flat)}: a lost electrode?"
     if not (moving := [lead for lead in LEADS if lead not in problems.flat]):
         return
-    step = min(RATE, len(signal))
+    step = min(round(rate), len(signal))
     each_second = signal[: len(signal) // step * step].reshape(-1, step, len(LEADS))
     of_leads = np.median(np.ptp(each_second, axis=1), axis=0)  # the median over seconds: artifacts change it little
     size = float(np.median(of_leads[[LEADS.index(lead) for lead in moving]]))
@@ -81,8 +81,8 @@ def _check(signal: np.ndarray, units: str | None) -> Iterator[tuple[str, str | N
     if not {*problems.flat, *problems.clipped} & set(LEADS[:6]):  # they break the relations, and have been named
         yield "limb-leads", limb_lead_warning(signal)
     if seconds >= SHORTEST:
-        band = filter_qrs_band(signal)
-        yield "rate", _rate_text(band)
+        band = filter_qrs_band(signal, rate)
+        yield "rate", _rate_text(band, rate)
         yield "arms", arm_warning(band)
         yield "chest-leads", chest_lead_warning(band)
 
@@ -111,13 +111,13 @@ def _check_amplitudes(signal: np.ndarray, problems: SignalProblems) -> Iterator[
         yield "clipped", f"{', '.join(problems.clipped)} stay at their largest value: cut off by the recorder"
 
 
-def _rate_text(band: np.ndarray) -> str | None:
+def _rate_text(band: np.ndarray, rate: float) -> str | None:
     """Returns why the stated sampling rate seems wrong, given the filtered signal [T, 12], or None."""
-    beats, per_minute, width = find_heartbeats(band)
+    beats, per_minute, width = find_heartbeats(band, rate)
     if not len(beats):
         return "no heartbeats found: wrong sampling rate, or no ECG"
     if np.isnan(per_minute):
-        seconds = len(band) / RATE
+        seconds = len(band) / rate
         return f"one heartbeat in {seconds:.0f} s: wrong sampling rate, or no ECG" if seconds > 60 / SLOWEST else None
     seen = f"{per_minute:.0f} beats a minute with a QRS of {width:.0f} ms"
     ratio = width / per_minute
