@@ -1,6 +1,7 @@
 """One small network at another rate, of other classes and other poolings, from the corpus to the exported file."""
 
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,10 +11,11 @@ from tests import learnable_corpus
 from xecgnet_jax.cli.main import main
 from xecgnet_jax.data.dataset import open_corpus
 from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.splits import Split, read_patients, read_split, write_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
-from xecgnet_jax.runs.predictions import predict_part
+from xecgnet_jax.runs.predictions import _rows_of_patients, predict_part
 
 #: Classes of one's own in an order of their own; the corpus writes their codes.
 CLASSES_FILE = "class,code\nwide,RBBB\nsinus,Normal\nfibrillation,AF\n"
@@ -135,3 +137,21 @@ def load_description(run):
 
     with closing(Checkpoints(run, read_only=True)) as checkpoints:
         return checkpoints.description(checkpoints.best()).to_json()
+
+
+@pytest.mark.parametrize(("kind", "rows"), [("ptbxl", [0, 2]), ("wfdb-csv", [])])
+def test_patients_of_ptbxl_are_known_at_its_other_rate(tmp_path, kind, rows):
+    """Its files have other names at 100 Hz, and the same patients; elsewhere numbers of patients say nothing."""
+    split = Split(("00001_hr", "00002_hr"), ("00003_hr",), ("00004_hr",))
+    patients = {"00001_hr": "7", "00002_hr": "8", "00003_hr": "9", "00004_hr": "5"}
+    write_split(tmp_path / "split.csv", split, patients)
+    assert read_split(tmp_path / "split.csv") == split and read_patients(tmp_path / "split.csv") == patients
+    run = SimpleNamespace(workdir=tmp_path, data={"kind": kind})
+    pack = SimpleNamespace(kind=kind, ids=("00001_lr", "00004_lr", "00009_lr"), patients=("7", "5", "8"))
+    assert _rows_of_patients(run, pack, split.train).tolist() == rows
+
+
+def test_a_part_of_people_that_the_run_has_not_seen(finished, dataset):
+    """Its own corpus: all but the training and the validation part."""
+    predictions = predict_part(load_run(finished), dataset, part="unseen", name="unseen", progress=False)
+    assert set(predictions.ids) == set(dataset.split.test) and predictions.trained_on == 0

@@ -335,3 +335,30 @@ def test_pack_folders_differ_where_signals_do(tmp_path: Path) -> None:
     folders = [pack_folder(tmp_path / "corpus", tmp_path, DataConfig(**kind)) for kind in kinds]
     assert len(set(folders)) == len(kinds) and all(folder.name.startswith("corpus-") for folder in folders)
     assert pack_folder(tmp_path / "corpus", tmp_path, DataConfig(classes="ptbxl-all")) == folders[0]
+
+
+# ---- as others read it
+
+
+def test_items_are_signals_and_labels(corpus_folder: Path, tmp_path: Path) -> None:
+    pack = make(corpus_folder, tmp_path / "pack")
+    for row, (signal, labels) in enumerate(pack):  # an IndexError ends it
+        np.testing.assert_array_equal(signal, pack.signal(row))
+        np.testing.assert_array_equal(labels, pack.labels[row])
+    assert row == len(pack) - 1
+
+
+def test_torch_loads_it(corpus_folder: Path, tmp_path: Path) -> None:
+    """Shuffled, in another process, whose copy of the pack is mapped anew."""
+    torch_data = pytest.importorskip("torch.utils.data")
+    pack = make(corpus_folder, tmp_path / "pack")
+    loader = torch_data.DataLoader(pack, batch_size=None, shuffle=True, num_workers=1)
+    seen = sorted((len(signal), labels.tolist()) for signal, labels in loader)
+    assert seen == sorted((len(signal), labels.tolist()) for signal, labels in pack)
+
+
+def test_grain_loads_it(corpus_folder: Path, tmp_path: Path) -> None:
+    grain = pytest.importorskip("grain")
+    pack = make(corpus_folder, tmp_path / "pack")
+    signals = [signal for signal, _ in grain.MapDataset.source(pack).shuffle(seed=0)]
+    assert sorted(map(len, signals)) == sorted(pack.lengths)

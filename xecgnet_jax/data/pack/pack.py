@@ -46,6 +46,10 @@ class Pack:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __getitem__(self, i: int) -> tuple[np.ndarray, np.ndarray]:
+        """Returns (signal [T, 12] float32 mV, labels [C] uint8) of recording i, as data loaders ask for it."""
+        return self.signal(i), self.labels[range(len(self))[i]]
+
     @property
     def lengths(self) -> np.ndarray:
         """Number of samples of each recording, [R] int64."""
