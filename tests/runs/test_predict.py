@@ -403,7 +403,10 @@ def test_one_checkpoint_is_used_by_its_path(recordings, workdir, predict):
         (["{r}/table.csv", "--units", "kV"], "kV"),
         (["{r}/table.csv", "--rate", "5", "--units", "mV"], "rate is 5; an ECG has 50 to 100,000 Hz"),
         (["{r}", "--rate", "500"], "give --rate HZ and --units"),
-        (["{r}/R000.hea", "--rate", "500", "--units", "mV"], "are for CSV tables, and no recording is one"),
+        (
+            ["{r}/R000.hea", "--rate", "500", "--units", "mV"],
+            "are for CSV tables and arrays; the other files",
+        ),
         (["{r}/nowhere.hea"], "nowhere.hea: no such file or folder"),
         (["{r}/empty"], "empty: no recordings there"),
         (["{r}/notes"], "notes.txt: its first line names no leads"),

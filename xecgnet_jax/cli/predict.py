@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, Run, keep_compiled
-from xecgnet_jax.data.io.discover import RecordingFiles, find_recording_files
+from xecgnet_jax.data.io.discover import SAYS_NOTHING, RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import default_cache
@@ -31,12 +31,14 @@ class Predict:
     #: Working directory of a training run, or one checkpoint in it (WORKDIR/checkpoints/STEP).
     run_folder: Run
     #: Recordings: WFDB (.hea, .mat or .dat), CPSC2018's .mat, CSV tables whose first line names the leads, or folders
-    #: of them.
+    #: of them; arrays (.npy, .npz).
     paths: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PATH [PATH ...]")]
-    #: Sampling rate of CSV tables in Hz. Other files say it themselves.
+    #: Sampling rate of CSV tables and arrays in Hz. Other files say it themselves.
     rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="")] = None
-    #: Units of CSV tables. Other files say it themselves.
+    #: Units of CSV tables and arrays. Other files say it themselves.
     units: Annotated[Literal["mV", "uV", "V"] | None, tyro.conf.arg(metavar="{mV,uV,V}", help_behavior_hint="")] = None
+    #: Names of the columns of arrays, in their order.
+    leads: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LEAD [LEAD ...]", help_behavior_hint="")] = ()
     #: File for all probabilities, label sets and warnings: .csv or .jsonl.
     output: OptionalFile = None
     #: Folder for a picture (SVG) of each recording with the network's maps.
@@ -71,6 +73,7 @@ class Predict:
             thresholds=thresholds,
             rate=self.rate,
             units=self.units,
+            leads=self.leads,
             batch_size=self.batch_size,
             plots=self.plot,
             progress=self.progress,
@@ -152,12 +155,16 @@ def _check_sources(arguments: Predict, sources: RecordingFiles) -> None:
             f"CPSC2018's .mat, and CSV tables whose first line names the leads.{''.join(ignored)}"
         )
     tables = [source.path for source in sources.recordings if source.is_table]
-    if tables and (arguments.rate is None or arguments.units is None):
-        raise ConfigError(
-            f"{tables[0]}: a table says neither its sampling rate nor its units; give --rate HZ and --units mV, uV or V"
-        )
-    if not tables and (arguments.rate is not None or arguments.units is not None):
-        raise ConfigError("--rate and --units are for CSV tables, and no recording is one; the other files say theirs")
+    arrays = [source.path for source in sources.recordings if source.is_array]
+    silent = arguments.rate is None or arguments.units is None
+    if tables and silent:
+        raise ConfigError(f"{tables[0]}: {SAYS_NOTHING['table']}")
+    if arrays and (silent or not arguments.leads):
+        raise ConfigError(f"{arrays[0]}: {SAYS_NOTHING['array']}")
+    if not tables and not arrays and (arguments.rate is not None or arguments.units is not None):
+        raise ConfigError("--rate and --units are for CSV tables and arrays; the other files say theirs")
+    if not arrays and arguments.leads:
+        raise ConfigError("--leads is for arrays; the other files name their leads")
 
 
 def _say_all(found: Sequence[FilePrediction], refused: Sequence[Refusal], most: int | None) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tqdm import tqdm
@@ -13,7 +14,6 @@ from tqdm import tqdm
 from xecgnet_jax.config import window_length
 from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
 from xecgnet_jax.data.quality.plausibility import RecordingWarning
-from xecgnet_jax.data.signals import SignalSpec
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps, Predictions
 from xecgnet_jax.evaluation.metrics import apply_thresholds
@@ -72,6 +72,7 @@ def predict_files(
     thresholds: Thresholds,
     rate: float | None = None,
     units: Units | None = None,
+    leads: Sequence[str] = (),
     batch_size: int = 32,
     plots: Path | None = None,
     progress: bool = False,
@@ -81,7 +82,7 @@ def predict_files(
     Args:
       run, files: the model and the recordings.
       thresholds: from which probabilities on classes are predicted.
-      rate, units: Hz and units of the tables among them.
+      rate, units, leads: Hz, units and columns of the tables and arrays among them.
       batch_size: windows in a step.
       plots: folder for a picture of each recording, made where it is missing; None: no pictures.
       progress: show a progress bar where stderr is a terminal.
@@ -93,7 +94,9 @@ def predict_files(
     outcomes: list[FilePrediction | Refusal] = []
     picture_names: set[str] = set()
     with tqdm(total=len(files), unit="recording", desc="predict", disable=None if progress else True) as bar:
-        for group in _read_groups(files, rate, units, BATCHES_READ * batch_size, run.signals):
+        for group in _read_groups(
+            files, BATCHES_READ * batch_size, rate=rate, units=units, leads=leads, spec=run.signals
+        ):
             readable = [one for _, one in group if isinstance(one, LoadedRecording)]
             probabilities, maps = _predict_group(run, readable, batch_size, want_maps=plots is not None)
             label_sets = run.label_sets(apply_thresholds(probabilities, thresholds.values))
@@ -128,15 +131,15 @@ def picture_name(name: str, taken: set[str]) -> str:
 
 
 def _read_groups(
-    files: Iterable[RecordingFile], rate: float | None, units: Units | None, most: int, spec: SignalSpec
+    files: Iterable[RecordingFile], most: int, **how: Any
 ) -> Iterator[list[tuple[RecordingFile, LoadedRecording | RecordError]]]:
-    """Yields recordings as they are read, at most `most` at once, fewer of long ones."""
+    """Yields recordings as they are read, at most `most` at once, fewer of long ones; `how` as `load_recording`."""
     group: list[tuple[RecordingFile, LoadedRecording | RecordError]] = []
     samples = 0
     for file in files:
         one: LoadedRecording | RecordError
         try:
-            one = load_recording(file, rate=rate, units=units, spec=spec)
+            one = load_recording(file, **how)
             samples += len(one.signal)
         except RecordError as error:
             one = error

@@ -97,7 +97,7 @@ def test_other_rates_are_resampled_as_everywhere(folder):
 
 
 def test_a_table_needs_rate_and_units(folder):
-    with pytest.raises(RecordError, match="Give --rate and --units"):
+    with pytest.raises(RecordError, match="give --rate HZ and --units"):
         load_recording(RecordingFile(folder / "c.csv", True))
 
 

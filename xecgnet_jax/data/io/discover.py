@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 
+from xecgnet_jax.data.io.array import ARRAYS, read_array
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
 from xecgnet_jax.data.io.wfdb import read_header, read_recording
@@ -34,13 +35,24 @@ LONGEST: int = 3600
 
 Units = Literal["mV", "uV", "V"]
 
+#: What a table and an array do not say of themselves, and what to do.
+SAYS_NOTHING: dict[str, str] = {
+    "table": "a table says neither its sampling rate nor its units; give --rate HZ and --units mV, uV or V",
+    "array": "an array says nothing of itself; give --rate HZ, --units mV, uV or V, and --leads (names of columns)",
+}
+
 
 @dataclass(frozen=True)
 class RecordingFile:
     """A recording on disk that has not been read."""
 
-    path: Path  #: a WFDB header, a `.mat` file without one, or a table of leads
+    path: Path  #: a WFDB header, a `.mat` file without one, a table of leads, or an array
     is_table: bool = False  #: True for a table, which states neither its sampling rate nor its units
+
+    @property
+    def is_array(self) -> bool:
+        """Whether it is an array of NumPy, which states nothing of itself."""
+        return self.path.suffix in ARRAYS
 
 
 @dataclass(frozen=True)
@@ -81,11 +93,13 @@ def load_recording(
     *,
     rate: float | None = None,
     units: Units | None = None,
+    leads: Sequence[str] = (),
     spec: SignalSpec = PLAIN,
 ) -> LoadedRecording:
     """Reads a recording, and looks for what is wrong with it.
 
-    A table does not state its `rate` (Hz) and units itself; `spec` says what the network sees.
+    A table or array does not state its `rate` (Hz) and units itself, an array neither its `leads`; `spec` says what the
+    network sees.
 
     Raises:
       RecordError: it cannot be read without guessing, see `read_recording` and `read_table`.
@@ -93,14 +107,16 @@ def load_recording(
     path, time_step = file.path, None
     notes: tuple[str, ...] = ()
     try:
-        if not file.is_table:
+        if not file.is_table and not file.is_array:
             header = read_header(path) if path.suffix == ".hea" else None  # before its samples fill the memory
             if header and header.length and header.rate and header.length / header.rate > LONGEST:
                 raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
             recording = read_recording(path, rate=None)
             signal, rate, units = recording.signal, recording.rate, None
-        elif rate is None or units is None:
-            raise RecordError(f"{path}: a table says neither its sampling rate nor its units. Give --rate and --units.")
+        elif rate is None or units is None or (file.is_array and not leads):
+            raise RecordError(f"{path}: {SAYS_NOTHING['array' if file.is_array else 'table']}.")
+        elif file.is_array:
+            signal = read_array(path, units=units, leads=leads, longest=round(LONGEST * rate))
         else:
             table = read_table(path, units=units, longest=round(LONGEST * rate))
             signal, time_step = table.signal, table.step
@@ -141,11 +157,13 @@ def _recording_of(path: Path) -> RecordingFile:
         raise RecordError(f"{path}: {UPPER_CASE.format(path.suffix.lower())}.")
     if path.suffix == ".mat":
         return RecordingFile(path)
+    if path.suffix in ARRAYS:
+        return RecordingFile(path)
     if path.suffix == ".dat":
         raise RecordError(f"{path}: its header {header.name} is missing. Restore it: only there are names and gains.")
     if path.suffix.lower() in TABLES or names_leads(path):
         return RecordingFile(path, is_table=True)
-    known = "WFDB (.hea with .mat or .dat), CPSC2018's .mat, and CSV tables whose first line names the leads"
+    known = "WFDB (.hea with .mat or .dat), CPSC2018's .mat, CSV tables whose first line names the leads, .npy and .npz"
     raise RecordError(f"{path}: is no recording. Known are {known}.")
 
 
@@ -178,6 +196,8 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
                 found.append(RecordingFile(path, is_table))
             elif _is_upper_case(path):
                 ignored.append((path, UPPER_CASE.format(path.suffix.lower())))
+            elif path.suffix in ARRAYS:
+                ignored.append((path, "an array; name it itself where it is a recording"))
             elif path.suffix == ".dat":
                 ignored.append((path, "no header (.hea) describes it"))
             else:

@@ -1,0 +1,59 @@
+"""A NumPy array in a file → its signal."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
+from xecgnet_jax.data.leads import LEADS, find_leads
+from xecgnet_jax.errors import RecordError
+
+#: Suffixes of files that hold arrays.
+ARRAYS = (".npy", ".npz")
+
+
+def read_array(path: Path, *, units: str, leads: Sequence[str], longest: int) -> np.ndarray:
+    """Reads an array [samples, columns] of numbers into [T, 12] float64 mV, leads in the order of `LEADS`.
+
+    Args:
+      path: `.npy`, or `.npz` that holds one array.
+      units: of all leads: mV, uV or V.
+      leads: names of the columns, in any case; those that are no leads are ignored.
+      longest: samples beyond which the recording is refused.
+
+    Raises:
+      RecordError: the file holds something else, or a lead is missing or named twice, or a value is no number.
+    """
+    columns, problem = find_leads(leads, "column")
+    if problem:
+        raise RecordError(f"{path}: --leads has {problem}. Name all columns, in their order.")
+    try:
+        with path.open("rb") as file:
+            values = _one_array(path, file)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RecordError(f"{path}: no array of numbers can be read from it ({error}). Save it anew.") from error
+    if values.ndim != 2 or values.dtype.kind not in "fiu" or values.shape[1] != len(leads) or not len(values):
+        turn = "; transpose it: samples come first" if values.ndim == 2 and values.shape[0] == len(leads) else ""
+        found = f"holds {values.dtype} {list(values.shape)}"
+        raise RecordError(f"{path}: {found}, and must be numbers [samples, {len(leads)}] as --leads names them{turn}.")
+    if len(values) > longest:
+        raise RecordError(f"{path}: longer than {longest} samples, too long for one ECG. Cut it into pieces.")
+    signal = np.asarray(values[:, columns], np.float64) * MILLIVOLTS[units.lower()]
+    if wrong := [lead for lead, good in zip(LEADS, np.isfinite(signal).all(axis=0).tolist(), strict=True) if not good]:
+        raise RecordError(f"{path}: values of {', '.join(wrong)} are no numbers. Cut them off or fill them in.")
+    return signal
+
+
+def _one_array(path: Path, file: BinaryIO) -> np.ndarray:
+    loaded = np.load(file, allow_pickle=False)
+    if isinstance(loaded, np.ndarray):
+        return loaded
+    if len(loaded.files) != 1:
+        names = ", ".join(loaded.files) or "none"
+        raise RecordError(f"{path}: holds {len(loaded.files)} arrays ({names}), and must hold one. Save it alone.")
+    return np.asarray(loaded[loaded.files[0]])
