@@ -44,7 +44,8 @@ def read_array(path: Path, *, units: str, leads: Sequence[str], longest: int) ->
     if len(values) > longest:
         raise RecordError(f"{path}: longer than {longest} samples, too long for one ECG. Cut it into pieces.")
     signal = np.asarray(values[:, columns], np.float64) * MILLIVOLTS[units.lower()]
-    if wrong := [lead for lead, good in zip(LEADS, np.isfinite(signal).all(axis=0).tolist(), strict=True) if not good]:
+    wrong = np.array(LEADS)[~np.isfinite(signal).all(axis=0)]
+    if len(wrong):
         raise RecordError(f"{path}: values of {', '.join(wrong)} are no numbers. Cut them off or fill them in.")
     return signal
 
