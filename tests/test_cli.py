@@ -154,8 +154,8 @@ def test_a_sweep_on_two_devices_makes_runs_that_can_be_compared(corpus, run, tmp
     runs = [tmp_path / f"seed3-gamma{gamma}" for gamma in ("0", "0.01", "0.5")]
     assert sorted(tmp_path.iterdir()) == runs
     assert len(json.loads((runs[0] / "environment.json").read_text())["devices"]) == 2
-    ours, alone = (read_metrics(one) for one in (runs[1], run))
-    assert [record["loss"] for record in ours] == pytest.approx([record["loss"] for record in alone], rel=1e-4)
+    ours, alone = ([record["loss"] for record in read_metrics(one)] for one in (runs[1], run))
+    assert ours[0] == pytest.approx(alone[0], rel=1e-4) and ours == pytest.approx(alone, rel=2e-3)  # rounding grows
     assert (runs[1] / "config.json").read_text() == (run / "config.json").read_text()
     compare = made.stdout.split("compare them: xecgnet compare ")[1].split("\n")[0].split()
     assert compare[:3] == [*map(str, runs)]
