@@ -46,12 +46,10 @@ class CorpusArguments:
 
 def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) -> Any:
     """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are."""
-    from xecgnet_jax.data.dataset import pack_folder
+    from xecgnet_jax.data.dataset import pack_folder, pack_for
     from xecgnet_jax.data.labels import read_vocabulary
-    from xecgnet_jax.data.pack import pack_of
     from xecgnet_jax.data.pack.audit import format_audit
     from xecgnet_jax.data.pack.storage import AUDIT, generation_folder, read_manifest
-    from xecgnet_jax.data.signals import signal_spec
 
     folder = corpus.data
     if folder is None:
@@ -62,15 +60,8 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
         simulate_corpus(folder, number, corpus.simulate_seed, progress=progress, workers=corpus.workers)
     destination = pack_folder(folder, corpus.cache, config)
     before = _changed(destination)
-    pack = pack_of(
-        folder,
-        destination,
-        signals=signal_spec(config),
-        rate_of_files=config.rate_of_files,
-        on_bad_recording=corpus.on_bad_recording,
-        workers=corpus.workers,
-        progress=progress,
-    )
+    how = {"on_bad_recording": corpus.on_bad_recording, "workers": corpus.workers, "progress": progress}
+    pack = pack_for(folder, corpus.cache, config, **how)
     print(f"corpus: {folder}\npack: {destination}")
     if before != _changed(destination):
         print(format_audit(pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit))

@@ -96,9 +96,9 @@ def open_packs_and_options(
     keep_compiled(corpus.cache)
     options = {name: getattr(scoring, name) for name in ("part", "batch_size", "progress")}
     options["name"] = corpus.data.resolve().name if corpus.data else "simulated"
-    from xecgnet_jax.runs.load import load_run
+    from xecgnet_jax.runs.load import describe_run
 
-    configs = [load_run(path).config.data for path in runs]
+    configs = [describe_run(path).config.data for path in runs]
     if scoring.rate_of_files is not None:
         configs = [dataclasses.replace(config, rate_of_files=scoring.rate_of_files) for config in configs]
     packs: dict[Any, Pack] = {}
@@ -110,9 +110,9 @@ def open_packs_and_options(
 
 def _check_simulated(path: Path) -> None:
     """Refuses a run of another corpus where none is named: it would be scored on simulated recordings."""
-    from xecgnet_jax.runs.load import load_run
+    from xecgnet_jax.runs.load import describe_run
 
-    data = load_run(path).data
+    data = describe_run(path).data
     kind, number = data.get("kind"), data.get("recordings")
     if (kind, number) != ("challenge", SIMULATED):
         raise ConfigError(

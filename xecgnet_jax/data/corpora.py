@@ -36,9 +36,7 @@ class Corpus:
     kind: str  #: "cpsc2018", "challenge", "ptbxl" or "wfdb-csv"
     root: Path
     entries: tuple[Entry, ...]  #: sorted by id
-    rate_of_files: int = (
-        0  #: Hz of the files that were chosen where there are several of each recording; 0: the highest
-    )
+    rate_of_files: int = 0  #: Hz of the files that were chosen where each recording has several; 0: the highest
 
 
 #: The corpora that `read_corpus` recognizes, as its error message lists it.
@@ -70,13 +68,10 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0) -> Corpus:
     if len(found) > 1:
         raise CorpusError(f"{root}: holds {' and '.join(found)}; only one can apply. Remove the others.")
     kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
-    if kind == "ptbxl":
-        listed = _ptbxl_entries(root, rate_of_files)
-    elif rate_of_files:
+    chosen = (rate_of_files,) if kind == "ptbxl" else ()
+    if rate_of_files and not chosen:
         raise CorpusError(f"{root}: has each recording at one rate only. Leave out --rate-of-files.")
-    else:
-        listed = entries_of(root)
-    entries = tuple(sorted(listed, key=lambda entry: entry.id))
+    entries = tuple(sorted(entries_of(root, *chosen), key=lambda entry: entry.id))
     if not entries:
         raise CorpusError(f"{root}: holds no recordings of a known corpus. Looked for: {KNOWN_FOLDERS}.")
     return Corpus(kind, root, entries, rate_of_files)
@@ -124,7 +119,7 @@ def _challenge_entries(root: Path) -> list[Entry]:
 _PTBXL_FILES: dict[int, tuple[str, str]] = {500: ("records500", "filename_hr"), 100: ("records100", "filename_lr")}
 
 
-def _ptbxl_entries(root: Path, rate: int = 0) -> list[Entry]:
+def _ptbxl_entries(root: Path, rate: int) -> list[Entry]:
     table = root / "ptbxl_database.csv"
     there = [possible for possible, (folder, _) in _PTBXL_FILES.items() if (root / folder).is_dir()]
     if rate not in (0, *_PTBXL_FILES):
@@ -193,7 +188,7 @@ def _csv_entries(root: Path) -> list[Entry]:
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.
-OPENERS: dict[str, tuple[str, Callable[[Path], list[Entry]]]] = {
+OPENERS: dict[str, tuple[str, Callable[..., list[Entry]]]] = {
     "ptbxl_database.csv": ("ptbxl", _ptbxl_entries),
     "REFERENCE.csv": ("cpsc2018", _cpsc_entries),
     "labels.csv": ("wfdb-csv", _csv_entries),

@@ -81,16 +81,14 @@ def open_corpus(
       SplitError: see `make_dataset`.
     """
     cache = default_cache() if cache is None else Path(cache)
-    pack = pack_of(
-        Path(folder),
-        pack_folder(Path(folder), cache, config),
-        signals=signal_spec(config),
-        rate_of_files=config.rate_of_files,
-        on_bad_recording=on_bad_recording,
-        workers=workers,
-        progress=progress,
-    )
-    return make_dataset(pack, config)
+    how: Any = {"on_bad_recording": on_bad_recording, "workers": workers, "progress": progress}
+    return make_dataset(pack_for(Path(folder), cache, config, **how), config)
+
+
+def pack_for(corpus: Path, cache: Path, config: DataConfig, **how: Any) -> Pack:
+    """Returns the pack of a corpus with signals as the config says; `how` are the other options of `pack_of`."""
+    place = pack_folder(corpus, cache, config)
+    return pack_of(corpus, place, signals=signal_spec(config), rate_of_files=config.rate_of_files, **how)
 
 
 def pack_folder(corpus: Path, cache: Path, config: DataConfig) -> Path:

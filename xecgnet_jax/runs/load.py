@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import compress
@@ -30,6 +30,7 @@ from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
 from xecgnet_jax.model import Collapsed, XECGNet, collapse
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
+from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.state import Variables, build_model
 
 
@@ -206,13 +207,7 @@ def load_run(path: str | Path) -> Run:
     Raises:
       CheckpointError: there is none, or it is damaged.
     """
-    path = Path(path)
-    named = path.name.isdigit() and path.parent.name == FOLDER
-    workdir = path.parent.parent if named else path
-    with closing(Checkpoints(workdir, read_only=True)) as checkpoints:
-        if named and not path.is_dir():
-            raise CheckpointError(f"{path}: there is no such checkpoint")
-        step = int(path.name) if named else checkpoints.best()
+    with _open_checkpoint(Path(path)) as (checkpoints, workdir, step, named):
         description = checkpoints.description(step)
         model = build_model(description.config.model, len(description.vocabulary.classes))
         like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, len(LEADS))))
@@ -228,6 +223,27 @@ def load_run(path: str | Path) -> Run:
             chosen=description.thresholds,
             named=named,
         )
+
+
+def describe_run(path: str | Path) -> Description:
+    """Returns what the checkpoint that `load_run` takes says of itself, without its weights.
+
+    Raises:
+      CheckpointError: as `load_run`.
+    """
+    with _open_checkpoint(Path(path)) as (checkpoints, _, step, _):
+        return checkpoints.description(step)
+
+
+@contextmanager
+def _open_checkpoint(path: Path) -> Iterator[tuple[Checkpoints, Path, int, bool]]:
+    """Opens the checkpoints of a run: (they, working directory, step, whether the path names the step)."""
+    named = path.name.isdigit() and path.parent.name == FOLDER
+    workdir = path.parent.parent if named else path
+    with closing(Checkpoints(workdir, read_only=True)) as checkpoints:
+        if named and not path.is_dir():
+            raise CheckpointError(f"{path}: there is no such checkpoint")
+        yield checkpoints, workdir, int(path.name) if named else checkpoints.best(), named
 
 
 def _check_signals(signals: np.ndarray | Sequence[np.ndarray], rate: float, spec: SignalSpec) -> list[np.ndarray]:
