@@ -40,17 +40,24 @@ def small():
 
 
 def test_the_table_shows_metrics_intervals_and_thresholds():
-    metrics = evaluate(*small(), ("AF", "Normal", "STE"), resamples=1000)
+    labels, probabilities, predictions = small()
+    calibrated = probabilities**2
+    metrics = evaluate(labels, probabilities, predictions, ("AF", "Normal", "STE"), calibrated=calibrated, resamples=1000)
     values = {"AF": 0.4, "Normal": 0.5, "STE": 0.6123}
-    table = format_table(metrics | {"thresholds": {"name": "best-f1", "values": values}}, "a small case")
+    thresholds = {"name": "best-f1", "values": values}
+    table = format_table(metrics | {"thresholds": thresholds}, "a small case")
     assert table.startswith(TABLE)
+    thresholds["calibrated"] = {name: value**2 for name, value in values.items()}
+    with_both = format_table(metrics | {"thresholds": thresholds}, "a small case").splitlines()
+    assert with_both[2] == "calibrated: AF 0.160, Normal 0.250, STE 0.375"
     rest = table.removeprefix(TABLE)
     for name in ("hamming_loss", "samples_f1"):
         low, high = metrics["intervals"][name]
         assert f"{metrics[name]:.3f}   {low:.3f}-{high:.3f}" in rest
-    calibration = metrics["calibration"]
-    assert f"calibration error          {calibration['calibration_error']:.3f}" in rest
-    assert f"{calibration['calibration_error_by_chance']:.3f} were the probabilities right; 10 bins" in rest
+    for key, after in (("calibration", ""), ("calibrated", ", calibrated")):
+        row = metrics[key]
+        assert f"\n{'calibration error' + after:33}{row['calibration_error']:.3f}" in rest
+        assert f"{row['calibration_error_by_chance']:.3f} were the probabilities right; 10 bins" in rest
     assert "1,000 resamples of 4 recordings (seed 0)." in rest
     assert "–: undefined" in rest and "An interval is undefined (–) where" in rest
 

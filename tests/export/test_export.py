@@ -21,6 +21,7 @@ from xecgnet_jax.config import Config, ModelConfig
 from xecgnet_jax.data.labels import CLASSES, CPSC2018
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import ExportError
+from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.export.archive import describe, jax_archive, largest_difference
 from xecgnet_jax.export.onnx import onnx_file
@@ -66,6 +67,7 @@ def make_run(window: str = "whole", length: int = 0, **switches) -> Run:
             "best-f1": Thresholds("best-f1", np.linspace(0.1, 0.9, 9)),
             "best-subset": Thresholds("best-subset", np.linspace(0.9, 0.1, 9)),
         },
+        calibration=Calibration(np.linspace(0.5, 2, 9), np.linspace(-1, 1, 9), np.arange(9) > 6),
     )
 
 
@@ -280,6 +282,7 @@ def workdir(tmp_path_factory) -> Path:
         versions={},
         progress=Progress(),
         thresholds=run.chosen,
+        calibration=run.calibration,
     )
     folder = tmp_path_factory.mktemp("export") / "run"
     checkpoints = Checkpoints(folder)

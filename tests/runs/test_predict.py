@@ -30,6 +30,7 @@ from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.simulation.corpus import simulate_recording
+from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds, half
 from xecgnet_jax.runs import predict as prediction
 from xecgnet_jax.runs.load import Run, load_run
@@ -62,6 +63,7 @@ def workdir(corpus) -> Path:
         versions={},
         progress=Progress(),
         thresholds={name: Thresholds(name, rng.uniform(0.3, 0.7, len(CPSC2018.classes))) for name in NAMES[1:]},
+        calibration=Calibration(np.linspace(0.5, 2, 9), np.linspace(-1, 1, 9), np.arange(9) > 6),
     )
     checkpoints = Checkpoints(folder)
     state = TrainState(jnp.int32(7), jax.tree.map(jnp.asarray, variables), {"count": jnp.int32(7)}, None)
@@ -164,14 +166,17 @@ def test_thresholds_are_those_of_the_checkpoint(recordings, workdir, predict, tm
             np.testing.assert_array_equal(is_in, values >= needed)
     assert predict(recordings, "--output", tmp_path / "o.jsonl", "--thresholds", "best-subset")[0] == 0
     for line in (tmp_path / "o.jsonl").read_text().splitlines():
-        values = json.loads(line)["thresholds"]["values"]
-        assert values == dict(zip(run.classes, run.thresholds("best-subset").values, strict=True))
+        found = json.loads(line)["thresholds"]
+        values = run.thresholds("best-subset").values
+        assert found["values"] == dict(zip(run.classes, values, strict=True))
+        assert found["calibrated"] == dict(zip(run.classes, run.calibrate(values), strict=True))
 
 
 def outcome(run: Run, probabilities: list[float], thresholds: Thresholds, **values) -> FilePrediction:
     found = np.array(probabilities, np.float32)
     labels = tuple(np.array(run.classes)[found >= thresholds.values])
-    return FilePrediction(Path("a.hea"), "a", 10.0, 500.0, found, labels, **{"warnings": (), "notes": ()} | values)
+    about = {"warnings": (), "notes": (), "calibrated": run.calibrate(found)} | values
+    return FilePrediction(Path("a.hea"), "a", 10.0, 500.0, found, labels=labels, **about)
 
 
 def test_written_probabilities_agree_with_the_label_set_next_to_a_threshold(workdir):
@@ -187,6 +192,8 @@ def test_written_probabilities_agree_with_the_label_set_next_to_a_threshold(work
         list(value["probabilities"].values()),
     ):
         np.testing.assert_array_equal(np.array(found) >= 0.5, np.arange(9) == 1)
+    for found in ([float(row[f"calibrated {name}"]) for name in run.classes], list(value["calibrated"].values())):
+        np.testing.assert_allclose(found, run.calibrate(one.probabilities), rtol=1e-5)
 
 
 def test_the_nearest_class_goes_by_its_threshold(workdir):

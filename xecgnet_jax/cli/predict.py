@@ -91,7 +91,7 @@ class Predict:
         print(screen_text(run, thresholds, found, most=None if self.output is None else ROWS_SHOWN))
         count = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
         print(f"\n{count}, checkpoint {run.step} of {run.workdir}")
-        print("\n".join(thresholds_lines(thresholds.name, thresholds.by_class(run.classes))))
+        print("\n".join(thresholds_lines(**thresholds.to_json(run.classes, run.calibration))))
         if self.output is not None:
             print(f"written: {self.output}")
         if self.plot is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -77,6 +77,7 @@ def evaluate(
     predictions: np.ndarray,
     classes: tuple[str, ...],
     *,
+    calibrated: np.ndarray | None = None,
     patients: Sequence[str | None] | None = None,
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
@@ -86,6 +87,7 @@ def evaluate(
     Args:
       labels, predictions: [R, C], 0 or 1; the latter from `metrics.apply_thresholds`.
       probabilities, classes: [R, C] in 0 … 1; C names.
+      calibrated: [R, C] in 0 … 1, the probabilities after calibration, to be scored beside the raw ones; or None.
       patients: [R] patient of each recording, None where unknown. Where one has several recordings, patients are
         resampled, not recordings.
       resamples, seed: of the bootstrap.
@@ -96,8 +98,11 @@ def evaluate(
     labels, probabilities = np.asarray(labels), np.asarray(probabilities)
     metrics.check_arrays(labels, probabilities, predictions, len(classes))
     units = intervals.resampling_units(len(labels), patients)
-    estimate = partial(all_metrics, labels, probabilities, predictions)
-    found = _Estimates(estimate(), intervals.bootstrap(estimate, units, resamples=resamples, seed=seed), units)
+
+    def resample(estimate: Callable[..., dict[str, Floats]]) -> _Estimates:
+        return _Estimates(estimate(), intervals.bootstrap(estimate, units, resamples=resamples, seed=seed), units)
+
+    found = resample(partial(all_metrics, labels, probabilities, predictions))
     hits, wrong, missed, exact, recordings = (counts[0] for counts in metrics.count_confusion(labels, predictions))
     support, predicted = hits + missed, hits + wrong
     chance, overall_chance = chance_errors(probabilities, seed)
@@ -114,6 +119,14 @@ def evaluate(
         found.use_wilson(row, "recall", hits[column], support[column])
         counts = {"support": int(support[column]), "predicted": int(predicted[column])}
         per_class[name] = row | counts | calibration | {"intervals": row["intervals"] | calibration["intervals"]}
+    after = None
+    if calibrated is not None:
+        metrics.check_arrays(labels, calibrated, predictions, len(classes))
+        again = resample(partial(calibration_metrics, labels, calibrated))
+        chance, overall_chance_after = chance_errors(calibrated, seed)
+        after = again.calibration(overall_chance_after, "overall_") | {"bins": reliability(labels, calibrated)}
+        by_class = (again.calibration(chance[:, column], "", column) for column in range(len(classes)))
+        after["per_class"] = dict(zip(classes, by_class, strict=True))
     return {
         "subset_accuracy": accuracies,
         "micro": found.row(_MICRO, "micro_") | {"support": int(support.sum())},
@@ -121,6 +134,7 @@ def evaluate(
         "per_class": per_class,
         **found.row(_OF_RECORDINGS),
         "calibration": found.calibration(overall_chance, "overall_") | {"bins": reliability(labels, probabilities)},
+        "calibrated": after,
         "label_sets": label_sets(labels, predictions, classes),
         "resampling": units.describe(resamples, seed),
     }

@@ -45,13 +45,20 @@ def format_table(metrics: dict[str, Any], title: str) -> str:
     return "\n".join([title, *lines])
 
 
-def thresholds_lines(name: str, values: Mapping[str, float]) -> list[str]:
-    """Returns the thresholds by class, or the one that all have, as lines."""
+def thresholds_lines(
+    name: str, values: Mapping[str, float], calibrated: Mapping[str, float] | None = None
+) -> list[str]:
+    """Returns the thresholds by class, or the one that all have, as lines; then those on the calibrated scale."""
     if len(set(values.values())) == 1:
         value = f"{next(iter(values.values())):g}"
-        return [f"threshold {value}" if name == value else f"thresholds {name}: {value} for every class"]
-    listed = ", ".join(f"{one}\N{NO-BREAK SPACE}{value:.3f}" for one, value in values.items())
-    return wrap_text(f"thresholds {name}: {listed}", "  ")
+        lines = [f"threshold {value}" if name == value else f"thresholds {name}: {value} for every class"]
+    else:
+        lines = wrap_text(f"thresholds {name}: {_listed(values)}", "  ")
+    return lines if calibrated is None else lines + wrap_text(f"calibrated: {_listed(calibrated)}", "  ")
+
+
+def _listed(values: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}\N{NO-BREAK SPACE}{value:.3f}" for name, value in values.items())
 
 
 def _classes(metrics: dict[str, Any]) -> list[str]:
@@ -87,16 +94,15 @@ def _subset_accuracy(accuracies: dict[str, Any]) -> list[str]:
 
 
 def _of_recordings(metrics: dict[str, Any]) -> list[str]:
-    calibration = metrics["calibration"]
-    by_chance = f"{format_value(calibration['calibration_error_by_chance'])} were the probabilities right"
-    rows = [
-        ("Hamming loss", metrics, "hamming_loss", ""),
-        ("samples F1", metrics, "samples_f1", ""),
-        ("Brier score", calibration, "brier", ""),
-        ("calibration error", calibration, "calibration_error", f"  {by_chance}; {len(calibration['bins'])} bins"),
-    ]
+    rows = [("Hamming loss", metrics, "hamming_loss", ""), ("samples F1", metrics, "samples_f1", "")]
+    for key, after in (("calibration", ""), ("calibrated", ", calibrated")):
+        if (found := metrics.get(key)) is not None:
+            by_chance = f"{format_value(found['calibration_error_by_chance'])} were the probabilities right"
+            more = f"  {by_chance}; {len(found['bins'])} bins"
+            rows += [(f"Brier score{after}", found, "brier", "")]
+            rows += [(f"calibration error{after}", found, "calibration_error", more)]
     return [
-        f"{label:<22}{format_value(row[key]):>10}   {_interval(row, key, 3):<11}{more}".rstrip()
+        f"{label:<30}{format_value(row[key]):>8}   {_interval(row, key, 3):<11}{more}".rstrip()
         for label, row, key, more in rows
     ]
 

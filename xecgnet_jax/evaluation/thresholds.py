@@ -7,12 +7,13 @@ checkpoint, and everything else reads them there. So none can be chosen on recor
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from xecgnet_jax.evaluation.metrics import THRESHOLD, Floats, apply_thresholds, check_shapes
+from xecgnet_jax.evaluation.platt import Calibration
 
 #: 0.5 for all; per class, with the best F1 of each class; per class, with the best subset accuracy of all.
 ThresholdName = Literal["0.5", "best-f1", "best-subset"]
@@ -32,6 +33,11 @@ class Thresholds(NamedTuple):
     def by_class(self, classes: Sequence[str]) -> dict[str, float]:
         """Returns the value of each of the C classes."""
         return dict(zip(classes, self.values.tolist(), strict=True))
+
+    def to_json(self, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
+        """Returns "name", "values" by class, and "calibrated", the same on the calibrated scale, or None."""
+        after = None if calibration is None else dict(zip(classes, calibration.apply(self.values).tolist(), strict=True))
+        return {"name": self.name, "values": self.by_class(classes), "calibrated": after}
 
 
 def half(classes: int) -> Thresholds:

@@ -124,6 +124,7 @@ def describe(run: Run, samples: int | None) -> str:
     value = {
         "classes": list(run.classes),
         "thresholds": {one.name: one.values.tolist() for one in run.all_thresholds()},
+        "calibration": None if run.calibration is None else run.calibration.to_json(),
         "leads": list(LEADS),
         "rate": run.signals.rate,
         "units": UNITS,

@@ -95,14 +95,20 @@ def precision_recall_charts(
 
 
 @page_settings
-def reliability_chart(bins: Sequence[Mapping[str, Any]]) -> str:
-    """Draws the share of true labels against the mean probability, a point for each non-empty bin of the metrics."""
+def reliability_chart(bins: Sequence[Mapping[str, Any]], calibrated: Sequence[Mapping[str, Any]] = ()) -> str:
+    """Draws the share of true labels against the mean probability, a point for each non-empty bin of the metrics.
+
+    Those of calibrated probabilities, where there are some, are squares on a second line.
+    """
     bins = [row for row in bins if row["pairs"]]
     figure = new_figure(400, 320)
     axes = _add_unit_square(figure, (0.08, 0.09, 0.88, 0.82), "predicted probability", "share that has the class")
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=1, linestyle=_BROKEN)
     points = [row["probability"] for row in bins], [row["true"] for row in bins]
     axes.plot(*points, color=SERIES[0], linewidth=1.75, marker="o", markersize=6, clip_on=False)
+    if after := [row for row in calibrated if row["pairs"]]:
+        points = [row["probability"] for row in after], [row["true"] for row in after]
+        axes.plot(*points, color=SERIES[1], linewidth=1.75, marker="s", markersize=5, clip_on=False)
     # Means of neighboring bins that are nearly empty may be close: counts stand at the middles of the bins.
     for row in bins:
         count, middle = row["pairs"], (row["from"] + row["to"]) / 2

@@ -44,7 +44,9 @@ def report_html(contents: Contents, *, progress: Callable[[int], object] = lambd
         "metric": show_metric,
         "zip": zip,
         "curves": charts.precision_recall_charts(contents.truths, contents.probabilities, metrics["per_class"]),
-        "reliability": charts.reliability_chart(metrics["calibration"]["bins"]),
+        "reliability": charts.reliability_chart(
+            metrics["calibration"]["bins"], (metrics.get("calibrated") or {"bins": ()})["bins"]
+        ),
         "losses": charts.training_chart(training, "losses", marked),
         "validation": charts.training_chart(training, "validation", marked),
         "marked": marked,

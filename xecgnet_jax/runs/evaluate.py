@@ -90,7 +90,7 @@ def evaluate_predictions(
     run = predictions.run
     training = read_metrics(run.workdir)
     basis = {
-        "thresholds": {"name": thresholds.name, "values": thresholds.by_class(run.classes)},
+        "thresholds": thresholds.to_json(run.classes, run.calibration),
         "made_from": predictions.made_from,
         "trained_on": predictions.trained_on,
         "epochs": len(training),
@@ -103,6 +103,7 @@ def evaluate_predictions(
             predictions.probabilities,
             apply_thresholds(predictions.probabilities, thresholds.values),
             run.classes,
+            calibrated=run.calibrate(predictions.probabilities),
             patients=predictions.patients,
             resamples=resamples,
         )

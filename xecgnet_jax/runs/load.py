@@ -27,6 +27,7 @@ from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps, Predict, Predictions, make_predict, predict_recordings
 from xecgnet_jax.evaluation.metrics import apply_thresholds
+from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
 from xecgnet_jax.model import Collapsed, XECGNet, collapse
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
@@ -39,11 +40,13 @@ class Prediction(NamedTuple):
 
     Attributes:
       probabilities: [R, C] float32, columns as `Run.classes`.
-      label_sets: the predicted classes of each recording, possibly none.
+      calibrated: [R, C] float64, the same calibrated on the validation part; None where the checkpoint has no calibration.
+      label_sets: the predicted classes of each recording by the raw probabilities, possibly none.
       maps: of each recording, in samples at the network's rate; None where they were not asked for.
     """
 
     probabilities: np.ndarray
+    calibrated: np.ndarray | None
     label_sets: list[tuple[str, ...]] | tuple[str, ...]
     maps: list[Maps] | Maps | None
 
@@ -59,6 +62,7 @@ class Run:
       model, variables: the module and its variables.
       data: what the run was trained on, as `Dataset.description`.
       chosen: thresholds by name, see `thresholds`.
+      calibration: of the probabilities; None where the checkpoint has none.
       named: the checkpoint was asked for by its step, not as the best one.
     """
 
@@ -71,6 +75,7 @@ class Run:
     variables: Variables
     data: dict[str, Any]
     chosen: dict[str, Thresholds] | None
+    calibration: Calibration | None
     named: bool = False
 
     @property
@@ -117,9 +122,16 @@ class Run:
         size = min(batch_size, windows)
         found = self.predict_signals(recordings.__getitem__, lengths, maps=maps, batch_size=size, progress=progress)
         label_sets = self.label_sets(apply_thresholds(found.probabilities, chosen.values))
+        calibrated = self.calibrate(found.probabilities)
         if is_one:
-            return Prediction(found.probabilities[0], label_sets[0], None if found.maps is None else found.maps[0])
-        return Prediction(found.probabilities, label_sets, found.maps)
+            map_of_one = None if found.maps is None else found.maps[0]
+            calibrated = None if calibrated is None else calibrated[0]
+            return Prediction(found.probabilities[0], calibrated, label_sets[0], map_of_one)
+        return Prediction(found.probabilities, calibrated, label_sets, found.maps)
+
+    def calibrate(self, probabilities: np.ndarray) -> np.ndarray | None:
+        """Returns probabilities or thresholds [.., C] on the calibrated scale; None where the checkpoint has none."""
+        return None if self.calibration is None else self.calibration.apply(probabilities)
 
     def predict_rows(
         self, pack: Pack, rows: np.ndarray, *, maps: bool = False, batch_size: int = 32, progress: bool = False
@@ -221,6 +233,7 @@ def load_run(path: str | Path) -> Run:
             variables=checkpoints.model(step, dict(like)),
             data=description.data,
             chosen=description.thresholds,
+            calibration=description.calibration,
             named=named,
         )
 

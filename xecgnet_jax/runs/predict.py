@@ -40,6 +40,7 @@ class FilePrediction:
       path, rate: of the file; Hz.
       id, seconds: name and duration of the recording.
       probabilities: [C] float32.
+      calibrated: [C], or None where the run has no calibration.
       labels: predicted classes, possibly none.
       warnings: what looks wrong.
       notes: what of the file was not used, and why there is no picture where one was wanted.
@@ -51,6 +52,7 @@ class FilePrediction:
     seconds: float
     rate: float
     probabilities: np.ndarray
+    calibrated: np.ndarray | None
     labels: tuple[str, ...]
     warnings: tuple[RecordingWarning, ...]
     notes: tuple[str, ...]
@@ -179,7 +181,15 @@ def _outcome(
     if run.config.data.window == "pad" and seconds > seen:  # padded windows have a length
         warnings += (RecordingWarning("long", f"the run looks at the last {seen:.0f} of its {seconds:.0f} s only"),)
     return FilePrediction(
-        path, path.stem, seconds, recording.rate, probabilities, labels, warnings, notes=recording.notes
+        path=path,
+        id=path.stem,
+        seconds=seconds,
+        rate=recording.rate,
+        probabilities=probabilities,
+        calibrated=run.calibrate(probabilities),
+        labels=labels,
+        warnings=warnings,
+        notes=recording.notes,
     )
 
 

@@ -25,13 +25,16 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction
     """Returns a row for each recording. Lists are separated by `;`, and by `; ` between warnings."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["path", "id", "seconds", "rate", *(f"probability {name}" for name in run.classes), *REST])
+    kinds = ["probability"] if run.calibration is None else ["probability", "calibrated"]
+    names = [f"{kind} {name}" for kind in kinds for name in run.classes]
+    rows.writerow(["path", "id", "seconds", "rate", *names, *REST])
     for one in outcomes:
         values = _values(run, one)
         if isinstance(one, Refusal):
-            numbers = [""] * (2 + len(run.classes))
+            numbers = [""] * (2 + len(names))
         else:
             numbers = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
+            numbers += [] if one.calibrated is None else [f"{value:.6g}" for value in one.calibrated]
         warnings = printable("; ".join(f"{warning['kind']}: {warning['text']}" for warning in values["warnings"]))
         rest = [thresholds.name, warnings, values["error"], run.step, values["picture"]]  # None is written as ""
         rows.writerow([values["path"], values["id"], *numbers, ";".join(values["predicted"] or ()), *rest])
@@ -40,7 +43,7 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction
 
 def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction | Refusal]) -> str:
     """Returns an object for each recording, on a line of its own; what is undefined is null."""
-    of_run = {"thresholds": {"name": thresholds.name, "values": thresholds.by_class(run.classes)}, "step": run.step}
+    of_run = {"thresholds": thresholds.to_json(run.classes, run.calibration), "step": run.step}
     lines = [json.dumps(_values(run, one) | of_run, ensure_ascii=False, allow_nan=False) for one in outcomes]
     return "\n".join(lines) + "\n"
 
@@ -49,13 +52,17 @@ def _values(run: Run, outcome: FilePrediction | Refusal) -> dict[str, Any]:
     """Returns what is said of one recording, as JSON values."""
     values: dict[str, Any] = {"path": path_text(outcome.path), "id": printable(outcome.path.stem)}
     if isinstance(outcome, Refusal):
-        nothing = dict.fromkeys(("seconds", "rate", "probabilities", "predicted"))
+        nothing = dict.fromkeys(("seconds", "rate", "probabilities", "calibrated", "predicted"))
         return {**values, **nothing, "warnings": [], "error": printable(outcome.reason), "picture": None}
     rounded = [float(f"{value:.9g}") for value in outcome.probabilities]
+    calibrated = None
+    if outcome.calibrated is not None:
+        calibrated = {name: float(f"{value:.6g}") for name, value in zip(run.classes, outcome.calibrated, strict=True)}
     return values | {
         "seconds": round(outcome.seconds, 3),
         "rate": outcome.rate,
         "probabilities": dict(zip(run.classes, rounded, strict=True)),
+        "calibrated": calibrated,
         "predicted": list(outcome.labels),
         "warnings": [{"kind": warning.kind, "text": warning.text} for warning in outcome.warnings],
         "error": None,

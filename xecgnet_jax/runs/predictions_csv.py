@@ -38,7 +38,7 @@ def write_predictions(
 ) -> None:
     """Writes the table of R rows of a pack, and removes what the folder had of others: all in it belongs together.
 
-    A line has the id, a probability per class, and label sets (classes separated by ;): predicted by each of the run's
+    A line has the id, a probability per class, the calibrated ones where the run has a calibration, and label sets (classes separated by ;): predicted by each of the run's
     thresholds, and true. Probabilities are [R, C], `made_from` is what decides them.
     """
     for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
@@ -46,6 +46,10 @@ def write_predictions(
     columns = {"id": [pack.ids[row] for row in rows]}
     for name, column in zip(run.classes, probabilities.T, strict=True):
         columns[f"probability {name}"] = [f"{value:.9g}" for value in column]  # gives a float32 back as it was
+    calibrated = run.calibrate(probabilities)
+    if calibrated is not None:
+        for name, column in zip(run.classes, calibrated.T, strict=True):
+            columns[f"calibrated {name}"] = [f"{value:.6g}" for value in column]
     for one in run.all_thresholds():
         heading = "predicted" if one.name == "0.5" else f"predicted {one.name}"
         columns[heading] = [";".join(s) for s in run.label_sets(apply_thresholds(probabilities, one.values))]

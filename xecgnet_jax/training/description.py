@@ -14,6 +14,7 @@ from xecgnet_jax.data.labels import CPSC2018, Vocabulary, vocabulary_from_json
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import CheckpointError, ConfigError
+from xecgnet_jax.evaluation.platt import Calibration, calibration_from_json
 from xecgnet_jax.evaluation.thresholds import NAMES, Thresholds
 from xecgnet_jax.training.progress import Progress
 
@@ -31,6 +32,8 @@ class Description:
       versions: of the libraries that wrote it, and the devices it was trained on.
       thresholds: of the classes, chosen on the validation part; by name, 0.5 not among them. None in the middle of an
         epoch.
+      calibration: of the probabilities, fitted on the validation part; None in the middle of an epoch, and in
+        checkpoints of older versions.
     """
 
     config: Config
@@ -40,6 +43,7 @@ class Description:
     versions: dict[str, str]
     progress: Progress
     thresholds: dict[str, Thresholds] | None
+    calibration: Calibration | None
 
     def to_json(self) -> dict[str, Any]:
         """Returns it as JSON values."""
@@ -59,6 +63,7 @@ class Description:
             "versions": self.versions,
             "progress": dataclasses.asdict(self.progress),
             "thresholds": chosen,
+            "calibration": None if self.calibration is None else self.calibration.to_json(),
         }
 
 
@@ -88,6 +93,7 @@ def from_json(value: Any, where: Path) -> Description:
             if any(one.shape != (len(classes),) or not np.isfinite(one).all() for one in values.values()):
                 raise ValueError("a threshold is missing")
             chosen = {name: Thresholds(name, one) for name, one in values.items()}
+        fitted = value.get("calibration")
         return Description(
             config=config,
             vocabulary=vocabulary,
@@ -96,6 +102,7 @@ def from_json(value: Any, where: Path) -> Description:
             versions=dict(value["versions"]),
             progress=Progress(**value["progress"]),
             thresholds=chosen,
+            calibration=None if fitted is None else calibration_from_json(fitted, len(classes)),
         )
     except (KeyError, TypeError, ValueError, ConfigError) as error:
         raise CheckpointError(

@@ -19,6 +19,7 @@ from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.errors import StoppedError
 from xecgnet_jax.evaluation.inference import predict_recordings
 from xecgnet_jax.evaluation.metrics import apply_thresholds, summarize
+from xecgnet_jax.evaluation.platt import Calibration, fit_calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import collapse
 from xecgnet_jax.training.engine import Engine, choose_devices
@@ -143,7 +144,7 @@ def end_epoch(
       clocks: seconds by name, for the record.
     """
     began, step = time.monotonic(), int(state.step)
-    validation, thresholds = validate(engine, state.eval_variables, directory.dataset)
+    validation, thresholds, calibration = validate(engine, state.eval_variables, directory.dataset)
     record = {
         "epoch": step // engine.per_epoch,
         "step": step,
@@ -154,14 +155,14 @@ def end_epoch(
         "validation_seconds": time.monotonic() - began,
     }
     after = run.after_epoch(record, directory.config)
-    directory.commit(state, after, record, thresholds)
+    directory.commit(state, after, record, thresholds, calibration)
     return after, record
 
 
 def validate(
     engine: Engine, variables: Variables, dataset: Dataset
-) -> tuple[dict[str, float | None], dict[str, Thresholds]]:
-    """Returns the metrics of the validation part, and the thresholds that do best on it, by name.
+) -> tuple[dict[str, float | None], dict[str, Thresholds], Calibration]:
+    """Returns the metrics of the validation part, the thresholds that do best on it, by name, and the calibration.
 
     Recordings count as the dataset weighs them.
     """
@@ -179,7 +180,8 @@ def validate(
     found = summarize(labels, apply_thresholds(probabilities), weights)
     found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
     chosen = (best_f1(labels, probabilities, weights), best_subset(labels, probabilities, weights))
-    return {f"validation_{name}": value for name, value in found.items()}, {one.name: one for one in chosen}
+    calibration = fit_calibration(labels, probabilities, weights)
+    return {f"validation_{name}": value for name, value in found.items()}, {one.name: one for one in chosen}, calibration
 
 
 @contextmanager

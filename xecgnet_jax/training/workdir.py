@@ -17,6 +17,7 @@ from xecgnet_jax.config import Config, differences, from_dict, to_dict
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.splits import write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
+from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.training.checkpoint import Checkpoints
@@ -110,12 +111,19 @@ class RunDirectory:
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """Saves a checkpoint in the middle of an epoch; its progress holds the sums of the metrics so far."""
-        self._checkpoints.save(state, self._describe(progress, None), None)
+        self._checkpoints.save(state, self._describe(progress, None, None), None)
 
-    def commit(self, state: TrainState, progress: Progress, record: Record, thresholds: dict[str, Thresholds]) -> None:
+    def commit(
+        self,
+        state: TrainState,
+        progress: Progress,
+        record: Record,
+        thresholds: dict[str, Thresholds],
+        calibration: Calibration,
+    ) -> None:
         """Ends an epoch: its line of metrics.jsonl, TensorBoard events, a checkpoint of what is after it.
 
-        The state's buffers are given to no step; the thresholds were chosen on the validation part.
+        The state's buffers are given to no step; thresholds and calibration are of the validation part.
         """
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
@@ -124,15 +132,17 @@ class RunDirectory:
                 self._events.add_scalar(name, value, record["step"])
         self._events.flush()
         self.latest_f1 = record["validation_micro_f1"]
-        self._checkpoints.save(state, self._describe(progress, thresholds), self.latest_f1)
+        self._checkpoints.save(state, self._describe(progress, thresholds, calibration), self.latest_f1)
 
     def wait(self) -> None:
         """Waits until the checkpoints lie on the disk."""
         self._checkpoints.wait()
 
-    def _describe(self, progress: Progress, thresholds: dict[str, Thresholds] | None) -> dict[str, Any]:
+    def _describe(
+        self, progress: Progress, thresholds: dict[str, Thresholds] | None, calibration: Calibration | None
+    ) -> dict[str, Any]:
         about = (self.config, self.dataset.vocabulary, self.dataset.normalization, self._data, self._versions)
-        return Description(*about, progress, thresholds).to_json()
+        return Description(*about, progress, thresholds, calibration).to_json()
 
 
 def versions() -> dict[str, str]:
