@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from xecgnet_jax.runs.compare import compare
     from xecgnet_jax.runs.evaluate import evaluate
     from xecgnet_jax.runs.fit import fit
-    from xecgnet_jax.runs.load import load_run
+    from xecgnet_jax.runs.load import load_pretrained, load_run
     from xecgnet_jax.training.objective import objective
 
 __version__ = "0.1.0"
@@ -25,6 +25,7 @@ __all__ = [
     "compare",
     "evaluate",
     "fit",
+    "load_pretrained",
     "load_run",
     "objective",
     "open_corpus",
@@ -41,6 +42,7 @@ _MODULES = {
     "compare": "runs.compare",
     "evaluate": "runs.evaluate",
     "fit": "runs.fit",
+    "load_pretrained": "runs.load",
     "load_run": "runs.load",
     "objective": "training.objective",
     "open_corpus": "data.dataset",

@@ -42,7 +42,9 @@ def small():
 def test_the_table_shows_metrics_intervals_and_thresholds():
     labels, probabilities, predictions = small()
     calibrated = probabilities**2
-    metrics = evaluate(labels, probabilities, predictions, ("AF", "Normal", "STE"), calibrated=calibrated, resamples=1000)
+    metrics = evaluate(
+        labels, probabilities, predictions, ("AF", "Normal", "STE"), calibrated=calibrated, resamples=1000
+    )
     values = {"AF": 0.4, "Normal": 0.5, "STE": 0.6123}
     thresholds = {"name": "best-f1", "values": values}
     table = format_table(metrics | {"thresholds": thresholds}, "a small case")

@@ -47,9 +47,7 @@ def make_run(window: str = "whole", length: int = 0, **switches) -> Run:
     rng = np.random.default_rng(7)
     config = Config()
     model = XECGNet(width=WIDTH, **switches)
-    return Run(
-        workdir=Path("run"),
-        step=3,
+    description = Description(
         config=replace(
             config,
             model=ModelConfig(width=WIDTH, **switches),
@@ -60,15 +58,16 @@ def make_run(window: str = "whole", length: int = 0, **switches) -> Run:
         normalization=Normalization(
             rng.normal(0, 0.5, 12).astype(np.float32), rng.uniform(0.1, 2, 12).astype(np.float32)
         ),
-        model=model,
-        variables=random_variables(model, 5),
         data={"kind": "made up"},
-        chosen={
+        versions={},
+        progress=Progress(),
+        thresholds={
             "best-f1": Thresholds("best-f1", np.linspace(0.1, 0.9, 9)),
             "best-subset": Thresholds("best-subset", np.linspace(0.9, 0.1, 9)),
         },
         calibration=Calibration(np.linspace(0.5, 2, 9), np.linspace(-1, 1, 9), np.arange(9) > 6),
     )
+    return Run(Path("run"), 3, description, model, random_variables(model, 5))
 
 
 @cache
@@ -274,19 +273,9 @@ def test_what_cannot_be_exported_is_refused(tmp_path, monkeypatch, capsys, words
 def workdir(tmp_path_factory) -> Path:
     """A working directory with one checkpoint, of the weights of `make_run()`."""
     run = make_run()
-    description = Description(
-        config=run.config,
-        vocabulary=run.vocabulary,
-        normalization=run.normalization,
-        data=run.data,
-        versions={},
-        progress=Progress(),
-        thresholds=run.chosen,
-        calibration=run.calibration,
-    )
     folder = tmp_path_factory.mktemp("export") / "run"
     checkpoints = Checkpoints(folder)
-    checkpoints.save(TrainState(jnp.asarray(3), run.variables, {}, None), description.to_json(), 0.5)
+    checkpoints.save(TrainState(jnp.asarray(3), run.variables, {}, None), run.description.to_json(), 0.5)
     checkpoints.close()
     return folder
 

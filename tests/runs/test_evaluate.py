@@ -157,7 +157,7 @@ def test_recordings_of_the_training_part_are_told(words, runs, capsys):
 
 def test_runs_trained_on_other_data_are_not_seeds_of_one_group(runs):
     run = load_run(runs["a1"])
-    elsewhere = replace(run, data=run.data | {"fingerprint": "0"})
+    elsewhere = replace(run, description=replace(run.description, data=run.data | {"fingerprint": "0"}))
     assert _group_runs([load_run(runs["a0"]), run]) == [[0], [1]]
     assert _group_runs([load_run(runs["a0"]), run, load_run(runs["b0"])]) == [[0, 1], [2]]
     assert _group_runs([load_run(runs["a0"]), elsewhere, load_run(runs["b0"])]) == [[0], [1], [2]]

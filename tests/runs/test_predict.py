@@ -385,7 +385,9 @@ def test_a_padded_window_says_what_it_does_not_see(recordings, workdir):
     write_record(recordings, "end", values[-729:])
     sources = [RecordingFile(recordings / f"{name}.hea") for name in ("longer", "end")]
     longer, end = predict_files(
-        dataclasses.replace(run, config=config), sources, thresholds=half(len(CPSC2018.classes))
+        dataclasses.replace(run, description=dataclasses.replace(run.description, config=config)),
+        sources,
+        thresholds=half(len(CPSC2018.classes)),
     )
     assert isinstance(longer, prediction.FilePrediction) and isinstance(end, prediction.FilePrediction)
     np.testing.assert_allclose(longer.probabilities, end.probabilities, atol=1e-6)

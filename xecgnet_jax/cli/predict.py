@@ -1,4 +1,4 @@
-"""`xecgnet predict`: the command line → what a trained run says of recordings."""
+"""`xecgnet predict`: the command line → what a trained network says of recordings."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, Run, keep_compiled
+from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, keep_compiled
 from xecgnet_jax.data.io.discover import SAYS_NOTHING, RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
@@ -26,13 +26,13 @@ LINES: int = 20
 
 @dataclass(frozen=True)
 class Predict:
-    """Predict recordings with a run, and say what looks wrong with them."""
+    """Predict recordings, and say what looks wrong with them."""
 
-    #: Working directory of a training run, or one checkpoint in it (WORKDIR/checkpoints/STEP).
-    run_folder: Run
-    #: Recordings: WFDB (.hea, .mat or .dat), CPSC2018's .mat, CSV tables whose first line names the leads, or folders
-    #: of them; arrays (.npy, .npz).
-    paths: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="PATH [PATH ...]")]
+    #: The network, where it is not the one that comes with this package: working directory of a training run, one
+    #: checkpoint in it (WORKDIR/checkpoints/STEP), a folder of weights, or the name of weights of this package. Then
+    #: the recordings: WFDB (.hea, .mat or .dat), CPSC2018's .mat, CSV tables whose first line names the leads, or
+    #: folders of them; arrays (.npy, .npz).
+    words: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[RUN] PATH [PATH ...]")]
     #: Sampling rate of CSV tables and arrays in Hz. Other files say it themselves.
     rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="")] = None
     #: Units of CSV tables and arrays. Other files say it themselves.
@@ -55,16 +55,17 @@ class Predict:
     def run(self) -> None:
         """Predicts, and prints or writes what is found."""
         _check(self)
-        sources = find_recording_files(self.paths)
-        _check_sources(self, sources)
+        network, paths = split_words(self.words)
+        sources = find_recording_files(paths)
+        _check_sources(self, paths, sources)
         keep_compiled(self.cache)
         from xecgnet_jax.evaluation.table import thresholds_lines
         from xecgnet_jax.files import write_text
-        from xecgnet_jax.runs.load import load_run
+        from xecgnet_jax.runs.load import load_pretrained, load_run
         from xecgnet_jax.runs.predict import FilePrediction, Refusal, predict_files
         from xecgnet_jax.runs.prediction_table import ROWS_SHOWN, csv_text, jsonl_text, screen_text
 
-        run = load_run(self.run_folder)
+        run = load_pretrained() if network is None else load_run(network)
         thresholds = run.thresholds(self.thresholds)
         _say("ignored", [f"{path}: {why}" for path, why in sources.ignored])
         outcomes = predict_files(
@@ -90,7 +91,7 @@ class Predict:
             write_text(self.output, text(run, thresholds, outcomes))
         print(screen_text(run, thresholds, found, most=None if self.output is None else ROWS_SHOWN))
         count = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
-        print(f"\n{count}, checkpoint {run.step} of {run.workdir}")
+        print(f"\n{count}, {run.title}")
         print("\n".join(thresholds_lines(**thresholds.to_json(run.classes, run.calibration))))
         if self.output is not None:
             print(f"written: {self.output}")
@@ -107,13 +108,9 @@ class Predict:
 
 def _check(arguments: Predict) -> None:
     """Refuses what can be known to fail before anything is read."""
-    if arguments.run_folder.is_file():
-        raise ConfigError(
-            f"{arguments.run_folder}: is a file; the first word must be the working directory of a run, then "
-            "the recordings follow"
-        )
-    if not arguments.paths:
-        raise ConfigError("no recordings are given; add files or folders after the run's working directory")
+    _, paths = split_words(arguments.words)
+    if not paths:
+        raise ConfigError("no recordings are given; add files or folders")
     if arguments.batch_size < 1:
         raise ConfigError(f"batch_size is {arguments.batch_size}; possible: 1 or more")
     if arguments.rate is not None and not 50 <= arguments.rate <= 100_000:
@@ -147,11 +144,41 @@ def _check_writable(option: str, folder: Path) -> None:
         ) from error
 
 
-def _check_sources(arguments: Predict, sources: RecordingFiles) -> None:
+def split_words(words: Sequence[Path]) -> tuple[Path | None, tuple[Path, ...]]:
+    """Returns the network that the first word names, None where it names none, and the paths of the recordings.
+
+    A folder with checkpoints, with weights or with the config of a run is a network; so is the name of weights of this
+    package where there is no such path.
+
+    Raises:
+      ConfigError: there are several words, and the first is not there.
+    """
+    first = words[0] if words else Path()
+    is_checkpoint = first.name.isdigit() and first.parent.name == "checkpoints"
+    marks = ("checkpoints", "config.json", "model.safetensors")
+    if is_checkpoint or any((first / mark).exists() for mark in marks):
+        return first, tuple(words[1:])
+    if len(words) and not first.exists():
+        from xecgnet_jax.runs.weights import PRETRAINED
+
+        if str(first) in PRETRAINED:
+            return first, tuple(words[1:])
+        raise ConfigError(
+            f"{first}: is not there; the first word may be a recording, a run, a folder of weights, or one of "
+            f"{', '.join(PRETRAINED)}"
+        )
+    return None, tuple(words)
+
+
+def _check_sources(arguments: Predict, paths: Sequence[Path], sources: RecordingFiles) -> None:
+    first = paths[0]
+    found = [source.path for source in sources.recordings]
+    if len(paths) > 1 and first.is_dir() and not any(path.is_relative_to(first) for path in found):
+        raise ConfigError(f"{first}: is no run (it has neither checkpoints nor weights), and holds no recordings")
     if not sources.recordings:
         ignored = [f" Ignored: {path}: {why}." for path, why in sources.ignored[:1]]
         raise RecordError(
-            f"{', '.join(map(str, arguments.paths))}: no recordings there. Known are WFDB (.hea with .mat or .dat), "
+            f"{', '.join(map(str, paths))}: no recordings there. Known are WFDB (.hea with .mat or .dat), "
             f"CPSC2018's .mat, and CSV tables whose first line names the leads.{''.join(ignored)}"
         )
     tables = [source.path for source in sources.recordings if source.is_table]

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TextIO, cast
 
 import numpy as np
 
@@ -176,14 +177,14 @@ def check_split(split: Split, ids: Iterable[str], patients: Sequence[str | None]
 
 
 def read_split(path: Path) -> Split:
-    """Reads the split of a CSV file with the columns `id` and `part` (train, validation or test).
+    """Reads the split of a CSV file, or .csv.gz, with the columns `id` and `part` (train, validation or test).
 
     Raises:
       SplitError: the file is missing or not of this form, an id occurs twice, or a part is empty.
     """
     ids: dict[str, list[str]] = {part: [] for part in PARTS}
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with _open_table(path) as file:
             rows = csv.DictReader(file)
             if not {"id", "part"} <= set(rows.fieldnames or ()):
                 raise SplitError("the first line must name the columns id and part")
@@ -198,14 +199,14 @@ def read_split(path: Path) -> Split:
         _refuse_empty(split)
     except SplitError as error:
         raise SplitError(f"{path}: {error}") from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
         raise SplitError(f"{path}: cannot read this split file: {error}") from error
     return split
 
 
 def read_patients(path: Path) -> dict[str, str]:
     """Reads recording → patient of a split file that `read_split` could read; none where it has no such column."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with _open_table(path) as file:
         return {row["id"].strip(): row["patient"].strip() for row in csv.DictReader(file) if row.get("patient")}
 
 
@@ -219,17 +220,28 @@ def write_split(path: Path, split: Split, patients: Mapping[str, str] | None = N
     Raises:
       SplitError: the file cannot be written.
     """
+    try:
+        if not path.parent.is_dir():
+            raise NotADirectoryError(f"{path.parent} is no folder")
+        write_text(path, split_text(split, patients))
+    except OSError as error:
+        raise SplitError(f"{path}: cannot write this split file: {error}") from error
+
+
+def split_text(split: Split, patients: Mapping[str, str] | None = None) -> str:
+    """Returns what `write_split` writes."""
     text = io.StringIO()
     rows: list[tuple[str, ...]] = [("id", "part"), *_rows_of(split)]
     if patients:
         rows = [(*row, patients.get(row[0], "") if number else "patient") for number, row in enumerate(rows)]
     csv.writer(text, lineterminator="\n").writerows(rows)
-    try:
-        if not path.parent.is_dir():
-            raise NotADirectoryError(f"{path.parent} is no folder")
-        write_text(path, text.getvalue())
-    except OSError as error:
-        raise SplitError(f"{path}: cannot write this split file: {error}") from error
+    return text.getvalue()
+
+
+def _open_table(path: Path) -> TextIO:
+    if path.suffix == ".gz":
+        return cast(TextIO, gzip.open(path, "rt", newline="", encoding="utf-8-sig"))
+    return path.open(newline="", encoding="utf-8-sig")
 
 
 def _rows_of(split: Split) -> list[tuple[str, str]]:

@@ -54,7 +54,7 @@ def calibration_from_json(value: Any, classes: int) -> Calibration:
 
 
 def fit_calibration(labels: np.ndarray, probabilities: np.ndarray, weights: np.ndarray | None = None) -> Calibration:
-    """Returns the slopes and offsets with the least weighted cross-entropy; labels and probabilities [R, C], weights [R].
+    """Returns the slopes and offsets with the least weighted cross-entropy; labels, probabilities [R, C], weights [R].
 
     The targets are Platt's: (P + 1) / (P + 2) for the P positives of a class and 1 / (N + 2) for its N negatives, so
     that a class that the network never confuses, or never meets, keeps finite numbers. A class with fewer than

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -79,6 +79,7 @@ def evaluate(
     *,
     calibrated: np.ndarray | None = None,
     patients: Sequence[str | None] | None = None,
+    groups: Mapping[str, np.ndarray] | None = None,
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -90,6 +91,7 @@ def evaluate(
       calibrated: [R, C] in 0 … 1, the probabilities after calibration, to be scored beside the raw ones; or None.
       patients: [R] patient of each recording, None where unknown. Where one has several recordings, patients are
         resampled, not recordings.
+      groups: name → [R] bool, recordings that are scored by themselves as well, such as those of women.
       resamples, seed: of the bootstrap.
 
     Raises:
@@ -135,6 +137,39 @@ def evaluate(
         **found.row(_OF_RECORDINGS),
         "calibration": found.calibration(overall_chance, "overall_") | {"bins": reliability(labels, probabilities)},
         "calibrated": after,
+        "groups": {
+            name: _score_group(labels[rows], probabilities[rows], predictions[rows], people, resamples, seed)
+            for name, rows in (groups or {}).items()
+            if rows.any()
+            for people in [None if patients is None else [patients[row] for row in np.flatnonzero(rows).tolist()]]
+        },
         "label_sets": label_sets(labels, predictions, classes),
         "resampling": units.describe(resamples, seed),
     }
+
+
+def _score_group(
+    labels: np.ndarray,
+    probabilities: np.ndarray,
+    predictions: np.ndarray,
+    patients: Sequence[str | None] | None,
+    resamples: int,
+    seed: int,
+) -> dict[str, Any]:
+    """Returns the main metrics of some recordings, with intervals by resampling them alone."""
+
+    def estimate(weights: Floats | None = None) -> dict[str, Floats]:
+        found = metrics.label_set_metrics(labels, predictions, weights)
+        found |= metrics.ranking_metrics(labels, probabilities, weights)
+        return {
+            "subset_accuracy": found["subset_accuracy"][:, 0],
+            "micro_f1": found["micro_f1"],
+            "macro_auroc": found["macro_auroc"],
+        }
+
+    units = intervals.resampling_units(len(labels), patients)
+    values = estimate()
+    found = _Estimates(values, intervals.bootstrap(estimate, units, resamples=resamples, seed=seed), units)
+    truths = np.asarray(labels, bool)
+    both = truths.any(axis=0) & ~truths.all(axis=0)
+    return found.row(tuple(values)) | {"recordings": len(labels), "auroc_classes": int(both.sum())}

@@ -36,7 +36,9 @@ class Thresholds(NamedTuple):
 
     def to_json(self, classes: Sequence[str], calibration: Calibration | None) -> dict[str, Any]:
         """Returns "name", "values" by class, and "calibrated", the same on the calibrated scale, or None."""
-        after = None if calibration is None else dict(zip(classes, calibration.apply(self.values).tolist(), strict=True))
+        after = (
+            None if calibration is None else dict(zip(classes, calibration.apply(self.values).tolist(), strict=True))
+        )
         return {"name": self.name, "values": self.by_class(classes), "calibrated": after}
 
 

@@ -82,7 +82,7 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
     error = max(largest_difference(run, predictor, length) for length in lengths)
     if not error <= TOLERANCE:
         raise ExportError(
-            f"{output}: not written, because it would differ from checkpoint {run.step} of {run.workdir} by "
+            f"{output}: not written, because it would differ from {run.title} by "
             f"{error:.1e}; try other versions of the libraries that export"
         )
     write_bytes(output, content)
@@ -90,7 +90,7 @@ def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int
     if run.model.attention:
         outputs += ["attention [batch, bins]", f"responses [batch, bins, {len(run.classes)}]", "edges [bins + 1]"]
     return (
-        f"written: {output} ({len(content) / 1e6:.1f} MB), from checkpoint {run.step} of {run.workdir}\n"
+        f"written: {output} ({len(content) / 1e6:.1f} MB), from {run.title}\n"
         f"takes: float32 [batch, {samples or 'samples'}, {len(LEADS)}], {UNITS} at {run.signals.rate:g} Hz, "
         f"leads {' '.join(LEADS)}\n"
         f"gives: {', '.join(outputs)}\n"

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.pack import Pack
@@ -17,6 +20,9 @@ from xecgnet_jax.files import write_json
 from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.runs.predictions import Part, PartPredictions, predict_part
 from xecgnet_jax.training.workdir import read_metrics
+
+#: Ages in years at which the groups of recordings begin that are scored by themselves.
+AGES = (40, 60, 80)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +48,7 @@ class Evaluation:
     def title(self) -> str:
         """A line that says what was scored on what."""
         one, run = self.predictions, self.predictions.run
-        return f"{one.corpus}, {one.part} part: {len(one.rows)} recordings, checkpoint {run.step} of {run.workdir}"
+        return f"{one.corpus}, {one.part} part: {len(one.rows)} recordings, {run.title}"
 
     def _file(self, stem: str, suffix: str) -> Path:
         chosen = "" if self.thresholds.name == "0.5" else f"-{self.thresholds.name}"
@@ -62,8 +68,8 @@ def evaluate(
 ) -> dict[str, Any]:
     """Scores a run on a part of a corpus, and returns its metrics as JSON values; the layout is in docs/evaluation.md.
 
-    Writes metrics.json and predictions.csv to WORKDIR/evaluation/CORPUS-PART. What is there already, made from the
-    same, is read, not made again.
+    Writes metrics.json and predictions.csv to WORKDIR/evaluation/CORPUS-PART (of weights: `Run.results`). What is there
+    already, made from the same, is read, not made again.
 
     Args:
       run, corpus: the run, its working directory or checkpoint; the recordings.
@@ -105,11 +111,25 @@ def evaluate_predictions(
             run.classes,
             calibrated=run.calibrate(predictions.probabilities),
             patients=predictions.patients,
+            groups=groups_of_people(predictions.pack, predictions.rows),
             resamples=resamples,
         )
         evaluation.report_file.unlink(missing_ok=True)  # it shows these metrics
         write_json(evaluation.metrics_file, metrics)
     return replace(evaluation, metrics=metrics)
+
+
+def groups_of_people(pack: Pack, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """Returns name → [R] bool for these rows of a pack: by sex, and by age; those of whom it is unknown are in none."""
+    sexes, ages = np.array([pack.sexes[row] or "" for row in rows]), np.asarray(pack.ages)[rows]
+    edges = [-np.inf, *AGES, np.inf]
+    names = [
+        f"under {AGES[0]} years",
+        *(f"{a} to {b - 1} years" for a, b in pairwise(AGES)),
+        f"{AGES[-1]} years or older",
+    ]
+    by_age = {name: (ages >= low) & (ages < high) for name, (low, high) in zip(names, pairwise(edges), strict=True)}
+    return {"women": sexes == "F", "men": sexes == "M"} | by_age
 
 
 def _read_metrics(file: Path, basis: dict[str, Any], resamples: int) -> dict[str, Any] | None:

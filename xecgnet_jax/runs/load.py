@@ -1,4 +1,4 @@
-"""Trained runs: a working directory or checkpoint → a model that predicts."""
+"""Trained runs: a working directory, a checkpoint or weights → a model that predicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +23,7 @@ from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.signals import SignalSpec, prepare_signal, signal_spec
+from xecgnet_jax.data.splits import read_patients, read_split
 from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps, Predict, Predictions, make_predict, predict_recordings
@@ -30,9 +31,11 @@ from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
 from xecgnet_jax.model import Collapsed, XECGNet, collapse
+from xecgnet_jax.runs import weights
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
 from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.state import Variables, build_model
+from xecgnet_jax.training.workdir import SPLIT
 
 
 class Prediction(NamedTuple):
@@ -40,7 +43,8 @@ class Prediction(NamedTuple):
 
     Attributes:
       probabilities: [R, C] float32, columns as `Run.classes`.
-      calibrated: [R, C] float64, the same calibrated on the validation part; None where the checkpoint has no calibration.
+      calibrated: [R, C] float64, the same calibrated on the validation part; None where the checkpoint has no
+        calibration.
       label_sets: the predicted classes of each recording by the raw probabilities, possibly none.
       maps: of each recording, in samples at the network's rate; None where they were not asked for.
     """
@@ -56,32 +60,68 @@ class Run:
     """A checkpoint, ready to predict.
 
     Attributes:
-      workdir, config, step: of the training run, and of the checkpoint.
-      vocabulary: what the classes mean.
-      normalization: per lead, of the training part.
+      workdir, step: of the training run, and of the checkpoint; for weights, workdir is their folder.
+      description: what the checkpoint says of itself: config, classes, normalization, thresholds, calibration.
       model, variables: the module and its variables.
-      data: what the run was trained on, as `Dataset.description`.
-      chosen: thresholds by name, see `thresholds`.
-      calibration: of the probabilities; None where the checkpoint has none.
       named: the checkpoint was asked for by its step, not as the best one.
+      saved: weights of `save_pretrained`, no working directory.
     """
 
     workdir: Path
     step: int
-    config: Config
-    vocabulary: Vocabulary
-    normalization: Normalization
+    description: Description
     model: XECGNet
     variables: Variables
-    data: dict[str, Any]
-    chosen: dict[str, Thresholds] | None
-    calibration: Calibration | None
     named: bool = False
+    saved: bool = False
+
+    @property
+    def config(self) -> Config:
+        """Of the training run."""
+        return self.description.config
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What the classes mean."""
+        return self.description.vocabulary
+
+    @property
+    def normalization(self) -> Normalization:
+        """Per lead, of the training part."""
+        return self.description.normalization
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """What the run was trained on, as `Dataset.description`."""
+        return self.description.data
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Of the probabilities; None where the checkpoint has none."""
+        return self.description.calibration
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes, in the order of the probabilities."""
         return self.vocabulary.classes
+
+    @property
+    def title(self) -> str:
+        """What and where it is: "checkpoint 7 of runs/a"."""
+        if not self.saved:
+            return f"checkpoint {self.step} of {self.workdir}"
+        packaged = weights.pretrained_folder(self.workdir.name) == self.workdir
+        return f"weights {self.workdir.name} of this package" if packaged else f"weights {self.workdir}"
+
+    @property
+    def results(self) -> Path:
+        """Where evaluations are kept: in the working directory; for weights, which stay as they are, in runs/NAME."""
+        return (Path("runs") / self.workdir.name if self.saved else self.workdir) / "evaluation"
+
+    @property
+    def split_file(self) -> Path:
+        """The file that says which recordings the run was made with; weights may have none."""
+        return self.workdir / (weights.SPLIT if self.saved else SPLIT)
 
     @property
     def signals(self) -> SignalSpec:
@@ -181,22 +221,43 @@ class Run:
         """
         if name == "0.5":
             return half(len(self.classes))
-        if self.chosen is None:
+        if self.description.thresholds is None:
             raise CheckpointError(
-                f"{self.workdir}: checkpoint {self.step} has no thresholds but 0.5: it was saved in the middle of an "
+                f"{self.title} has no thresholds but 0.5: it was saved in the middle of an "
                 "epoch, without looking at the validation part, or by an older version; use another checkpoint, or 0.5"
             )
-        if name not in self.chosen:
-            raise CheckpointError(f"{self.workdir}: there are no thresholds {name!r}; possible: {', '.join(NAMES)}")
-        return self.chosen[name]
+        if name not in self.description.thresholds:
+            raise CheckpointError(f"{self.title}: there are no thresholds {name!r}; possible: {', '.join(NAMES)}")
+        return self.description.thresholds[name]
 
     def all_thresholds(self) -> list[Thresholds]:
         """Returns 0.5, and those of the checkpoint."""
-        return [half(len(self.classes)), *(self.chosen or {}).values()]
+        return [half(len(self.classes)), *(self.description.thresholds or {}).values()]
 
     def label_sets(self, labels: np.ndarray) -> list[tuple[str, ...]]:
         """Returns the names of the classes that are 1 in each row of labels [R, C], true or predicted ones."""
         return [tuple(compress(self.classes, row)) for row in labels]
+
+    def save_pretrained(self, folder: str | Path, *, split: bool = False) -> None:
+        """Writes model.safetensors, config.json and a model card (README.md) to a folder, which `load_run` reads.
+
+        The card has the metrics of the run's kept evaluations of a test part (`evaluate`). Nothing in the folder names
+        a recording, unless `split` is true: then split.csv.gz says which recordings and patients the run was made with,
+        so that they are recognized when a corpus is scored.
+        """
+        from xecgnet_jax.runs.card import model_card
+
+        made_with = None
+        if split:
+            made_with = read_split(self.split_file), read_patients(self.split_file)
+        weights.write_weights(
+            Path(folder),
+            self.variables,
+            self.step,
+            self.description.to_json(),
+            partial(model_card, self, Path(folder).name),
+            made_with,
+        )
 
     def digest(self) -> str:
         """Returns the sha256 of all weights, in the order of their names."""
@@ -214,28 +275,45 @@ class Run:
 
 
 def load_run(path: str | Path) -> Run:
-    """Returns the best checkpoint of a working directory, or the one that WORKDIR/checkpoints/STEP names.
+    """Returns a trained run.
+
+    Args:
+      path: a working directory, of which the best checkpoint is taken; a checkpoint, WORKDIR/checkpoints/STEP; a folder
+        of `Run.save_pretrained`; or, where there is no such path, the name of weights of this package (`PRETRAINED`).
 
     Raises:
       CheckpointError: there is none, or it is damaged.
     """
-    with _open_checkpoint(Path(path)) as (checkpoints, workdir, step, named):
-        description = checkpoints.description(step)
-        model = build_model(description.config.model, len(description.vocabulary.classes))
-        like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, len(LEADS))))
-        return Run(
-            workdir=workdir,
-            step=step,
-            config=description.config,
-            vocabulary=description.vocabulary,
-            normalization=description.normalization,
-            model=model,
-            variables=checkpoints.model(step, dict(like)),
-            data=description.data,
-            chosen=description.thresholds,
-            calibration=description.calibration,
-            named=named,
-        )
+    path = _resolve(path)
+    if weights.is_weights(path):
+        saved = weights.read_weights(path)
+        return _make_run(saved.description, saved.variables, path, saved.step, saved=True)
+    with _open_checkpoint(path) as (checkpoints, workdir, step, named):
+        read = partial(checkpoints.model, step)
+        return _make_run(checkpoints.description(step), read, workdir, step, named=named)
+
+
+def load_pretrained(name: str = weights.DEFAULT) -> Run:
+    """Returns the run of weights that come with this package. Raises CheckpointError naming the possible ones."""
+    folder = weights.pretrained_folder(name)
+    if folder is None:
+        raise CheckpointError(f"{name}: this package has no such weights; it has {', '.join(weights.PRETRAINED)}")
+    return load_run(folder)
+
+
+def _make_run(
+    description: Description, read: Callable[[Variables], Variables], workdir: Path, step: int, **kind: bool
+) -> Run:
+    """Returns the run of a description; `read` gives the variables of the shapes that it is given."""
+    model = build_model(description.config.model, len(description.vocabulary.classes))
+    like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, len(LEADS))))
+    return Run(workdir=workdir, step=step, description=description, model=model, variables=read(dict(like)), **kind)
+
+
+def _resolve(path: str | Path) -> Path:
+    """Returns the folder that is meant: of weights of this package where there is no such path."""
+    packaged = weights.pretrained_folder(str(path))
+    return Path(path) if packaged is None or Path(path).exists() else packaged
 
 
 def describe_run(path: str | Path) -> Description:
@@ -244,7 +322,10 @@ def describe_run(path: str | Path) -> Description:
     Raises:
       CheckpointError: as `load_run`.
     """
-    with _open_checkpoint(Path(path)) as (checkpoints, _, step, _):
+    path = _resolve(path)
+    if weights.is_weights(path):
+        return weights.read_weights(path).description
+    with _open_checkpoint(path) as (checkpoints, _, step, _):
         return checkpoints.description(step)
 
 

@@ -19,7 +19,6 @@ from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.runs.predictions_csv import read_probabilities, sha256, write_predictions
-from xecgnet_jax.training.workdir import SPLIT
 
 #: "auto" is the test part of the run's own corpus, all recordings of any other; "unseen" are all but those whose
 #: patients or names are in the run's training or validation part.
@@ -87,7 +86,7 @@ def predict_part(
 ) -> PartPredictions:
     """Returns what a run predicts for a part of a corpus.
 
-    Writes predictions.csv and predictions.json to WORKDIR/evaluation/CORPUS-PART, with the step behind it where the
+    Writes predictions.csv and predictions.json to `Run.results`/CORPUS-PART, with the step behind it where the
     checkpoint was asked for by its step. Where they are there already, made from the same checkpoint and recordings,
     they are read; where they are of others, all that was made from those is removed.
 
@@ -104,14 +103,14 @@ def predict_part(
     name = corpus_name(pack) if name is None else name
     if pack.signals != run.signals:
         raise CheckpointError(
-            f"{run.workdir}: the network sees {run.signals}, the recordings are {pack.signals}; pack them anew for it "
+            f"{run.title}: the network sees {run.signals}, the recordings are {pack.signals}; pack them anew for it "
             "(from Python: open_corpus with the run's config.data)"
         )
     pack = pack.relabel(run.vocabulary, run.config.data.min_likelihood)
-    split = read_split(run.workdir / SPLIT) if (run.workdir / SPLIT).exists() else None
+    split = read_split(run.split_file) if run.split_file.exists() else None
     trained, seen = (_rows_of_patients(run, pack, names) for names in _made_with(split))
     part, rows = _select_part(run, pack, part, split, seen)
-    folder = run.workdir / "evaluation" / "-".join([name, part, *([str(run.step)] if run.named else [])])
+    folder = run.results / "-".join([name, part, *([str(run.step)] if run.named else [])])
     # What the pack's fingerprint leaves out.
     people = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
     made_from = {
@@ -145,7 +144,7 @@ def _rows_of_patients(run: Run, pack: Pack, names: Sequence[str]) -> np.ndarray:
     """
     people: set[str | None] = set()
     if pack.kind == run.data.get("kind") == "ptbxl":
-        patients = read_patients(run.workdir / SPLIT)
+        patients = read_patients(run.split_file) if names else {}
         people = {patients[name] for name in names if name in patients}
     known, rows = set(names), zip(pack.ids, pack.patients, strict=True)
     return np.flatnonzero([name in known or patient in people for name, patient in rows])
@@ -174,7 +173,7 @@ def _select_part(run: Run, pack: Pack, part: Part, split: Split | None, seen: np
             f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give --part all"
         )
     elif split is None or split_fingerprint(split) != run.data["split"]:
-        raise CheckpointError(f"{run.workdir / SPLIT} has changed since the training; restore it, or give --part all")
+        raise CheckpointError(f"{run.split_file} has changed since the training; restore it, or give --part all")
     else:
         rows = pack.select(getattr(split, part))
     if run.config.data.unlabeled == "drop":

@@ -38,8 +38,9 @@ def write_predictions(
 ) -> None:
     """Writes the table of R rows of a pack, and removes what the folder had of others: all in it belongs together.
 
-    A line has the id, a probability per class, the calibrated ones where the run has a calibration, and label sets (classes separated by ;): predicted by each of the run's
-    thresholds, and true. Probabilities are [R, C], `made_from` is what decides them.
+    A line has the id, a probability per class, the calibrated ones where the run has a calibration, and label sets
+    (classes separated by ;): predicted by each of the run's thresholds, and true. Probabilities are [R, C], `made_from`
+    is what decides them.
     """
     for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
         old.unlink(missing_ok=True)

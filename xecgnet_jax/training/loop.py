@@ -181,7 +181,11 @@ def validate(
     found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
     chosen = (best_f1(labels, probabilities, weights), best_subset(labels, probabilities, weights))
     calibration = fit_calibration(labels, probabilities, weights)
-    return {f"validation_{name}": value for name, value in found.items()}, {one.name: one for one in chosen}, calibration
+    return (
+        {f"validation_{name}": value for name, value in found.items()},
+        {one.name: one for one in chosen},
+        calibration,
+    )
 
 
 @contextmanager

@@ -1,0 +1,190 @@
+"""Weights that travel: written, read, refused where they are damaged, and used in place of a run."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from tests import commands as cli
+from xecgnet_jax import load_pretrained, load_run
+from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.runs.evaluate import evaluate
+from xecgnet_jax.runs.load import describe_run
+from xecgnet_jax.runs.weights import PRETRAINED
+
+
+@pytest.fixture(scope="module")
+def workdir(finished, tmp_path_factory) -> Path:
+    """A run of one's own, into whose folder evaluations may write."""
+    return Path(shutil.copytree(finished, tmp_path_factory.mktemp("weights") / "run"))
+
+
+@pytest.fixture(scope="module")
+def saved(workdir) -> Path:
+    folder = workdir.parent / "mine"
+    load_run(workdir).save_pretrained(folder, split=True)
+    return folder
+
+
+def test_weights_are_the_run(workdir, saved):
+    run, again = load_run(workdir), load_run(saved)
+    assert again.digest() == run.digest() and again.saved and not run.saved
+    assert again.description.to_json() == run.description.to_json() == describe_run(saved).to_json()
+    signals = np.random.default_rng(0).normal(0, 0.3, (2, 3000, 12))
+    for one, other in zip(run.predict(signals), again.predict(signals), strict=True):
+        assert one is None or np.array_equal(one, other)
+    assert load_run(saved).calibrate(np.full(9, 0.5)).shape == (9,)
+
+
+def test_the_file_is_plain_safetensors(workdir, saved):
+    run, found = load_run(workdir), load_file(saved / "model.safetensors")
+    np.testing.assert_array_equal(
+        found["params/backbone/conv_0/kernel"], run.variables["params"]["backbone"]["conv_0"]["kernel"]
+    )
+    assert sum(array.size for array in found.values()) == sum(np.size(leaf) for leaf in jax.tree.leaves(run.variables))
+    assert {file.name for file in saved.iterdir()} == {"model.safetensors", "config.json", "README.md", "split.csv.gz"}
+
+
+def test_nothing_names_a_recording_unless_asked(workdir, dataset, tmp_path):
+    load_run(workdir).save_pretrained(tmp_path / "w")
+    assert not (tmp_path / "w" / "split.csv.gz").exists()
+    name = dataset.pack.ids[0]
+    assert not any(name.encode() in file.read_bytes() for file in (tmp_path / "w").iterdir())
+
+
+def test_scores_of_weights_are_those_of_the_run(workdir, saved, dataset, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = {file.name: file.stat().st_mtime_ns for file in saved.iterdir()}
+    found = evaluate(saved, dataset, resamples=100, progress=False)
+    again = evaluate(workdir, dataset, resamples=100, progress=False)
+    for name in ("micro", "subset_accuracy", "calibrated", "groups", "thresholds"):
+        assert found[name] == again[name]
+    assert {file.name: file.stat().st_mtime_ns for file in saved.iterdir()} == before
+    assert [path.name for path in (tmp_path / "runs" / "mine" / "evaluation").iterdir()]
+
+
+def test_the_card_has_the_metrics_that_are_kept(workdir, dataset, tmp_path):
+    metrics = evaluate(workdir, dataset, resamples=100, progress=False)
+    load_run(workdir).save_pretrained(tmp_path / "w")
+    card = (tmp_path / "w" / "README.md").read_text(encoding="utf-8")
+    row, low_high = metrics["micro"], metrics["micro"]["intervals"]["f1"]
+    assert f"{row['f1']:.3f} [{low_high[0]:.3f}, {low_high[1]:.3f}]" in card
+    for name, support in ((one, metrics["per_class"][one]["support"]) for one in metrics["per_class"]):
+        assert f"| {name} | {support} |" in card
+    exact = metrics["subset_accuracy"]["multi_label"]
+    assert f"| several classes | {exact['recordings']} |" in card
+    for name, group in metrics["groups"].items():
+        assert f"| {name} | {group['recordings']} |" in card
+
+
+def broken(saved: Path, tmp_path: Path, change) -> Path:
+    folder = tmp_path / "broken"
+    shutil.copytree(saved, folder)
+    change(folder)
+    return folder
+
+
+def flip(folder: Path) -> None:
+    content = bytearray((folder / "model.safetensors").read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / "model.safetensors").write_bytes(content)
+
+
+def about(**values):
+    def change(folder: Path) -> None:
+        path = folder / "config.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+    return change
+
+
+def rewrite(make):
+    """Other arrays, with the checksum that belongs to them."""
+
+    def change(folder: Path) -> None:
+        path = folder / "model.safetensors"
+        save_file(make(load_file(path)), path)
+        digest = hashlib.sha256(path.read_bytes()).hexdigest()
+        about(sha256=digest)(folder)
+
+    return change
+
+
+def with_nan(arrays):
+    name = "params/backbone/conv_1/kernel"
+    return arrays | {
+        name: np.where(np.arange(arrays[name].size).reshape(arrays[name].shape) == 3, np.nan, 0.0).astype("f4")
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (flip, "its checksum is not the one in config.json"),
+        (lambda folder: (folder / "config.json").unlink(), "config.json: cannot be read"),
+        (lambda folder: (folder / "config.json").write_text("{"), "is damaged or of another version"),
+        (about(format="xecgnet-jax weights 9"), "it is of the format 'xecgnet-jax weights 9'"),
+        (about(description={}), "description is damaged"),
+        (lambda folder: (folder / "model.safetensors").write_bytes(b"12345678"), "is not of the size"),
+        (rewrite(with_nan), "params/backbone/conv_1/kernel has values that are no numbers"),
+        (rewrite(lambda arrays: {name + "x": array for name, array in arrays.items()}), "are not those of the network"),
+        (
+            rewrite(lambda arrays: {name: array.view("i4") for name, array in arrays.items()}),
+            "are not those of the netw",
+        ),
+    ],
+)
+def test_damaged_weights_are_refused(saved, tmp_path, change, said):
+    folder = broken(saved, tmp_path, change)
+    with pytest.raises(CheckpointError, match=str(folder)) as raised:
+        load_run(folder)
+    assert said in str(raised.value)
+
+
+def test_a_name_that_is_not_there_is_refused_with_those_that_are():
+    with pytest.raises(CheckpointError, match="this package has no such weights"):
+        load_pretrained("xecgnet-unknown")
+
+
+def test_predict_takes_weights(corpus, saved, tmp_path, capsys):
+    recording = next(corpus.rglob("*.hea"))
+    status = cli.predict([str(word) for word in (saved, recording, "--output", tmp_path / "mine.jsonl")])
+    printed = capsys.readouterr().out
+    assert status == 0 and f"weights {saved}" in printed
+    (line,) = (tmp_path / "mine.jsonl").read_text().splitlines()
+    run = load_run(saved)
+    assert list(json.loads(line)["calibrated"]) == list(run.classes)
+    status = cli.predict([str(word) for word in (tmp_path / "not-there", recording)])
+    said = capsys.readouterr().err
+    assert status == 2 and "not-there: is not there" in said and all(name in said for name in PRETRAINED)
+    (tmp_path / "empty").mkdir()
+    status = cli.predict([str(word) for word in (tmp_path / "empty", recording)])
+    said = capsys.readouterr().err
+    assert status == 2 and "is no run (it has neither checkpoints nor weights), and holds no recordings" in said
+
+
+def test_export_writes_weights(workdir, tmp_path, capsys):
+    status = cli.export([str(word) for word in (workdir, tmp_path / "w", "--format", "weights")])
+    printed = capsys.readouterr().out
+    assert status == 0 and "written" in printed
+    assert load_run(tmp_path / "w").digest() == load_run(workdir).digest()
+    (tmp_path / "file").write_text("mine")
+    status = cli.export([str(word) for word in (workdir, tmp_path / "file", "--format", "weights")])
+    said = capsys.readouterr().err
+    assert status == 2 and "is a file" in said and (tmp_path / "file").read_text() == "mine"
+
+
+def test_weights_recognize_patients_of_their_run(workdir, saved, dataset, tmp_path, monkeypatch):
+    """A corpus that the run was trained on is not scored as if it were new."""
+    monkeypatch.chdir(tmp_path)
+    run = load_run(saved)
+    other = dataclasses.replace(run.description, data=run.data | {"fingerprint": "0"})
+    elsewhere = dataclasses.replace(run, description=other)
+    with pytest.raises(CheckpointError, match="--part unseen"):
+        evaluate(elsewhere, dataset, resamples=100, progress=False)

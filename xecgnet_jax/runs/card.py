@@ -1,0 +1,127 @@
+"""The model card of weights: what they are of, what they were trained on, how well they do, what they are not for."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import jax
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from xecgnet_jax import __version__
+from xecgnet_jax.config import window_length
+from xecgnet_jax.evaluation.platt import LEAST_POSITIVES
+from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, format_value
+from xecgnet_jax.runs.weights import PRETRAINED
+
+if TYPE_CHECKING:
+    from xecgnet_jax.runs.load import Run
+
+
+class Source(NamedTuple):
+    """Where the recordings of a kind of corpus come from."""
+
+    short: str
+    text: str
+    license: str = ""
+
+
+_OWN = Source("recordings of one's own", "recordings of one's own; add here where they come from and their license.")
+SOURCES = {
+    "ptbxl": Source(
+        "PTB-XL",
+        "PTB-XL 1.0.3 (P. Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific "
+        "Data 7:154, 2020; PhysioNet, https://doi.org/10.13026/kfzx-aw45), licensed CC BY 4.0. The weights are "
+        "derived from it and under the same license; cite it.",
+        "cc-by-4.0",
+    ),
+    "cpsc2018": Source(
+        "CPSC2018",
+        "CPSC2018 (F. Liu et al., An open access database for evaluating the algorithms of electrocardiogram rhythm "
+        "and morphology abnormality detection, Journal of Medical Imaging and Health Informatics 8:1368–1373, 2018).",
+    ),
+    "challenge": Source(
+        "WFDB recordings with SNOMED CT codes",
+        "WFDB recordings with SNOMED CT codes, as of the PhysioNet/CinC Challenges 2020 and 2021, or simulated ones; "
+        "add here which.",
+    ),
+}
+_SPLITS = {
+    "paper": "the paper's random draw",
+    "folds": "the corpus's folds",
+    "stratified": "a stratified draw",
+    "file": "a list of recordings",
+    "auto": "the corpus's folds, or a draw where it has none",
+}
+
+
+def model_card(run: Run, name: str, size: int) -> str:
+    """Returns the card of a run's weights as Markdown: `name` of their folder, `size` of their file in bytes."""
+    environment = Environment(
+        loader=PackageLoader("xecgnet_jax.runs", "."),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    config, about = run.config, run.description
+    seconds = f"{window_length(config) / config.data.rate:g} s"
+    windows = {
+        "crop": f"consecutive windows of {seconds}, whose probabilities are averaged",
+        "pad": f"the last {seconds}, with zeros before shorter ones",
+        "whole": "the whole recording",
+    }
+    split = _SPLITS[config.data.split]
+    if config.data.split == "folds":
+        parts = ("train", "validation", "test")
+        split = ", ".join(f"{part} {_folds(getattr(config.data, f'{part}_folds'))}" for part in parts)
+    pooled = [] if run.calibration is None else np.array(run.classes)[run.calibration.pooled].tolist()
+    text = environment.get_template("card.md.j2").render(
+        name=name,
+        version=__version__,
+        source=SOURCES.get(run.data.get("kind", ""), _OWN),
+        classes=run.classes,
+        vocabulary=run.vocabulary,
+        attention=run.model.attention,
+        config=config,
+        window=windows[config.data.window],
+        samples_per_bin=run.model.samples_per_bin,
+        parameters=sum(leaf.size for leaf in jax.tree.leaves(run.variables["params"])),
+        bytes=size,
+        packaged=name in PRETRAINED,
+        calibration=run.calibration,
+        pooled=pooled,
+        least=LEAST_POSITIVES,
+        data=run.data,
+        split=split,
+        progress=about.progress,
+        evaluations=list(_evaluations(run)),
+        counts=LABEL_COUNT_NAMES,
+        value=_value,
+        number=format_value,
+    )
+    return text
+
+
+def _folds(folds: tuple[int, ...]) -> str:
+    whole = len(folds) > 2 and folds == tuple(range(folds[0], folds[-1] + 1))
+    return "folds " + (f"{folds[0]}–{folds[-1]}" if whole else ", ".join(map(str, folds)))
+
+
+def _evaluations(run: Run) -> list[dict[str, Any]]:
+    """Returns the kept metrics of these very weights, at 0.5, of parts that they were not made with."""
+    found = []
+    for file in sorted(run.results.glob("*/metrics.json")):
+        metrics = json.loads(file.read_text(encoding="utf-8"))
+        made_from = metrics.get("made_from", {})
+        if made_from.get("weights") == run.digest() and made_from.get("part") not in ("train", "validation"):
+            found.append({"title": file.parent.name, "metrics": metrics})
+    return found
+
+
+def _value(row: dict[str, Any], name: str) -> str:
+    """Returns 0.912 [0.880, 0.941]; nothing in brackets where there is no interval."""
+    interval = row["intervals"].get(name)
+    return format_value(row[name]) + ("" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]")

@@ -1,0 +1,130 @@
+"""Weights that travel: a folder with model.safetensors, config.json and a model card; those of this package by name."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from xecgnet_jax.data.splits import Split, split_text
+from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.files import write_bytes, write_json, write_text
+from xecgnet_jax.training.description import Description, from_json
+from xecgnet_jax.training.state import Variables
+
+WEIGHTS, ABOUT, CARD, SPLIT = "model.safetensors", "config.json", "README.md", "split.csv.gz"
+#: The first entry of config.json, by which it is told from that of a working directory.
+FORMAT = "xecgnet-jax weights 1"
+#: Weights that come with this package, each a folder.
+_PACKAGED = Path(__file__).parents[1] / "pretrained"
+PRETRAINED = tuple(sorted(path.parent.name for path in _PACKAGED.glob(f"*/{WEIGHTS}")))
+#: What predicts where no run is named.
+DEFAULT = "xecgnet-cpsc2018"
+#: Bytes that the names and shapes of a file of weights may take.
+_HEADER = 1_000_000
+
+
+class SavedWeights(NamedTuple):
+    """What a folder of weights says of itself; `variables` reads the arrays."""
+
+    folder: Path
+    step: int
+    description: Description
+    sha256: str
+
+    def variables(self, like: Variables) -> Variables:
+        """Returns the arrays, with the names and shapes of `like`.
+
+        Raises:
+          CheckpointError: the file is missing, changed since it was written, of another network, or holds NaN.
+        """
+        path, expected = self.folder / WEIGHTS, _by_name(like)
+        size = sum(np.dtype(leaf.dtype).itemsize * leaf.size for leaf in expected.values())
+        try:
+            if not size <= path.stat().st_size <= size + _HEADER:
+                raise CheckpointError(f"{path}: is not of the size that its config.json makes; get it anew")
+            content = path.read_bytes()
+        except OSError as error:
+            raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise CheckpointError(f"{path}: its checksum is not the one in {ABOUT}; it is damaged, get it anew")
+        try:
+            found = load(content)
+        except SafetensorError as error:
+            raise CheckpointError(f"{path}: is no file of safetensors ({error}); get it anew") from error
+        wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()}
+        if {name: (array.shape, array.dtype) for name, array in found.items()} != wanted:
+            raise CheckpointError(f"{path}: its arrays are not those of the network in {ABOUT}; get it anew")
+        if wrong := sorted(name for name, array in found.items() if not np.isfinite(array).all()):
+            raise CheckpointError(f"{path}: {wrong[0]} has values that are no numbers; get it anew")
+        leaves = [found[name] for name in expected]
+        return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def is_weights(path: Path) -> bool:
+    """Whether a path is a folder of weights."""
+    return (path / WEIGHTS).is_file()
+
+
+def pretrained_folder(name: str) -> Path | None:
+    """Returns the folder of weights that come with this package, None where none has that name."""
+    return _PACKAGED / name if name in PRETRAINED else None
+
+
+def read_weights(folder: Path) -> SavedWeights:
+    """Returns what a folder of weights says of itself.
+
+    Raises:
+      CheckpointError: config.json is missing, damaged, or of another version.
+    """
+    path = folder / ABOUT
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        if value["format"] != FORMAT:
+            raise ValueError(f"it is of the format {value['format']!r}, this version reads {FORMAT!r}")
+        step, digest, description = int(value["step"]), str(value["sha256"]), dict(value["description"])
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read ({error.strerror}); a folder of weights has it") from error
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(f"{path}: is damaged or of another version ({error}); get it anew") from None
+    return SavedWeights(folder, step, from_json(description, path), digest)
+
+
+def write_weights(
+    folder: Path,
+    variables: Variables,
+    step: int,
+    description: dict[str, Any],
+    card: Callable[[int], str],
+    split: tuple[Split, dict[str, str]] | None,
+) -> None:
+    """Writes a folder of weights.
+
+    Args:
+      folder: made where it is missing; what it has of these files is replaced.
+      variables, step: of the checkpoint.
+      description: `Description.to_json`.
+      card: from the size of the file of weights in bytes to the model card.
+      split: which recordings the run was trained, validated and tested on, and recording → patient; or None.
+    """
+    content = save({name: np.asarray(leaf) for name, leaf in _by_name(variables).items()})
+    write_bytes(folder / WEIGHTS, content)
+    digest = hashlib.sha256(content).hexdigest()
+    write_json(folder / ABOUT, {"format": FORMAT, "step": step, "sha256": digest, "description": description})
+    if split is not None:
+        write_bytes(folder / SPLIT, gzip.compress(split_text(*split).encode(), mtime=0))
+    write_text(folder / CARD, card(len(content)))
+
+
+def _by_name(variables: Variables) -> dict[str, Any]:
+    """Returns params/backbone/conv_0/kernel → array."""
+    paths, _ = jax.tree.flatten_with_path(variables)
+    return {"/".join(str(key.key) for key in path): leaf for path, leaf in paths}
