@@ -148,6 +148,11 @@ class Config:
     patience: int = 50
     #: Of initial weights, order, windows and augmentation.
     seed: int = 0
+    #: Weights to begin with: a run, a checkpoint, a folder of weights, or the name of weights of this package. All that
+    #: fits is taken; a head of other classes is drawn anew.
+    init: str = ""
+    #: What of them does not learn.
+    freeze: Literal["none", "backbone"] = "none"
 
     def __post_init__(self) -> None:
         validate(self)
@@ -213,7 +218,7 @@ def differences(one: Config, other: Config) -> list[str]:
 
 def validate(config: Config) -> None:
     """Raises ConfigError for the first impossible value, with what is possible."""
-    for part in (config.model, config.objective, config.data, config.optimizer):
+    for part in (config, config.model, config.objective, config.data, config.optimizer):
         for name, hint in typing.get_type_hints(type(part)).items():
             if typing.get_origin(hint) is Literal and getattr(part, name) not in typing.get_args(hint):
                 possible = ", ".join(map(str, typing.get_args(hint)))
@@ -276,6 +281,8 @@ def validate(config: Config) -> None:
     asymmetric = objective.asl_gamma_negative or objective.asl_gamma_positive or objective.asl_clip
     if objective.loss == "bce" and asymmetric:
         raise ConfigError("asl_gamma_negative, asl_gamma_positive and asl_clip belong to --loss asymmetric")
+    if config.freeze != "none" and not config.init:
+        raise ConfigError("freeze needs weights to begin with: give --init")
     if not config.model.attention and objective.gamma:
         raise ConfigError("gamma needs the attention branch: give --gamma 0 with --no-attention")
     if not config.model.attention and config.model.attention_head != "gap":
@@ -293,6 +300,8 @@ _ADDED: dict[tuple[type, str], Any] = {
     (DataConfig, "classes"): "cpsc2018",
     (DataConfig, "min_likelihood"): 0.0,
     (DataConfig, "sample_weights"): "",
+    (Config, "init"): "",
+    (Config, "freeze"): "none",
 }
 #: Names in the config.json and in the checkpoints of older versions → the names of today.
 OLD_NAMES: dict[str, str] = {

@@ -62,10 +62,12 @@ class Sweep:
         members = make_members(self.settings, self.seeds, self.gammas, folder)
         keep_compiled(self.corpus.cache)
         from xecgnet_jax.data.dataset import make_dataset
+        from xecgnet_jax.runs.fit import initial_weights
 
+        initial = initial_weights(self.settings)
         dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
         print(f"{len(members)} runs: {dataset.summary()}")
-        best = sweep(members, dataset, at_once=self.at_once, **vars(running))
+        best = sweep(members, dataset, at_once=self.at_once, initial=initial, **vars(running))
         for workdir, record in best.items():
             print(f"{workdir}  best epoch {record['epoch']}: validation micro F1 {record['validation_micro_f1']:.3f}")
         if len(self.gammas) > 1 or len(members) == 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -44,6 +45,7 @@ class Beginning:
     workdir: Path | None = None
     data: Path | None = None
     simulate: int | None = None
+    init: str = ""
     resume: bool = False
 
 
@@ -77,11 +79,13 @@ class Train:
         check_config(folder, self.settings)
         keep_compiled(self.corpus.cache)
         from xecgnet_jax.data.dataset import make_dataset
+        from xecgnet_jax.runs.fit import initial_weights
         from xecgnet_jax.training.loop import fit
 
+        initial = initial_weights(self.settings)
         dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
         print(dataset.summary())
-        best = fit(self.settings, dataset, folder, profile=self.profile, **vars(running))
+        best = fit(self.settings, dataset, folder, profile=self.profile, initial=initial, **vars(running))
         print(
             f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"
             f"run: {folder}\n"
@@ -132,9 +136,26 @@ def starting_config(beginning: Beginning) -> Config:
             f"--preset {name} is for a corpus: give --data FOLDER, or --simulate N to train on N simulated recordings"
         )
     base = PRESETS.get(name or "quick", Config())  # an unknown name is refused where all options are parsed
+    if beginning.init:
+        base = with_network_of(beginning.init, base)
     if beginning.config is None:
         return base
     return read_config_file(beginning.config, base if name else None)
+
+
+def with_network_of(weights: str, config: Config) -> Config:
+    """Returns the settings with the network, and the rate and filter of its signals, that weights were trained with.
+
+    Raises:
+      CheckpointError: there are no such weights.
+    """
+    from xecgnet_jax.runs.load import describe_run
+
+    held = describe_run(weights).config
+    data = dataclasses.replace(config.data, rate=held.data.rate, filter=held.data.filter)
+    gamma = config.objective.gamma if held.model.attention else 0.0
+    objective = dataclasses.replace(config.objective, gamma=gamma)
+    return dataclasses.replace(config, model=held.model, data=data, objective=objective)
 
 
 def default_name(preset: str | None, config: Path | None) -> str:

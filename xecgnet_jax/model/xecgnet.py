@@ -36,6 +36,15 @@ from xecgnet_jax.model.layers import (
 #: Features of the backbone's convolutions; a max pool follows each group.
 BACKBONE = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 256, 128))
 
+#: Layers whose arrays belong to classes: with other classes they are drawn anew.
+CLASS_LAYERS = (
+    "attention_branch/responses",
+    "attention_branch/head",
+    "attention_branch/attention",
+    "attention_branch/attention_norm",
+    "perception_branch/dense_1",
+)
+
 
 class Outputs(NamedTuple):
     """What the network says of a batch: B recordings, S attention bins, C classes.

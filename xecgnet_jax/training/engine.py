@@ -18,9 +18,10 @@ from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.windows import Plan, steps_per_epoch, training_samples, window_spec
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.evaluation.inference import Predict, make_predict
-from xecgnet_jax.model import apply_collapsed, apply_merged
+from xecgnet_jax.model import apply_collapsed, apply_frozen, apply_merged
 from xecgnet_jax.model.layers import Array
-from xecgnet_jax.training.state import TrainState, build_model, build_optimizer, init_state, learning_rate
+from xecgnet_jax.training.initial import Initial, Transferred, transfer
+from xecgnet_jax.training.state import TrainState, Variables, build_model, build_optimizer, init_state, learning_rate
 from xecgnet_jax.training.step import RunningMetrics, accumulate, class_weights, train_step
 
 Tree = TypeVar("Tree")
@@ -53,10 +54,16 @@ class Engine:
       per_epoch: steps of an epoch.
       total: steps of a whole run.
       learning_rate: step → learning rate, compiled.
+      initial: weights that the runs begin with, or None.
     """
 
-    def __init__(self, config: Config, dataset: Dataset, devices: Sequence[jax.Device]) -> None:
-        self.config, self.devices = config, list(devices)
+    def __init__(
+        self, config: Config, dataset: Dataset, devices: Sequence[jax.Device], initial: Initial | None = None
+    ) -> None:
+        self.config, self.devices, self.initial = config, list(devices), initial
+        self._vocabulary = dataset.vocabulary
+        if config.init and initial is None:
+            raise ConfigError("the config names weights to begin with: give them, as runs.fit.fit does")
         mesh = jax.make_mesh((len(self.devices),), ("data",), (AxisType.Auto,), devices=self.devices)
         self._whole, self._shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
         table = recording_table(dataset)
@@ -66,11 +73,14 @@ class Engine:
         self.spec = window_spec(config)
         self.samples, self._masked = training_samples(self.spec, np.asarray(table.lengths))
         self.model = build_model(config.model, len(dataset.pack.classes))
-        optimizer = build_optimizer(config.optimizer, config.epochs, self.per_epoch)
+        optimizer = build_optimizer(config.optimizer, config.epochs, self.per_epoch, frozen=config.freeze)
         merged = partial(apply_merged, self.model)  # fewer operations, where layers are linear and all is real
+        apply = self.model.apply if self._masked or config.model.activation != "none" else merged
+        if config.freeze == "backbone":
+            apply = partial(apply_frozen, self.model)
         self._train_step = partial(
             train_step,
-            apply=self.model.apply if self._masked or config.model.activation != "none" else merged,
+            apply=apply,
             optimizer=optimizer,
             config=config,
             pos_weight=class_weights(config.objective, dataset.pack.labels[dataset.train]),
@@ -116,8 +126,18 @@ class Engine:
         return make_predict(lambda variables, signal, **rest: infer(variables, self.share(signal), **rest))
 
     def init(self, seed: int) -> TrainState:
-        """Returns the state before step 0."""
-        return self._init(np.uint32(seed))
+        """Returns the state before step 0: drawn, but for what is taken of `initial`."""
+        state = self._init(np.uint32(seed))
+        if self.initial is None:
+            return state
+        variables = self.transfer(state.variables).variables
+        ema = None if state.ema is None else jax.tree.map(jnp.copy, variables)
+        return self.place(state._replace(variables=variables, ema=ema))
+
+    def transfer(self, drawn: Variables) -> Transferred:
+        """Returns variables with what fits of `initial`, and what was taken."""
+        assert self.initial is not None
+        return transfer(drawn, self.initial, self._vocabulary)
 
     @property
     def state_shapes(self) -> TrainState:

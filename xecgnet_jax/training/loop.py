@@ -24,6 +24,7 @@ from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import collapse
 from xecgnet_jax.training.engine import Engine, choose_devices
 from xecgnet_jax.training.feed import DataOn, make_feed
+from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import Progress, ProgressBar, Record
 from xecgnet_jax.training.state import TrainState, Variables
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
@@ -49,6 +50,7 @@ def fit(
     save_every: int = 0,
     data_on: DataOn = "auto",
     devices: int = 0,
+    initial: Initial | None = None,
     engine: Engine | None = None,
 ) -> Record:
     """Trains, or goes on with the run that `workdir` holds, and returns its best epoch's line of metrics.jsonl.
@@ -67,6 +69,7 @@ def fit(
       save_every: also save a checkpoint after this many steps; 0: after each epoch only.
       data_on: where the training part's samples are. The batches are the same.
       devices: how many of this computer's devices share each batch; 0: all.
+      initial: the weights that `config.init` names, see `runs.fit.initial_weights`.
       engine: of a config that differs in seed and γ only, on the same data, so that nothing is compiled again.
 
     Raises:
@@ -76,10 +79,11 @@ def fit(
       StoppedError: on Ctrl-C or SIGTERM, after saving.
     """
     on_devices = choose_devices(devices) if engine is None else engine.devices
+    initial = initial if engine is None else engine.initial
     with ExitStack() as stack:
-        directory = stack.enter_context(RunDirectory(Path(workdir), config, dataset, on_devices))
+        directory = stack.enter_context(RunDirectory(Path(workdir), config, dataset, on_devices, initial))
         stop = stack.enter_context(stop_requests())
-        engine = engine or Engine(config, dataset, on_devices)
+        engine = engine or Engine(config, dataset, on_devices, initial)
         state, step, run = directory.restore(engine)
         if state is None:
             return run.best_record

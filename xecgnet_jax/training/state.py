@@ -71,15 +71,27 @@ def learning_rate(config: OptimizerConfig, epochs: int, steps_per_epoch: int) ->
     return optax.join_schedules([optax.linear_schedule(0.0, config.learning_rate, warmup), after], [warmup])
 
 
-def build_optimizer(config: OptimizerConfig, epochs: int, steps_per_epoch: int) -> optax.GradientTransformation:
-    """Returns Adam or AdamW (kernels decay, biases and normalizations do not), with a limit on the gradient's norm."""
+def build_optimizer(
+    config: OptimizerConfig, epochs: int, steps_per_epoch: int, *, frozen: str = "none"
+) -> optax.GradientTransformation:
+    """Returns Adam or AdamW (kernels decay, biases and normalizations do not), with a limit on the gradient's norm.
+
+    The parameters of the part `frozen` ("backbone") stay as they are.
+    """
     rate = learning_rate(config, epochs, steps_per_epoch)
     if config.optimizer == "adamw":
         kernels = lambda params: jax.tree.map(lambda leaf: leaf.ndim > 1, params)  # noqa: E731
         adam = optax.adamw(rate, eps=config.epsilon, weight_decay=config.weight_decay, mask=kernels)
     else:
         adam = _keras_adam(rate, config.epsilon)
-    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm else adam
+    optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), adam) if config.clip_norm else adam
+    if frozen == "none":
+        return optimizer
+
+    def in_frozen(params: Variables) -> Variables:
+        return {part: jax.tree.map(lambda _, part=part: part == frozen, tree) for part, tree in params.items()}
+
+    return optax.chain(optimizer, optax.masked(optax.set_to_zero(), in_frozen))
 
 
 def _keras_adam(rate: optax.Schedule, epsilon: float) -> optax.GradientTransformation:

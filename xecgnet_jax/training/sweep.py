@@ -29,6 +29,7 @@ from xecgnet_jax.model.layers import Array
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.engine import Engine, Inputs, choose_devices
 from xecgnet_jax.training.feed import DataOn, fits, lay_out, plan_epoch
+from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import ProgressBar, Record
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
@@ -67,6 +68,7 @@ def sweep(
     save_every: int = 0,
     data_on: DataOn = "auto",
     devices: int = 0,
+    initial: Initial | None = None,
     together: bool | None = None,
 ) -> dict[Path, Record]:
     """Trains members, or goes on with them, and returns working directory → its best epoch's line of metrics.jsonl.
@@ -77,19 +79,19 @@ def sweep(
     Args:
       members: configs that differ in seed and γ only, see `make_members`.
       at_once: members in a program at most; 0: all. Fewer need less memory.
-      progress, save_every, data_on, devices: see `fit`, which also tells what is raised.
+      progress, save_every, data_on, devices, initial: see `fit`, which also tells what is raised.
       together: several members in a program; None: as suits the devices. It needs the recordings on the device.
 
     Raises:
       DivergedError: of all members whose loss was not finite, after the others were trained to their end.
     """
     chosen, first = choose_devices(devices), next(iter(members.values()))
-    engine = Engine(first, dataset, chosen)
+    engine = Engine(first, dataset, chosen, initial)
     resident = data_on == "device" or (data_on == "auto" and fits(dataset, engine.samples, chosen[0]))
     best: dict[Path, Record] = {}
     diverged: list[str] = []
     if together or (together is None and resident and chosen[0].platform != "cpu"):
-        alone = Engine(first, dataset, chosen[:1])
+        alone = Engine(first, dataset, chosen[:1], initial)
         size = at_once or len(members)
         for start in range(0, len(members), size):
             some = dict(list(members.items())[start : start + size])
@@ -207,7 +209,10 @@ def _train_together(
     """Trains members as one program; those behind go first, until all are at one step."""
     with ExitStack() as stack:
         enter = stack.enter_context
-        entered = [enter(RunDirectory(path, config, dataset, engine.devices)) for path, config in members.items()]
+        entered = [
+            enter(RunDirectory(path, config, dataset, engine.devices, engine.initial))
+            for path, config in members.items()
+        ]
         runs = [_Member(directory, engine) for directory in entered]
         stop = enter(loop.stop_requests())
         running = [one for one in runs if one.state is not None]

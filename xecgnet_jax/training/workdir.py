@@ -23,6 +23,7 @@ from xecgnet_jax.files import write_json, write_text
 from xecgnet_jax.training.checkpoint import Checkpoints
 from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.engine import Engine
+from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import Progress, Record
 from xecgnet_jax.training.state import TrainState
 
@@ -30,6 +31,8 @@ CONFIG = "config.json"
 DATA = "data.json"
 SPLIT = "split.csv"
 METRICS = "metrics.jsonl"
+#: What of the weights that it began with a run took.
+INITIAL = "init.json"
 _PACKAGES = ("xecgnet-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "wfdb")
 
 
@@ -39,7 +42,8 @@ class RunDirectory:
     Entering it writes what the run is of (config.json, data.json, split.csv, environment.json).
 
     Raises on entering:
-      CheckpointError: it holds a run of another config or other data, or another process trains in it.
+      CheckpointError: it holds a run of another config, other data or other first weights, or another process trains
+        in it.
 
     Attributes:
       path, name: the folder, and its own name.
@@ -47,10 +51,17 @@ class RunDirectory:
       latest_f1: validation micro F1 of the last finished epoch, or None.
     """
 
-    def __init__(self, path: Path, config: Config, dataset: Dataset, devices: list[jax.Device]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        config: Config,
+        dataset: Dataset,
+        devices: list[jax.Device],
+        initial: Initial | None = None,
+    ) -> None:
         self.path, self.name = Path(path), Path(path).resolve().name
         self.config, self.dataset = config, dataset
-        self._data = dataset.description()
+        self._data = dataset.description() | ({} if initial is None else {"init": initial.digest})
         self._versions = versions() | {"devices": f"{len(devices)} × {devices[0].device_kind}"}
         self.latest_f1: float | None = None
 
@@ -102,6 +113,10 @@ class RunDirectory:
 
             held = self._checkpoints.state(step, engine.state_shapes) if step else engine.init(self.config.seed)
             state = engine.place(held)
+            if engine.initial is not None and not step:
+                found, source = engine.transfer(held.variables), engine.initial.source
+                write_json(self.path / INITIAL, {"source": source, "taken": found.taken, "drawn": found.drawn})
+                print(found.summary(source), file=sys.stderr)
             events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
             self._events = self._held.enter_context(closing(events))
         records = [record for record in read_metrics(self.path) if record["step"] <= step]

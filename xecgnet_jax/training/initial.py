@@ -1,0 +1,81 @@
+"""Weights that a run begins with: all of another run's that fit."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from xecgnet_jax.data.labels import Vocabulary
+from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.model import CLASS_LAYERS
+from xecgnet_jax.training.state import Variables
+
+
+class Initial(NamedTuple):
+    """Weights to begin with.
+
+    Attributes:
+      source: what they are, for messages.
+      digest: sha256 of them.
+      vocabulary: of their classes.
+      variables: {"params", "batch_stats"}.
+    """
+
+    source: str
+    digest: str
+    vocabulary: Vocabulary
+    variables: Variables
+
+
+class Transferred(NamedTuple):
+    """Variables to begin with, and the names of the arrays that were taken and of those drawn anew."""
+
+    variables: Variables
+    taken: tuple[str, ...]
+    drawn: tuple[str, ...]
+
+    def summary(self, source: str) -> str:
+        """Returns what was taken and what was drawn, layer by layer, as two lines."""
+        layers = [list(dict.fromkeys(name.rpartition("/")[0] for name in names)) for names in (self.taken, self.drawn)]
+        taken, drawn = (["/".join(one.split("/")[1:]) for one in names] for names in layers)
+        whole = list(dict.fromkeys(one.split("/")[0] for one in taken))
+        return (
+            f"taken from {source}: {len(self.taken)} arrays of {', '.join(whole)}\n"
+            f"drawn anew: {', '.join(dict.fromkeys(drawn)) or 'nothing'}"
+        )
+
+
+def transfer(drawn: Variables, initial: Initial, vocabulary: Vocabulary) -> Transferred:
+    """Returns the variables `drawn`, with all of `initial` in their place that fits.
+
+    An array fits where it has the same name and shape; those of the layers that know classes only where both
+    vocabularies are the same, even where their numbers of classes are.
+
+    Raises:
+      ConfigError: nothing of the backbone fits: the networks have other widths.
+    """
+    same_classes = initial.vocabulary.digest() == vocabulary.digest()
+    source = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(initial.variables)}
+    paths, structure = jax.tree.flatten_with_path(drawn)
+    taken, left, leaves = [], [], []
+    for path, leaf in paths:
+        name = _name(path)
+        found = source.get(name)
+        knows_classes = any(f"/{layer}/" in name for layer in CLASS_LAYERS)
+        if found is None or np.shape(found) != np.shape(leaf) or (knows_classes and not same_classes):
+            left.append(name)
+            leaves.append(leaf)
+        else:
+            taken.append(name)
+            leaves.append(found)
+    if not any("/backbone/" in name for name in taken):
+        raise ConfigError(
+            f"init: nothing of the backbone of {initial.source} fits this network; give its width, or leave --width out"
+        )
+    return Transferred(jax.tree.unflatten(structure, leaves), tuple(taken), tuple(left))
+
+
+def _name(path: tuple[jax.tree_util.DictKey, ...]) -> str:
+    return "/".join(str(key.key) for key in path)
