@@ -13,7 +13,7 @@ import numpy as np
 
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.labels import Vocabulary, read_vocabulary
-from xecgnet_jax.data.normalization import Normalization, measure_normalization
+from xecgnet_jax.data.normalization import Normalization, mean_normalization
 from xecgnet_jax.data.pack import Pack, pack_of
 from xecgnet_jax.data.signals import PLAIN, signal_spec
 from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split, read_split, stratified_split
@@ -139,7 +139,7 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
         normalization = Normalization(np.zeros(leads, np.float32), np.ones(leads, np.float32))
     else:
         measured = rows["train"] if config.normalize_on == "train" else np.arange(len(pack))
-        normalization = measure_normalization(pack.signal, measured)
+        normalization = mean_normalization(pack.moments[measured])
     weights = read_weights(Path(config.sample_weights), pack) if config.sample_weights else np.ones(len(pack))
     return Dataset(pack, split, **rows, normalization=normalization, vocabulary=vocabulary, weights=weights)
 

@@ -1,8 +1,7 @@
-"""Mean and standard deviation of each lead: measured on recordings, applied to quantized signals."""
+"""Mean and standard deviation of each lead: of a recording, over recordings, applied to quantized signals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,15 +14,20 @@ class Normalization(NamedTuple):
     std: np.ndarray  #: [12] float32, mV, above 0
 
 
-def measure_normalization(signals: Callable[[int], np.ndarray], recordings: np.ndarray) -> Normalization:
+def signal_moments(signal: np.ndarray) -> np.ndarray:
+    """Returns the mean and the standard deviation of each lead of a recording [T, 12], as [2, 12] float64."""
+    exact = signal.astype(np.float64)
+    return np.stack([exact.mean(axis=0), exact.std(axis=0)])
+
+
+def mean_normalization(moments: np.ndarray) -> Normalization:
     """Returns per lead the mean over recordings of a recording's mean, and of its standard deviation.
 
     That is how the authors normalize (docs/fidelity.md). A lead that is flat in all recordings gets a standard
-    deviation of 1 mV, so that it stays finite. `signals` gives [T, 12] mV of each of `recordings`, [R], at least one.
+    deviation of 1 mV, so that it stays finite. `moments` [R, 2, 12] are those of at least one recording.
     """
-    loaded = (signals(recording).astype(np.float64) for recording in np.asarray(recordings).tolist())
-    moments: Any = sum(np.stack([signal.mean(axis=0), signal.std(axis=0)]) for signal in loaded)
-    mean, std = moments / len(recordings)
+    total: Any = sum(moments)  # one after another, so that the sum does not depend on how an array adds up
+    mean, std = total / len(moments)
     return Normalization(mean.astype(np.float32), np.where(std > 0, std, 1.0).astype(np.float32))
 
 

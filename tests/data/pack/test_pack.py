@@ -280,6 +280,16 @@ def test_signals_are_kept_as_asked_for(corpus_folder: Path, tmp_path: Path, sign
     assert make(corpus_folder, tmp_path / "pack").fingerprint != pack.fingerprint
 
 
+@pytest.mark.parametrize("signals", [PLAIN, SignalSpec(100.0, (0.5, 40.0))], ids=str)
+def test_moments_are_those_of_the_packed_signals(corpus_folder: Path, tmp_path: Path, signals: SignalSpec) -> None:
+    """To the bit: a run's normalization is made of them, without reading a signal."""
+    pack = build_pack(read_corpus(corpus_folder), tmp_path / "pack", signals=signals)
+    assert pack.moments.shape == (len(pack), 2, 12)
+    for row in range(len(pack)):
+        exact = pack.signal(row).astype(np.float64)
+        np.testing.assert_array_equal(pack.moments[row], [exact.mean(axis=0), exact.std(axis=0)])
+
+
 def test_another_vocabulary_gives_other_labels_of_the_same_signals(corpus_folder: Path, tmp_path: Path) -> None:
     pack = make(corpus_folder, tmp_path / "pack")
     (tmp_path / "mine.csv").write_text("class,code\nunknown,XYZ\nfibrillation,AF\n")

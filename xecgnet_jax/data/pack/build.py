@@ -23,10 +23,11 @@ from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.normalization import signal_moments
 from xecgnet_jax.data.pack import storage
 from xecgnet_jax.data.pack.audit import SignalProblems, find_problems, make_audit
 from xecgnet_jax.data.pack.pack import Pack, open_pack
-from xecgnet_jax.data.pack.quantized import quantize
+from xecgnet_jax.data.pack.quantized import quantize, to_millivolts
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
@@ -47,6 +48,7 @@ class PackedRecording(NamedTuple):
     length: int  #: number of samples
     step: np.ndarray  #: [12] float64, as in `QuantizedSignal`
     zero: np.ndarray  #: [12] float64, likewise
+    moments: np.ndarray  #: [2, 12] float64, as `signal_moments` gives them for the packed signal
     problems: SignalProblems  #: what is odd about the signal
     age: float | None  #: years; None where the recording does not say
     sex: str | None  #: "F" or "M", likewise
@@ -140,7 +142,8 @@ def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRe
     problems = find_problems(recording.signal, signals.rate)
     filtered = np.ascontiguousarray(filter_signal(recording.signal, signals), np.float32)
     samples, step, zero = quantize(filtered, None if signals.filter else recording.resolution)
-    return samples, PackedRecording(len(samples), step, zero, problems, recording.age, recording.sex)
+    moments = signal_moments(to_millivolts(samples, step, zero))
+    return samples, PackedRecording(len(samples), step, zero, moments, problems, recording.age, recording.sex)
 
 
 def _read_entries(corpus: Corpus, signals: SignalSpec, workers: int | None, progress: bool) -> Generator[ReadEntry]:
@@ -187,6 +190,7 @@ def _write_pack(
         "offsets": np.cumsum([0, *(row.length for _, row in packed)], dtype=np.int64),
         "step": np.stack([row.step for _, row in packed]),
         "zero": np.stack([row.zero for _, row in packed]),
+        "moments": np.stack([row.moments for _, row in packed]),
         "labels": np.stack([CPSC2018.label_vector(entry.codes) for entry, _ in packed]),
         "folds": np.array([-1 if entry.fold is None else entry.fold for entry, _ in packed], np.int64),
         "ages": np.array([np.nan if age is None else age for age in ages], np.float64),

@@ -14,6 +14,7 @@ import numpy as np
 
 from xecgnet_jax.data.labels import CPSC2018, Vocabulary
 from xecgnet_jax.data.pack.audit import Audit, count_classes
+from xecgnet_jax.data.pack.quantized import to_millivolts
 from xecgnet_jax.data.pack.storage import AUDIT, FORMAT, INDEX, RECORDINGS, map_samples, read_checked, read_manifest
 from xecgnet_jax.data.signals import SignalSpec
 from xecgnet_jax.errors import PackError, first_few
@@ -27,6 +28,7 @@ class Pack:
     offsets: np.ndarray  #: [R + 1] int64; recording i has the samples offsets[i] to offsets[i + 1]
     step: np.ndarray  #: [R, 12] float64, mV per integer step
     zero: np.ndarray  #: [R, 12] float64, the integer that stands for 0 mV, so mV = (samples − zero) · step
+    moments: np.ndarray  #: [R, 2, 12] float64, mean and standard deviation of each recording's leads in mV
     labels: np.ndarray  #: [R, C] uint8, 0 or 1, columns as `classes`; those of CPSC2018 unless `relabel` changed them
     ids: tuple[str, ...]  #: names of the recordings, sorted
     patients: tuple[str | None, ...]  #: patient of each recording, or None
@@ -59,7 +61,7 @@ class Pack:
         """Returns the signal of recording i, [T, 12] float32, mV."""
         row = range(len(self))[i]
         samples = self.samples[self.offsets[row] : self.offsets[row + 1]]
-        return ((samples - self.zero[row]) * self.step[row]).astype(np.float32)
+        return to_millivolts(samples, self.step[row], self.zero[row])
 
     def relabel(self, vocabulary: Vocabulary, min_likelihood: float = 0.0) -> Pack:
         """Returns the pack with the labels of a vocabulary, from codes that are likely enough; signals are shared.
@@ -113,7 +115,7 @@ def open_pack(folder: Path) -> Pack:
         index = np.load(io.BytesIO(read_checked(folder, INDEX, manifest)), allow_pickle=False)
         texts = json.loads(read_checked(folder, RECORDINGS, manifest))
         rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
-        rows |= {name: index[name] for name in ("offsets", "step", "zero", "labels", "folds", "ages")}
+        rows |= {name: index[name] for name in ("offsets", "step", "zero", "moments", "labels", "folds", "ages")}
         return Pack(
             samples=map_samples(folder, manifest),
             codes=tuple(tuple(codes) for codes in texts["codes"]),

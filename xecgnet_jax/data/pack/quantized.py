@@ -42,6 +42,11 @@ def quantize(signal: np.ndarray, resolution: np.ndarray | None) -> QuantizedSign
     return QuantizedSignal(np.ascontiguousarray(samples), step, 0.0 - shift)
 
 
+def to_millivolts(samples: np.ndarray, step: np.ndarray, zero: np.ndarray) -> np.ndarray:
+    """Returns the signal [T, 12] float32 in mV of its integers."""
+    return ((samples - zero) * step).astype(np.float32)
+
+
 def _choose_step(lead: np.ndarray, source_step: float | None) -> float:
     """Returns a lead's mV per integer step: the source's, else 1 µV where that suits, else the finest that fits."""
     span = float(lead.max() - lead.min())
