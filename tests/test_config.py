@@ -38,7 +38,7 @@ def test_presets_go_through_json_and_back(name):
 
 
 def test_an_unknown_preset_is_refused_with_the_possible_ones():
-    with pytest.raises(ConfigError, match=r"'papr'.*quick, fast, paper-pad, paper-crop"):
+    with pytest.raises(ConfigError, match=r"'papr'.*quick, fast, large, paper-pad, paper-crop"):
         preset("papr")
 
 
@@ -217,7 +217,7 @@ def test_names_of_older_versions_are_read():
 #: Settings that runs of older versions do not name.
 ADDED = {
     *("model.dtype", "model.matmul_precision", "model.pools", "data.rate", "data.rate_of_files", "data.filter"),
-    *("data.classes", "data.min_likelihood", "data.sample_weights"),
+    *("data.classes", "data.min_likelihood", "data.sample_weights", "data.over_windows", "init", "freeze"),
 }
 
 

@@ -43,8 +43,11 @@ def model():
     return model, random_variables(model, 2), make_predict(model.apply), jax.jit(model.apply)
 
 
-@pytest.mark.parametrize(("window", "length"), [("crop", 300), ("pad", 500), ("pad", 5003), ("whole", 0)])
-def test_whole_recordings_against_one_window_at_a_time(model, window, length):
+@pytest.mark.parametrize(
+    ("window", "length", "over"),
+    [("crop", 300, "mean"), ("crop", 300, "max"), ("pad", 500, "mean"), ("pad", 5003, "mean"), ("whole", 0, "mean")],
+)
+def test_whole_recordings_against_one_window_at_a_time(model, window, length, over):
     _, variables, predict, apply = model
     corpus = corpus_of(LENGTHS)
     done = []
@@ -53,7 +56,7 @@ def test_whole_recordings_against_one_window_at_a_time(model, window, length):
         variables,
         corpus.__getitem__,
         np.array(LENGTHS),
-        spec=WindowSpec(window, length, POOLS),
+        spec=WindowSpec(window, length, POOLS, over),
         normalization=MOMENTS,
         batch_size=3,
         progress=done.append,
@@ -62,7 +65,7 @@ def test_whole_recordings_against_one_window_at_a_time(model, window, length):
     for recording in corpus:
         heads = [apply(variables, one[None]) for one in windows_of(recording, window, length)]
         each = [(sigmoid(o.attention_logits[0]) + sigmoid(o.perception_logits[0])) / 2 for o in heads]
-        expected.append(np.mean(each, axis=0))
+        expected.append(getattr(np, over)(each, axis=0))
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, expected, rtol=0, atol=1e-6)
     assert sum(done) == sum(len(windows_of(one, window, length)) for one in corpus)

@@ -116,6 +116,13 @@ def test_the_windows_are_made_inside(window):
         assert_as_predicted(run, function, batch, samples)
 
 
+def test_the_highest_of_the_windows_is_taken_where_the_run_takes_it():
+    run = make_run("crop", 600)
+    highest = replace(run.config, data=replace(run.config.data, over_windows="max"))
+    run = replace(run, description=replace(run.description, config=highest))
+    assert_as_predicted(run, jax_archive(run)[1], 1, 1300)
+
+
 def test_a_fixed_length_is_the_only_one():
     run = make_run()
     _, function = jax_archive(run, 1000)

@@ -54,7 +54,8 @@ class Train:
     """Train xECGNet on a corpus, or go on with a run."""
 
     #: Where the settings begin: quick (a small network, minutes on two cores), fast (half the authors' width, with what
-    #: trains well), paper-pad or paper-crop (as published). Without --data: quick.
+    #: trains well), large (for ten thousand recordings or more, at 100 Hz), paper-pad or paper-crop (as published).
+    #: Without --data: quick.
     preset: OptionalPreset = None
     #: JSON or TOML with settings, also the config.json of a run. They count more than the preset's, and less than
     #: options.

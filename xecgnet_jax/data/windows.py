@@ -27,6 +27,7 @@ class WindowSpec(NamedTuple):
     kind: WindowKind  #: "crop", "pad" or "whole", see `DataConfig.window`
     length: int  #: samples of a window; of whole windows the most that training takes of a recording
     pools: tuple[int, ...]  #: of the network, see `ModelConfig.pools`
+    over: Literal["mean", "max"] = "mean"  #: see `DataConfig.over_windows`
 
     @property
     def samples_per_bin(self) -> int:
@@ -54,7 +55,7 @@ class Plan(NamedTuple):
 
 def window_spec(config: Config) -> WindowSpec:
     """Returns how a run of this config cuts recordings."""
-    return WindowSpec(config.data.window, window_length(config), config.model.pools)
+    return WindowSpec(config.data.window, window_length(config), config.model.pools, config.data.over_windows)
 
 
 def training_samples(spec: WindowSpec, lengths: np.ndarray) -> tuple[int, bool]:

@@ -74,7 +74,7 @@ def predict_recordings(
     Args:
       predict, variables: from `make_predict`, and of the model.
       signal, lengths: position → [N, 12] mV; [R] samples.
-      spec: how recordings are cut, see `evaluation_windows`; the probabilities are the mean over a recording's windows.
+      spec: how recordings are cut, see `evaluation_windows`, and what the probabilities are of those of its windows.
       normalization: of the training part.
       batch_size: windows in a step. A smaller last batch is filled with zeros and cut off again: exact, because in
         inference no recording touches another.
@@ -112,9 +112,10 @@ def predict_recordings(
         if progress is not None:
             progress(len(rows))
     windows = np.split(np.arange(len(recordings)), np.cumsum(np.bincount(recordings))[:-1])  # of each recording
-    mean = [np.mean([of_windows[row] for row in rows], axis=0, dtype=np.float64) for rows in windows]
+    of_recordings = [np.array([of_windows[row] for row in rows], np.float64) for rows in windows]
+    together = [one.mean(axis=0) if spec.over == "mean" else one.max(axis=0) for one in of_recordings]
     joined = [_join_windows([maps_of_windows[row] for row in rows]) for rows in windows] if maps else None
-    return Predictions(np.array(mean, np.float32), joined)
+    return Predictions(np.array(together, np.float32), joined)
 
 
 def gather_windows(

@@ -39,7 +39,8 @@ def recording_function(run: Run) -> Predictor:
         batch, samples, _ = signal.shape
         windows, count = _cut_windows((signal - mean) / std, spec)
         outputs = network(windows)
-        outputs["probabilities"] = outputs["probabilities"].reshape(batch, count, classes).mean(axis=1)
+        of_windows = outputs["probabilities"].reshape(batch, count, classes)
+        outputs["probabilities"] = of_windows.mean(axis=1) if spec.over == "mean" else of_windows.max(axis=1)
         if run.model.attention:
             bins = count * outputs["attention"].shape[1]
             outputs["attention"] = outputs["attention"].reshape(batch, bins)

@@ -69,7 +69,7 @@ def model_card(run: Run, name: str, size: int) -> str:
     config, about = run.config, run.description
     seconds = f"{window_length(config) / config.data.rate:g} s"
     windows = {
-        "crop": f"consecutive windows of {seconds}, whose probabilities are averaged",
+        "crop": f"consecutive windows of {seconds}; of their probabilities, the {config.data.over_windows}",
         "pad": f"the last {seconds}, with zeros before shorter ones",
         "whole": "the whole recording",
     }
