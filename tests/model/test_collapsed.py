@@ -190,9 +190,9 @@ def test_few_shapes_come_of_many_lengths():
 def test_a_repeated_bin_is_for_inference():
     variables = random_variables(SMALL, 0)
     with pytest.raises(ValueError, match="leave out train and bins"):
-        SMALL.apply(
+        jax.eval_shape(
+            partial(SMALL.apply, repeat=RepeatedBin(0, 1)),
             variables,
             np.zeros((1, SAMPLES_PER_BIN, 12), np.float32),
             bins=np.ones(1, np.int32),
-            repeat=RepeatedBin(0, 1),
         )

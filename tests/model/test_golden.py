@@ -33,7 +33,7 @@ def exact(golden, variables):
     return [sigmoid(logits), sigmoid(dense), np.stack(attention), np.stack(responses)]
 
 
-@pytest.mark.parametrize("form", ["eager", "jitted", "collapsed"])
+@pytest.mark.parametrize("form", [pytest.param("eager", marks=pytest.mark.slow), "jitted", "collapsed"])
 def test_inference(golden, variables, exact, form):
     """Within 1e-5 · (1 + |x|) of float64; and nearer to it than Keras's numbers are, or within 1.5e-5 of those.
 
@@ -84,7 +84,7 @@ def test_loss_and_gradients(golden, variables, merged):
         leaf = {"params": gradient}
         for key in paths[name]:
             leaf = leaf[key]
-        assert abs(float(jnp.linalg.norm(leaf.ravel())) - norm) <= 1e-3 * (1 + norm), name
+        assert abs(np.linalg.norm(np.asarray(leaf).ravel()) - norm) <= 1e-3 * (1 + norm), name
 
 
 def test_the_golden_names_are_ours(golden):

@@ -24,6 +24,7 @@ from xecgnet_jax.training.step import METRICS, accumulate, check_finite, zero_me
 from xecgnet_jax.training.workdir import read_metrics
 
 
+@pytest.mark.slow  # moving between both, below, shows the same in parts
 def test_a_run_with_its_data_on_the_host_is_the_same(dataset, engine, finished, tmp_path, monkeypatch):
     """Looking up after each step, too: the other looked up now and then."""
     monkeypatch.setattr(loop, "LOOK_UP_SECONDS", 0)

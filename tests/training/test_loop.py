@@ -73,6 +73,7 @@ def test_two_runs_with_one_seed_are_the_same_bits(dataset, finished, tmp_path):
     assert_same_bits(finished, tmp_path / "again")
 
 
+@pytest.mark.slow
 def test_another_seed_is_another_run(dataset, engine, finished, tmp_path):
     fit(dataclasses.replace(CONFIG, seed=4), dataset, tmp_path / "other", progress=False, engine=engine)
     assert lines(tmp_path / "other")[0]["loss"] != lines(finished)[0]["loss"]

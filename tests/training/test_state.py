@@ -104,7 +104,7 @@ def test_kernels_begin_glorot_uniform_and_the_rest_at_rest():
     model = XECGNet()
     quickly_compiled = {"xla_backend_optimization_level": 0}
     draw = jax.jit(partial(init_variables, model), compiler_options=quickly_compiled)
-    variables, other = map(draw, (0, 1))
+    variables, other = (jax.device_get(draw(seed)) for seed in (0, 1))
     seen = []
     for (path, leaf), (_, again) in zip(leaves_of(variables), leaves_of(other), strict=True):
         if path[-1].key != "kernel":

@@ -48,6 +48,7 @@ def test_a_member_is_the_run_alone(dataset, engine, swept, tmp_path):
         assert (swept / "c" / file).read_text() == (tmp_path / "c" / file).read_text()
 
 
+@pytest.mark.slow
 def test_the_second_member_compiles_nothing(dataset, tmp_path):
     """Counted by JAX itself, while the second member's folder is there."""
     members = in_folder(tmp_path, {name: THREE[name] for name in "ab"})
