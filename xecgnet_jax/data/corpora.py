@@ -48,7 +48,7 @@ KNOWN_FOLDERS: str = (
 )
 
 
-def read_corpus(folder: str | Path, *, rate_of_files: int = 0) -> Corpus:
+def read_corpus(folder: str | Path, *, rate_of_files: int = 0, list_absent: bool = False) -> Corpus:
     """Recognizes the corpus in `folder` and lists its recordings; signals are not read.
 
     A Challenge recording whose header cannot be parsed is listed without codes: `read_recording` refuses it with the
@@ -57,6 +57,7 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0) -> Corpus:
     Args:
       folder: of the corpus.
       rate_of_files: in Hz, which files to take where each recording is there at several rates; 0: the highest.
+      list_absent: list recordings of PTB-XL's table whose files are not there, too; reading them gives the cause.
 
     Raises:
       CorpusError: the folder is none of `KNOWN_FOLDERS`, or its tables contradict its files.
@@ -68,8 +69,8 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0) -> Corpus:
     if len(found) > 1:
         raise CorpusError(f"{root}: holds {' and '.join(found)}; only one can apply. Remove the others.")
     kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
-    chosen = (rate_of_files,) if kind == "ptbxl" else ()
-    if rate_of_files and not chosen:
+    chosen = (rate_of_files, list_absent) if kind == "ptbxl" else ()
+    if rate_of_files and kind != "ptbxl":
         raise CorpusError(f"{root}: has each recording at one rate only. Leave out --rate-of-files.")
     entries = tuple(sorted(entries_of(root, *chosen), key=lambda entry: entry.id))
     if not entries:
@@ -119,7 +120,7 @@ def _challenge_entries(root: Path) -> list[Entry]:
 _PTBXL_FILES: dict[int, tuple[str, str]] = {500: ("records500", "filename_hr"), 100: ("records100", "filename_lr")}
 
 
-def _ptbxl_entries(root: Path, rate: int) -> list[Entry]:
+def _ptbxl_entries(root: Path, rate: int, list_absent: bool) -> list[Entry]:
     table = root / "ptbxl_database.csv"
     there = [possible for possible, (folder, _) in _PTBXL_FILES.items() if (root / folder).is_dir()]
     if rate not in (0, *_PTBXL_FILES):
@@ -130,8 +131,11 @@ def _ptbxl_entries(root: Path, rate: int) -> list[Entry]:
     _check_unique(table, [entry.id for entry in entries])
     headers = set(_files_below(root / folder, ".hea"))
     absent = [entry.id for entry in entries if entry.path not in headers]
+    if list_absent and len(absent) < len(entries):
+        return entries
     others = [f"give --rate-of-files {other}" for other in there if _PTBXL_FILES[other][0] != folder]
-    remedy = ", or ".join(["Complete the download", "take out their rows", *others])
+    without = "leave them out (--on-bad-recording skip of train, sweep, evaluate and compare)"
+    remedy = ", or ".join(["Complete the download", *([without] if len(absent) < len(entries) else []), *others])
     _refuse(table, f"no file in {folder}/ for", absent, f"{remedy}.")
     return entries
 

@@ -108,7 +108,7 @@ def model_card(run: Run, name: str, size: int) -> str:
 def _folds(folds: tuple[int, ...]) -> str:
     whole = len(folds) > 2 and folds == tuple(range(folds[0], folds[-1] + 1))
     listed = f"{folds[0]}–{folds[-1]}" if whole else ", ".join(map(str, folds))
-    return f"fold{"s" if len(folds) > 1 else ""} {listed}"
+    return f"fold{'s' if len(folds) > 1 else ''} {listed}"
 
 
 def _evaluations(run: Run) -> list[dict[str, Any]]:

@@ -335,6 +335,27 @@ def test_ptbxl_at_either_rate() -> None:
         read_corpus(folder, rate_of_files=250)
 
 
+def test_a_part_of_ptbxl_can_be_packed(tmp_path: Path) -> None:
+    """One fold of it, say, with the table of all: rows without files stop the build, or are left out and audited."""
+    folder = tmp_path / "ptbxl"
+    (folder / "records100" / "00000").mkdir(parents=True)
+    rows = [
+        f"{number},{number}.0,50,1,{{'AFIB': 100.0}},{fold},records100/00000/{number:05d}_lr"
+        for number, fold in ((1, 9), (2, 10), (3, 10))
+    ]
+    head = "ecg_id,patient_id,age,sex,scp_codes,strat_fold,filename_lr"
+    (folder / "ptbxl_database.csv").write_text("\n".join([head, *rows]) + "\n")
+    with pytest.raises(CorpusError, match=r"no file in records100/ for 3 recordings: .*\. Complete the download\.$"):
+        make(folder, tmp_path / "pack", on_bad_recording="skip")  # nothing is there at all
+    for name in ("00002_lr", "00003_lr"):
+        write_record(folder / "records100" / "00000", name, np.zeros((1000, 12), np.int16) + 7)
+    with pytest.raises(CorpusError, match=r"for 1 recordings: 00001_lr\. .*leave them out \(--on-bad-recording skip"):
+        make(folder, tmp_path / "pack")
+    pack = make(folder, tmp_path / "pack", on_bad_recording="skip")
+    assert pack.ids == ("00002_lr", "00003_lr") and set(pack.folds) == {10}
+    assert list(pack.audit.refused) == ["00001_lr"]
+
+
 def test_other_corpora_have_one_rate(corpus_folder: Path) -> None:
     with pytest.raises(CorpusError, match="Leave out --rate-of-files"):
         read_corpus(corpus_folder, rate_of_files=100)

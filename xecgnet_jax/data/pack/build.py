@@ -87,7 +87,7 @@ def pack_of(
         if on_bad_recording == "skip" or not pack.audit.refused:
             return pack
     return build_pack(
-        read_corpus(corpus_folder, rate_of_files=rate_of_files),
+        read_corpus(corpus_folder, rate_of_files=rate_of_files, list_absent=on_bad_recording == "skip"),
         pack_folder,
         signals=signals,
         on_bad_recording=on_bad_recording,
