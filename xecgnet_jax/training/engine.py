@@ -130,9 +130,10 @@ class Engine:
         state = self._init(np.uint32(seed))
         if self.initial is None:
             return state
-        variables = self.transfer(state.variables).variables
-        ema = None if state.ema is None else jax.tree.map(jnp.copy, variables)
-        return self.place(state._replace(variables=variables, ema=ema))
+        found = self.transfer(state.variables).variables
+        # Copies: steps give the buffers of their state away, and the next run begins with `initial` again.
+        variables, ema = (jax.tree.map(jnp.copy, found) for _ in range(2))
+        return self.place(state._replace(variables=variables, ema=None if state.ema is None else ema))
 
     def transfer(self, drawn: Variables) -> Transferred:
         """Returns variables with what fits of `initial`, and what was taken."""
