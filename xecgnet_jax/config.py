@@ -161,6 +161,8 @@ class Config:
         validate(self)
 
 
+#: Samples that an attention bin stands for at most: a recording is filled up to whole ones.
+LARGEST_BIN = 10_000
 #: Seconds that `seconds` of 0 stands for; crop and pad as in the paper, 2,880 and 72,000 samples at 500 Hz.
 DEFAULT_SECONDS = {"crop": 5.76, "pad": 144.0, "whole": 30.132}
 
@@ -242,6 +244,12 @@ def validate(config: Config) -> None:
             "pools",
             list(config.model.pools),
             "five whole numbers from 1 to 32",
+        ),
+        (
+            math.prod(config.model.pools) <= LARGEST_BIN,
+            "pools",
+            list(config.model.pools),
+            f"a product of at most {LARGEST_BIN:,} samples per bin",
         ),
         (0 <= data.seconds <= 3600, "seconds", data.seconds, "0 (the window's default) to 3600"),
         (20 <= data.rate <= 10_000, "rate", data.rate, "20 to 10000 Hz"),

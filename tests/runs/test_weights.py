@@ -1,6 +1,7 @@
 """Weights that travel: written, read, refused where they are damaged, and used in place of a run."""
 
 import dataclasses
+import gzip
 import hashlib
 import json
 import shutil
@@ -13,9 +14,12 @@ from safetensors.numpy import load_file, save_file
 
 from tests import commands as cli
 from xecgnet_jax import load_pretrained, load_run
-from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.cli.predict import split_words
+from xecgnet_jax.data.splits import read_split
+from xecgnet_jax.errors import CheckpointError, SplitError
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import describe_run
+from xecgnet_jax.runs.predictions import predict_part
 from xecgnet_jax.runs.weights import PRETRAINED
 
 
@@ -66,7 +70,7 @@ def test_scores_of_weights_are_those_of_the_run(workdir, saved, dataset, tmp_pat
     for name in ("micro", "subset_accuracy", "calibrated", "groups", "thresholds"):
         assert found[name] == again[name]
     assert {file.name: file.stat().st_mtime_ns for file in saved.iterdir()} == before
-    assert [path.name for path in (tmp_path / "runs" / "mine" / "evaluation").iterdir()]
+    assert [path.parent.name for path in (tmp_path / "runs").glob("mine-*/evaluation/*")] == ["evaluation"]
 
 
 def test_the_card_has_the_metrics_that_are_kept(workdir, dataset, tmp_path):
@@ -123,6 +127,11 @@ def with_nan(arrays):
     }
 
 
+def with_negative_variance(arrays):
+    name = "batch_stats/backbone/norm_1/var"
+    return arrays | {name: -arrays[name]}
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -131,6 +140,9 @@ def with_nan(arrays):
         (lambda folder: (folder / "config.json").write_text("{"), "is damaged or of another version"),
         (about(format="xecgnet-jax weights 9"), "it is of the format 'xecgnet-jax weights 9'"),
         (about(description={}), "description is damaged"),
+        (about(step=float("inf")), "is damaged or of another version"),
+        (lambda folder: (folder / "config.json").write_text("[" * 200_000), "is damaged or of another version"),
+        (rewrite(with_negative_variance), "batch_stats/backbone/norm_1/var has variances below 0"),
         (lambda folder: (folder / "model.safetensors").write_bytes(b"12345678"), "is not of the size"),
         (rewrite(with_nan), "params/backbone/conv_1/kernel has values that are no numbers"),
         (rewrite(lambda arrays: {name + "x": array for name, array in arrays.items()}), "are not those of the network"),
@@ -188,3 +200,65 @@ def test_weights_recognize_patients_of_their_run(workdir, saved, dataset, tmp_pa
     elsewhere = dataclasses.replace(run, description=other)
     with pytest.raises(CheckpointError, match="--part unseen"):
         evaluate(elsewhere, dataset, resamples=100, progress=False)
+
+
+def test_without_a_split_nothing_is_called_unseen(workdir, dataset, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    run = load_run(workdir)
+    run.save_pretrained("w", split=True)
+    run.save_pretrained("w")
+    assert not Path("w/split.csv.gz").exists()  # of the first time
+    weights = load_run("w")
+    elsewhere = dataclasses.replace(weights.description, data=run.data | {"fingerprint": "0"})
+    weights = dataclasses.replace(weights, description=elsewhere)
+    with pytest.raises(CheckpointError, match="do not say which recordings they were made with"):
+        predict_part(weights, dataset, part="unseen", progress=False)
+    assert predict_part(weights, dataset, part="all", progress=False).trained_on is None
+    assert predict_part(run, dataset, part="all", progress=False).trained_on == len(dataset.train)
+
+
+def test_another_folder_is_not_overwritten(workdir, tmp_path):
+    before = (workdir / "config.json").read_bytes()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "README.md").write_text("mine")
+    for folder in (workdir, tmp_path / "mine"):
+        with pytest.raises(CheckpointError, match="holds something else than weights"):
+            load_run(workdir).save_pretrained(folder)
+    assert (workdir / "config.json").read_bytes() == before and (tmp_path / "mine" / "README.md").read_text() == "mine"
+
+
+def test_the_card_leaves_out_scores_on_recordings_that_the_run_knows(workdir, dataset, tmp_path):
+    evaluate(workdir, dataset, part="all", resamples=100, progress=False)
+    load_run(workdir).save_pretrained(tmp_path / "w")
+    assert "-all" not in (tmp_path / "w" / "README.md").read_text()
+
+
+def test_settings_in_weights_name_no_folders(workdir, tmp_path):
+    run = load_run(workdir)
+    data = dataclasses.replace(run.config.data, sample_weights="/home/jane/weights.csv")
+    config = dataclasses.replace(run.config, data=data, init="/home/jane/run")
+    description = dataclasses.replace(run.description, config=config)
+    dataclasses.replace(run, description=description).save_pretrained(tmp_path / "w")
+    assert b"jane" not in (tmp_path / "w" / "config.json").read_bytes()
+    held = load_run(tmp_path / "w").config
+    assert (held.data.sample_weights, held.init) == ("weights.csv", "run")
+
+
+def test_a_damaged_or_endless_split_is_refused(tmp_path):
+    path = tmp_path / "split.csv.gz"
+    content = bytearray(gzip.compress(b"id,part\n" + b"a,train\n" * 100))
+    content[12] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(SplitError, match="cannot read this split file"):
+        read_split(path)
+    path.write_bytes(gzip.compress(bytes(60_000_000)))
+    with pytest.raises(SplitError, match="holds more than 50,000,000 bytes"):
+        read_split(path)
+
+
+def test_predict_tells_a_record_without_suffix_from_a_run(corpus, tmp_path):
+    header = next(corpus.rglob("*.hea"))
+    record = header.with_suffix("")
+    assert split_words([record]) == (None, (record,))
+    (tmp_path / "config.json").write_text("{}")  # of another program
+    assert split_words([tmp_path]) == (None, (tmp_path,))

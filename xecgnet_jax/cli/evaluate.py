@@ -76,7 +76,9 @@ class Evaluate:
             from xecgnet_jax.report.write import write_report  # Jinja and matplotlib: only where a report is made
 
             written.append(write_report(evaluation, batch_size=scoring.batch_size, progress=scoring.progress).name)
-        if predictions.trained_on:
+        if predictions.trained_on is None:
+            print("The weights do not say which recordings they were made with; some of these may be among them.\n")
+        elif predictions.trained_on:
             print(f"{predictions.trained_on} of these recordings have names or patients of the run's training part.\n")
         print(format_table(metrics, evaluation.title), format_label_sets(metrics["label_sets"]), sep="\n\n")
         print(f"\nwritten: {predictions.folder}/{', '.join(written)}")

@@ -155,10 +155,11 @@ def split_words(words: Sequence[Path]) -> tuple[Path | None, tuple[Path, ...]]:
     """
     first = words[0] if words else Path()
     is_checkpoint = first.name.isdigit() and first.parent.name == "checkpoints"
-    marks = ("checkpoints", "config.json", "model.safetensors")
-    if is_checkpoint or any((first / mark).exists() for mark in marks):
+    is_begun = all((first / mark).is_file() for mark in ("config.json", "split.csv"))  # a run without a checkpoint
+    if is_checkpoint or is_begun or any((first / mark).exists() for mark in ("checkpoints", "model.safetensors")):
         return first, tuple(words[1:])
-    if len(words) and not first.exists():
+    is_record = first.with_name(f"{first.name}.hea").exists() if first.name else False
+    if len(words) and not first.exists() and not is_record:
         from xecgnet_jax.runs.weights import PRETRAINED
 
         if str(first) in PRETRAINED:

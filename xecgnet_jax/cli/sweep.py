@@ -64,8 +64,8 @@ class Sweep:
         from xecgnet_jax.data.dataset import make_dataset
         from xecgnet_jax.runs.fit import initial_weights
 
-        initial = initial_weights(self.settings)
         dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
+        initial = initial_weights(self.settings, dataset, members)
         print(f"{len(members)} runs: {dataset.summary()}")
         best = sweep(members, dataset, at_once=self.at_once, initial=initial, **vars(running))
         for workdir, record in best.items():

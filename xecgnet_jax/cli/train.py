@@ -83,9 +83,9 @@ class Train:
         from xecgnet_jax.runs.fit import initial_weights
         from xecgnet_jax.training.loop import fit
 
-        initial = initial_weights(self.settings)
         dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
         print(dataset.summary())
+        initial = initial_weights(self.settings, dataset, [folder])
         best = fit(self.settings, dataset, folder, profile=self.profile, initial=initial, **vars(running))
         print(
             f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"
@@ -137,11 +137,9 @@ def starting_config(beginning: Beginning) -> Config:
             f"--preset {name} is for a corpus: give --data FOLDER, or --simulate N to train on N simulated recordings"
         )
     base = PRESETS.get(name or "quick", Config())  # an unknown name is refused where all options are parsed
-    if beginning.init:
-        base = with_network_of(beginning.init, base)
-    if beginning.config is None:
-        return base
-    return read_config_file(beginning.config, base if name else None)
+    if beginning.config is not None:
+        base = read_config_file(beginning.config, base if name else None)
+    return with_network_of(beginning.init, base) if beginning.init else base
 
 
 def with_network_of(weights: str, config: Config) -> Config:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TextIO, cast
+from typing import NamedTuple, TextIO
 
 import numpy as np
 
@@ -26,6 +27,8 @@ class Split(NamedTuple):
 
 #: Names of the parts, as split files write them.
 PARTS: tuple[str, ...] = Split._fields
+#: Bytes that a compressed split file may hold: a million recordings.
+_LARGEST = 50_000_000
 
 
 def paper_split(ids: Iterable[str]) -> Split:
@@ -199,7 +202,7 @@ def read_split(path: Path) -> Split:
         _refuse_empty(split)
     except SplitError as error:
         raise SplitError(f"{path}: {error}") from None
-    except (OSError, EOFError, UnicodeDecodeError, csv.Error) as error:
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
         raise SplitError(f"{path}: cannot read this split file: {error}") from error
     return split
 
@@ -240,7 +243,11 @@ def split_text(split: Split, patients: Mapping[str, str] | None = None) -> str:
 
 def _open_table(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        return cast(TextIO, gzip.open(path, "rt", newline="", encoding="utf-8-sig"))
+        with gzip.open(path) as file:
+            content = file.read(_LARGEST + 1)
+        if len(content) > _LARGEST:
+            raise SplitError(f"holds more than {_LARGEST:,} bytes, which no split has")
+        return io.StringIO(content.decode("utf-8-sig"), newline="")
     return path.open(newline="", encoding="utf-8-sig")
 
 

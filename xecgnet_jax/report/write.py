@@ -51,11 +51,12 @@ def write_report(evaluation: Evaluation, *, batch_size: int = 32, progress: bool
 def _describe(predictions: PartPredictions) -> dict[str, str]:
     """Returns where the metrics come from: what → text."""
     run, pack, trained_on = predictions.run, predictions.pack, predictions.trained_on
+    known = "unknown how many" if trained_on is None else trained_on
     own = pack.fingerprint == run.data.get("fingerprint")
     changed = "; ".join(differences(PRESETS["fast"], run.config))
     return {
         "Corpus": f"{predictions.corpus} ({pack.kind}), {len(pack)} recordings, fingerprint {pack.fingerprint[:12]}",
-        "Part": f"{predictions.part}, {len(predictions.rows)} recordings, {trained_on} named as in the training part",
+        "Part": f"{predictions.part}, {len(predictions.rows)} recordings, {known} named as in the training part",
         "Trained on": "this corpus" if own else f"another corpus ({run.data.get('kind', 'unknown')})",
         "Checkpoint": f"step {run.step}, weights {predictions.made_from['weights'][:12]}",
         "Window": f"{run.config.data.window}, normalized on: {run.config.data.normalize_on}",

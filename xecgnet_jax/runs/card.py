@@ -96,7 +96,8 @@ def model_card(run: Run, name: str, size: int) -> str:
         least=LEAST_POSITIVES,
         data=run.data,
         split=split,
-        progress=about.progress,
+        best=about.progress.best_record if about.progress.best_record.get("step") == run.step else None,
+        step=run.step,
         evaluations=list(_evaluations(run)),
         counts=LABEL_COUNT_NAMES,
         value=_value,
@@ -117,12 +118,13 @@ def _evaluations(run: Run) -> list[dict[str, Any]]:
     for file in sorted(run.results.glob("*/metrics.json")):
         metrics = json.loads(file.read_text(encoding="utf-8"))
         made_from = metrics.get("made_from", {})
-        if made_from.get("weights") == run.digest() and made_from.get("part") not in ("train", "validation"):
+        is_unseen = made_from.get("part") in ("test", "unseen") or metrics.get("trained_on") == 0
+        if made_from.get("weights") == run.digest() and made_from.get("part") != "validation" and is_unseen:
             found.append({"title": file.parent.name, "metrics": metrics})
     return found
 
 
 def _value(row: dict[str, Any], name: str) -> str:
-    """Returns 0.912 [0.880, 0.941]; nothing in brackets where there is no interval."""
-    interval = row["intervals"].get(name)
+    """Returns 0.912 [0.880, 0.941]; by patient where some have several recordings."""
+    interval = row["intervals"].get(f"{name}_by_patient", row["intervals"].get(name))
     return format_value(row[name]) + ("" if interval is None else f" [{interval[0]:.3f}, {interval[1]:.3f}]")

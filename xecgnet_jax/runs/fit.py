@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterable
 from pathlib import Path
+
+import numpy as np
 
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.signals import signal_spec
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.runs.load import Run, load_run
+from xecgnet_jax.runs.predictions import rows_made_with
 from xecgnet_jax.training import loop
+from xecgnet_jax.training.checkpoint import FOLDER
 from xecgnet_jax.training.feed import DataOn
 from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import Record
@@ -45,19 +50,21 @@ def fit(
         save_every=save_every,
         data_on=data_on,
         devices=devices,
-        initial=initial_weights(config),
+        initial=initial_weights(config, dataset, [Path(workdir)]),
     )
     return load_run(workdir)
 
 
-def initial_weights(config: Config) -> Initial | None:
-    """Returns the weights that `config.init` names, None where it names none.
+def initial_weights(config: Config, dataset: Dataset, workdirs: Iterable[Path]) -> Initial | None:
+    """Returns the weights that `config.init` names, None where it names none or all runs have a checkpoint already.
+
+    Where they were made with recordings or patients of the dataset's validation or test part, a line on stderr says so.
 
     Raises:
       CheckpointError: they cannot be read.
-      ConfigError: they are for signals of another rate or filter.
+      ConfigError: they are of a network, or for signals, of another kind.
     """
-    if not config.init:
+    if not config.init or all(any((path / FOLDER).glob("[0-9]*")) for path in workdirs):
         return None
     run, wanted = load_run(config.init), signal_spec(config.data)
     if run.signals != wanted:
@@ -65,4 +72,16 @@ def initial_weights(config: Config) -> Initial | None:
             f"init {config.init}: these weights are for {run.signals}, the settings say {wanted}; leave out --rate and "
             "--filter, or begin with other weights"
         )
+    for name in ("activation", "pools"):
+        theirs, ours = getattr(run.config.model, name), getattr(config.model, name)
+        if theirs != ours:
+            raise ConfigError(f"init {config.init}: these weights were trained with {name} {theirs}, not {ours}")
+    seen = rows_made_with(run, dataset.pack)
+    for part in ("validation", "test"):
+        if number := int(np.isin(getattr(dataset, part), seen).sum()):
+            print(
+                f"WARNING: {number} recordings of the {part} part, or their patients, were in the training or "
+                f"validation part of {run.title}: scores on them are too high",
+                file=sys.stderr,
+            )
     return Initial(run.title, run.digest(), run.vocabulary, run.variables)

@@ -115,8 +115,9 @@ class Run:
 
     @property
     def results(self) -> Path:
-        """Where evaluations are kept: in the working directory; for weights, which stay as they are, in runs/NAME."""
-        return (Path("runs") / self.workdir.name if self.saved else self.workdir) / "evaluation"
+        """Where evaluations are kept: in the working directory; of weights, in runs/NAME-DIGEST."""
+        own = Path("runs") / f"{self.workdir.resolve().name}-{self.digest()[:8]}" if self.saved else self.workdir
+        return own / "evaluation"
 
     @property
     def split_file(self) -> Path:
@@ -254,7 +255,7 @@ class Run:
             Path(folder),
             self.variables,
             self.step,
-            self.description.to_json(),
+            _without_paths(self.description.to_json()),
             partial(model_card, self, Path(folder).name),
             made_with,
         )
@@ -308,6 +309,16 @@ def _make_run(
     model = build_model(description.config.model, len(description.vocabulary.classes))
     like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, len(LEADS))))
     return Run(workdir=workdir, step=step, description=description, model=model, variables=read(dict(like)), **kind)
+
+
+def _without_paths(description: dict[str, Any]) -> dict[str, Any]:
+    """Returns a description whose settings name files without their folders, which may hold names of people."""
+    config = dict(description["config"])
+    config["data"] = {**config["data"]}
+    of_data = [(config["data"], name) for name in ("sample_weights", "split_file", "classes")]
+    for settings, name in [(config, "init"), *of_data]:
+        settings[name] = Path(settings[name]).name
+    return description | {"config": config}
 
 
 def _resolve(path: str | Path) -> Path:

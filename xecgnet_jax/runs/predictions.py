@@ -37,7 +37,7 @@ class PartPredictions:
       maps: of each recording, or None where they were not asked for or the predictions were there already.
       folder: where the predictions are kept.
       made_from: what decides them, as JSON values: checkpoint, weights, corpus, part.
-      trained_on: how many recordings have names of the run's training part.
+      trained_on: how many recordings have names of the run's training part; None where it does not say which it had.
     """
 
     run: Run
@@ -49,7 +49,7 @@ class PartPredictions:
     maps: list[Maps] | None
     folder: Path
     made_from: dict[str, Any]
-    trained_on: int
+    trained_on: int | None
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -108,6 +108,8 @@ def predict_part(
         )
     pack = pack.relabel(run.vocabulary, run.config.data.min_likelihood)
     split = read_split(run.split_file) if run.split_file.exists() else None
+    if split is None and pack.fingerprint == run.data.get("fingerprint"):
+        split = choose_split(pack, run.config.data)
     trained, seen = (_rows_of_patients(run, pack, names) for names in _made_with(split))
     part, rows = _select_part(run, pack, part, split, seen)
     folder = run.results / "-".join([name, part, *([str(run.step)] if run.named else [])])
@@ -128,8 +130,14 @@ def predict_part(
     if probabilities is None:
         probabilities, new_maps = run.predict_rows(pack, rows, maps=maps, batch_size=batch_size, progress=progress)
         write_predictions(folder, made_from, run, pack, rows, probabilities)
-    trained_on = int(np.isin(rows, trained).sum())
+    trained_on = None if split is None else int(np.isin(rows, trained).sum())
     return PartPredictions(run, pack, name, part, rows, probabilities, new_maps, folder, made_from, trained_on)
+
+
+def rows_made_with(run: Run, pack: Pack) -> np.ndarray:
+    """Returns the rows of recordings, or of their patients, that are in the run's training or validation part."""
+    split = read_split(run.split_file) if run.split_file.exists() else None
+    return _rows_of_patients(run, pack, _made_with(split)[1])
 
 
 def _made_with(split: Split | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -144,7 +152,7 @@ def _rows_of_patients(run: Run, pack: Pack, names: Sequence[str]) -> np.ndarray:
     """
     people: set[str | None] = set()
     if pack.kind == run.data.get("kind") == "ptbxl":
-        patients = read_patients(run.split_file) if names else {}
+        patients = read_patients(run.split_file) if names and run.split_file.exists() else {}
         people = {patients[name] for name in names if name in patients}
     known, rows = set(names), zip(pack.ids, pack.patients, strict=True)
     return np.flatnonzero([name in known or patient in people for name, patient in rows])
@@ -156,8 +164,11 @@ def _select_part(run: Run, pack: Pack, part: Part, split: Split | None, seen: np
     `split` is what is in the run's folder, `seen` the rows of recordings or patients that the run was made with.
     """
     own = pack.fingerprint == run.data.get("fingerprint")
-    if split is None and own:
-        split = choose_split(pack, run.config.data)
+    if part == "unseen" and split is None:
+        raise CheckpointError(
+            f"--part unseen: {run.title} do not say which recordings they were made with (export --with-split); give "
+            "--part all if you know that it was none of these"
+        )
     if part == "auto":
         if not own and len(seen):
             raise CheckpointError(

@@ -58,13 +58,17 @@ class SavedWeights(NamedTuple):
             raise CheckpointError(f"{path}: its checksum is not the one in {ABOUT}; it is damaged, get it anew")
         try:
             found = load(content)
-        except SafetensorError as error:
-            raise CheckpointError(f"{path}: is no file of safetensors ({error}); get it anew") from error
+        except (SafetensorError, KeyError, TypeError, ValueError) as error:  # KeyError: a type that NumPy lacks
+            raise CheckpointError(
+                f"{path}: is no file of safetensors that can be read ({error}); get it anew"
+            ) from error
         wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()}
         if {name: (array.shape, array.dtype) for name, array in found.items()} != wanted:
             raise CheckpointError(f"{path}: its arrays are not those of the network in {ABOUT}; get it anew")
         if wrong := sorted(name for name, array in found.items() if not np.isfinite(array).all()):
             raise CheckpointError(f"{path}: {wrong[0]} has values that are no numbers; get it anew")
+        if wrong := sorted(name for name, array in found.items() if name.endswith("/var") and (array < 0).any()):
+            raise CheckpointError(f"{path}: {wrong[0]} has variances below 0; get it anew")
         leaves = [found[name] for name in expected]
         return jax.tree.unflatten(jax.tree.structure(like), leaves)
 
@@ -93,7 +97,7 @@ def read_weights(folder: Path) -> SavedWeights:
         step, digest, description = int(value["step"]), str(value["sha256"]), dict(value["description"])
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); a folder of weights has it") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise CheckpointError(f"{path}: is damaged or of another version ({error}); get it anew") from None
     return SavedWeights(folder, step, from_json(description, path), digest)
 
@@ -109,17 +113,24 @@ def write_weights(
     """Writes a folder of weights.
 
     Args:
-      folder: made where it is missing; what it has of these files is replaced.
+      folder: made where it is missing; one of weights is replaced, another that is not empty refused.
       variables, step: of the checkpoint.
       description: `Description.to_json`.
       card: from the size of the file of weights in bytes to the model card.
       split: which recordings the run was trained, validated and tested on, and recording → patient; or None.
+
+    Raises:
+      CheckpointError: the folder holds something else.
     """
+    if folder.exists() and not (folder.is_dir() and (is_weights(folder) or not any(folder.iterdir()))):
+        raise CheckpointError(f"{folder}: holds something else than weights; choose a folder that is new or empty")
     content = save({name: np.asarray(leaf) for name, leaf in _by_name(variables).items()})
     write_bytes(folder / WEIGHTS, content)
     digest = hashlib.sha256(content).hexdigest()
     write_json(folder / ABOUT, {"format": FORMAT, "step": step, "sha256": digest, "description": description})
-    if split is not None:
+    if split is None:
+        (folder / SPLIT).unlink(missing_ok=True)
+    else:
         write_bytes(folder / SPLIT, gzip.compress(split_text(*split).encode(), mtime=0))
     write_text(folder / CARD, card(len(content)))
 

@@ -78,6 +78,8 @@ def from_json(value: Any, where: Path) -> Description:
         moments = [np.asarray(value["normalization"][name], np.float32) for name in ("mean", "std")]
         if any(moment.shape != (len(LEADS),) for moment in moments):
             raise ValueError("normalization is not of twelve leads")
+        if not all(np.isfinite(moment).all() for moment in moments) or (moments[1] <= 0).any():
+            raise ValueError("a normalization is no number, or a standard deviation not above 0")
         config = from_dict(value["config"])
         found = [value[name] for name in ("leads", "rate", "units")]
         if found != [list(LEADS), config.data.rate, UNITS]:
@@ -104,7 +106,7 @@ def from_json(value: Any, where: Path) -> Description:
             thresholds=chosen,
             calibration=None if fitted is None else calibration_from_json(fitted, len(classes)),
         )
-    except (KeyError, TypeError, ValueError, ConfigError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, RecursionError, ConfigError) as error:
         raise CheckpointError(
             f"{where}: the checkpoint's description is damaged or of another version ({error}); use another checkpoint"
         ) from None

@@ -54,7 +54,7 @@ class Engine:
       per_epoch: steps of an epoch.
       total: steps of a whole run.
       learning_rate: step → learning rate, compiled.
-      initial: weights that the runs begin with, or None.
+      initial: weights that the runs begin with; None where there are none, or no run is at its beginning.
     """
 
     def __init__(
@@ -62,8 +62,6 @@ class Engine:
     ) -> None:
         self.config, self.devices, self.initial = config, list(devices), initial
         self._vocabulary = dataset.vocabulary
-        if config.init and initial is None:
-            raise ConfigError("the config names weights to begin with: give them, as runs.fit.fit does")
         mesh = jax.make_mesh((len(self.devices),), ("data",), (AxisType.Auto,), devices=self.devices)
         self._whole, self._shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
         table = recording_table(dataset)
@@ -128,6 +126,8 @@ class Engine:
     def init(self, seed: int) -> TrainState:
         """Returns the state before step 0: drawn, but for what is taken of `initial`."""
         state = self._init(np.uint32(seed))
+        if self.config.init and self.initial is None:
+            raise ConfigError("the config names weights to begin with: give them, as runs.fit.fit does")
         if self.initial is None:
             return state
         found = self.transfer(state.variables).variables
@@ -138,7 +138,7 @@ class Engine:
     def transfer(self, drawn: Variables) -> Transferred:
         """Returns variables with what fits of `initial`, and what was taken."""
         assert self.initial is not None
-        return transfer(drawn, self.initial, self._vocabulary)
+        return transfer(drawn, self.initial, self._vocabulary, frozen=self.config.freeze)
 
     @property
     def state_shapes(self) -> TrainState:

@@ -47,14 +47,14 @@ class Transferred(NamedTuple):
         )
 
 
-def transfer(drawn: Variables, initial: Initial, vocabulary: Vocabulary) -> Transferred:
+def transfer(drawn: Variables, initial: Initial, vocabulary: Vocabulary, *, frozen: str = "none") -> Transferred:
     """Returns the variables `drawn`, with all of `initial` in their place that fits.
 
     An array fits where it has the same name and shape; those of the layers that know classes only where both
     vocabularies are the same, even where their numbers of classes are.
 
     Raises:
-      ConfigError: nothing of the backbone fits: the networks have other widths.
+      ConfigError: nothing of the backbone fits: the networks have other widths; or not all of the part `frozen` does.
     """
     same_classes = initial.vocabulary.digest() == vocabulary.digest()
     source = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(initial.variables)}
@@ -73,6 +73,10 @@ def transfer(drawn: Variables, initial: Initial, vocabulary: Vocabulary) -> Tran
     if not any("/backbone/" in name for name in taken):
         raise ConfigError(
             f"init: nothing of the backbone of {initial.source} fits this network; give its width, or leave --width out"
+        )
+    if random := [name for name in left if f"/{frozen}/" in name]:
+        raise ConfigError(
+            f"freeze {frozen}: {len(random)} arrays of it, such as {random[0]}, are not in {initial.source}"
         )
     return Transferred(jax.tree.unflatten(structure, leaves), tuple(taken), tuple(left))
 

@@ -77,6 +77,8 @@ class RunDirectory:
                     f"{self.path}: another process is training here; wait for it or stop it"
                 ) from None
             held = _read_json(self.path / DATA) if (self.path / DATA).exists() else self._data
+            if self.config.init and "init" not in self._data and "init" in held:
+                self._data["init"] = held["init"]  # taken when the run began
             if changed := [name for name, value in self._data.items() if held.get(name) != value]:
                 raise CheckpointError(
                     f"{self.path} holds a run on other data ({', '.join(changed)} differ); give the corpus (--data) "
