@@ -13,14 +13,16 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tests import commands as cli
+from tests.data.small_corpus import write_record
 from xecgnet_jax import load_pretrained, load_run
 from xecgnet_jax.cli.predict import split_words
+from xecgnet_jax.data.simulation.corpus import simulate_recording
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.errors import CheckpointError, SplitError
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import describe_run
 from xecgnet_jax.runs.predictions import predict_part
-from xecgnet_jax.runs.weights import PRETRAINED
+from xecgnet_jax.runs.weights import DEFAULT, PRETRAINED
 
 
 @pytest.fixture(scope="module")
@@ -262,3 +264,34 @@ def test_predict_tells_a_record_without_suffix_from_a_run(corpus, tmp_path):
     assert split_words([record]) == (None, (record,))
     (tmp_path / "config.json").write_text("{}")  # of another program
     assert split_words([tmp_path]) == (None, (tmp_path,))
+
+
+# ---- the weights of this package
+
+
+@pytest.mark.parametrize(("name", "classes"), [("xecgnet-cpsc2018", 9), ("xecgnet-superdiagnostic", 5)])
+def test_the_weights_of_this_package(name, classes, tmp_path, monkeypatch):
+    assert name in PRETRAINED and DEFAULT in PRETRAINED
+    run = load_pretrained(name)
+    assert len(run.classes) == classes and run.calibration is not None
+    assert run.title == f"weights {name} of this package"
+    sizes = [(run.workdir / file).stat().st_size for file in ("model.safetensors", "config.json", "README.md")]
+    assert sum(sizes) <= 4_300_000
+    split = read_split(run.split_file)
+    assert len(split.train) + len(split.validation) > 14_000
+    card = (run.workdir / "README.md").read_text(encoding="utf-8")
+    for needed in ("## Limits", "CC BY 4.0", "several classes", "women", "80 years or older", "calibrated"):
+        assert needed in card
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / name).mkdir()  # a folder of that name is meant where there is one
+    with pytest.raises(CheckpointError, match="no checkpoints there"):
+        load_run(name)
+
+
+def test_predict_needs_no_run(tmp_path, capsys):
+    """A simulated recording with atrial fibrillation, by the network that comes with the package."""
+    signal = simulate_recording(5, 0, frozenset({"AF"}), duration_s=10).signal
+    write_record(tmp_path, "mine", np.round(1000 * signal).astype(np.int16))
+    assert cli.predict([str(tmp_path / "mine.hea"), "--cache", str(tmp_path / "cache")]) == 0
+    printed = capsys.readouterr().out
+    assert "weights xecgnet-cpsc2018 of this package" in printed and "AF 0." in printed
