@@ -445,8 +445,9 @@ def test_what_cannot_be_done_is_said_first(recordings, predict, words, said):
 
 def test_a_run_that_is_none_is_refused(recordings, predict, tmp_path):
     record = recordings / "R000.hea"
-    assert "is a file; the first word must be the working directory" in predict(record, of=record)[2]
-    assert "no checkpoints there" in predict(record, of=tmp_path)[2]
+    (tmp_path / "empty").mkdir()
+    assert "is no run (it has neither checkpoints nor weights)" in predict(record, of=tmp_path / "empty")[2]
+    assert "is not there; the first word may be a recording, a run" in predict(record, of=tmp_path / "nothing")[2]
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="permissions do not bind root")

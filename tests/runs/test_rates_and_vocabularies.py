@@ -119,7 +119,7 @@ def test_old_descriptions_have_the_nine_classes(run):
     del value["config"]["model"]["pools"], value["vocabulary"]
     value["config"]["data"]["length"] = 729
     del value["config"]["data"]["seconds"]
-    value["thresholds"] = None
+    value["thresholds"] = value["calibration"] = None
     with pytest.raises(CheckpointError, match="not those of its vocabulary"):
         from_json(value, Path("some"))
     from xecgnet_jax.data.labels import CLASSES
@@ -146,7 +146,7 @@ def test_patients_of_ptbxl_are_known_at_its_other_rate(tmp_path, kind, rows):
     patients = {"00001_hr": "7", "00002_hr": "8", "00003_hr": "9", "00004_hr": "5"}
     write_split(tmp_path / "split.csv", split, patients)
     assert read_split(tmp_path / "split.csv") == split and read_patients(tmp_path / "split.csv") == patients
-    run = SimpleNamespace(workdir=tmp_path, data={"kind": kind})
+    run = SimpleNamespace(split_file=tmp_path / "split.csv", data={"kind": kind})
     pack = SimpleNamespace(kind=kind, ids=("00001_lr", "00004_lr", "00009_lr"), patients=("7", "5", "8"))
     assert _rows_of_patients(run, pack, split.train).tolist() == rows
 

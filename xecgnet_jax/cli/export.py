@@ -14,7 +14,7 @@ from xecgnet_jax.errors import ConfigError
 
 @dataclass(frozen=True)
 class Export:
-    """Write a run as one file that predicts without this package, or as weights for it."""
+    """Write a run as one file that predicts without this package, or as weights."""
 
     #: Working directory of a training run, or one checkpoint in it (WORKDIR/checkpoints/STEP).
     run_folder: Run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -14,9 +14,6 @@ from xecgnet_jax.config import window_length
 from xecgnet_jax.evaluation.platt import LEAST_POSITIVES
 from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, format_value
 from xecgnet_jax.runs.weights import PRETRAINED
-
-if TYPE_CHECKING:
-    from xecgnet_jax.runs.load import Run
 
 
 class Source(NamedTuple):
@@ -56,8 +53,8 @@ _SPLITS = {
 }
 
 
-def model_card(run: Run, name: str, size: int) -> str:
-    """Returns the card of a run's weights as Markdown: `name` of their folder, `size` of their file in bytes."""
+def model_card(run: Any, name: str, size: int) -> str:
+    """Returns the card of the weights of a `Run` as Markdown: `name` of their folder, `size` of their file in bytes."""
     environment = Environment(
         loader=PackageLoader("xecgnet_jax.runs", "."),
         autoescape=False,
@@ -112,7 +109,7 @@ def _folds(folds: tuple[int, ...]) -> str:
     return f"fold{'s' if len(folds) > 1 else ''} {listed}"
 
 
-def _evaluations(run: Run) -> list[dict[str, Any]]:
+def _evaluations(run: Any) -> list[dict[str, Any]]:
     """Returns the kept metrics of these very weights, at 0.5, of parts that they were not made with."""
     found = []
     for file in sorted(run.results.glob("*/metrics.json")):
