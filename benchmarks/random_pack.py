@@ -25,7 +25,7 @@ def random_dataset(lengths: np.ndarray, seed: int) -> Dataset:
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         step=np.full((count, leads), 1e-3),
         zero=np.zeros((count, leads)),
-        moments=np.tile(np.float64([[0.0], [0.6]]), (count, 1, leads)),
+        moments=np.tile(np.array([[0.0], [0.6]]), (count, 1, leads)),
         labels=(rng.random((count, len(CLASSES))) < 0.15).astype(np.uint8),
         ids=names,
         patients=(None,) * count,
