@@ -13,7 +13,7 @@ from benchmarks.setting import Setting
 from benchmarks.tables import Table, read_results
 
 #: Those that compile little or nothing; the others take minutes.
-SHORT = ("packing", "inference")
+SHORT = ("packing",)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,10 @@ def assert_finite(table: Table) -> None:
     "name",
     [
         *SHORT,
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("step", "huge_pages", "padding", "start")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("step", "huge_pages", "inference", "padding", "start")
+        ),
     ],
 )
 def test_a_benchmark_runs(name, scratch, tmp_path, capsys, monkeypatch):

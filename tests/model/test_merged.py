@@ -86,7 +86,8 @@ def train_once(apply, variables, signal, labels):
     return jax.device_get(step(variables["params"]))
 
 
-@pytest.mark.parametrize("time", [731, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.slow  # test_golden has the gradients of merged layers
+@pytest.mark.parametrize("time", [731, 1000])
 def test_training_with_merged_layers_is_training_with_all(time):
     rng = np.random.default_rng(time)
     signal = jnp.asarray(0.5 + rng.standard_normal((4, time, 12)), jnp.float32)

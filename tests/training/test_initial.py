@@ -179,6 +179,7 @@ def test_weights_for_other_signals_are_refused(finished, dataset, tmp_path):
         tuned(freeze="backbone")
 
 
+@pytest.mark.slow
 def test_the_command_takes_network_and_rate_of_the_weights(finished, corpus, tmp_path, capsys):
     """The preset has another width, head and rate; classes are others, too."""
     vocabulary = tmp_path / "two.csv"
