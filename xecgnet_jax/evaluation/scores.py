@@ -138,10 +138,9 @@ def evaluate(
         "calibration": found.calibration(overall_chance, "overall_") | {"bins": reliability(labels, probabilities)},
         "calibrated": after,
         "groups": {
-            name: _score_group(labels[rows], probabilities[rows], predictions[rows], people, resamples, seed)
+            name: _score_group(np.flatnonzero(rows), labels, probabilities, predictions, patients, resamples, seed)
             for name, rows in (groups or {}).items()
             if rows.any()
-            for people in [None if patients is None else [patients[row] for row in np.flatnonzero(rows).tolist()]]
         },
         "label_sets": label_sets(labels, predictions, classes),
         "resampling": units.describe(resamples, seed),
@@ -149,6 +148,7 @@ def evaluate(
 
 
 def _score_group(
+    rows: np.ndarray,
     labels: np.ndarray,
     probabilities: np.ndarray,
     predictions: np.ndarray,
@@ -156,7 +156,9 @@ def _score_group(
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Returns the main metrics of some recordings, with intervals by resampling them alone."""
+    """Returns the main metrics of the recordings in these rows, with intervals by resampling them alone."""
+    labels, probabilities, predictions = labels[rows], probabilities[rows], predictions[rows]
+    people = None if patients is None else [patients[row] for row in rows.tolist()]
 
     def estimate(weights: Floats | None = None) -> dict[str, Floats]:
         found = metrics.label_set_metrics(labels, predictions, weights)
@@ -167,7 +169,7 @@ def _score_group(
             "macro_auroc": found["macro_auroc"],
         }
 
-    units = intervals.resampling_units(len(labels), patients)
+    units = intervals.resampling_units(len(labels), people)
     values = estimate()
     found = _Estimates(values, intervals.bootstrap(estimate, units, resamples=resamples, seed=seed), units)
     truths = np.asarray(labels, bool)
