@@ -6,7 +6,7 @@ RUNS ?= runs
 WORKERS ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow newest bench lint format docs clean
+.PHONY: demo test slow newest bench claim lint format docs clean
 
 # Simulates the embedded corpus, trains on it, scores the held-out part. What is there already is not made again.
 demo: $(VENV)/.installed
@@ -32,6 +32,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Writes the tables and the picture of docs/claim.md from the finished runs.
+claim: $(VENV)/.installed
+	$(BIN)/python -m studies.claim.claim
 
 # Warnings are errors: a link or a name that is not there fails.
 docs: $(VENV)/.installed-docs

@@ -137,7 +137,7 @@ def ranking_metrics(
       "auroc" and "average_precision" [B, C], NaN where no recording has the class, AUROC also where all have it;
       "macro_auroc" and "macro_average_precision" [B].
     """
-    labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities)
+    labels, probabilities = np.asarray(labels, bool), np.asarray(probabilities, np.float64)
     by_recording = np.ascontiguousarray(as_weights(weights, len(labels)).T)
     of_classes = [_rank_class(labels[:, c], probabilities[:, c], by_recording) for c in range(labels.shape[1])]
     auroc, precision = (np.stack(columns, axis=1) for columns in zip(*of_classes, strict=True))

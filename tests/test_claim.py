@@ -1,0 +1,176 @@
+"""The study of the paper's claim: its design, its statistics another way, and that its page says what it computes."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from studies.claim import analysis, claim, study
+from studies.claim.run import write_result
+from xecgnet_jax.data.labels import CPSC2018
+
+NAMES = CPSC2018.classes
+
+
+def test_each_fold_is_tested_once_for_each_seed_and_never_trained_on():
+    runs = study.planned()
+    assert len(set(runs)) == len(runs) == 152
+    tested = Counter((run.arm, run.seed, *run.config.data.test_folds) for run in runs)
+    assert set(tested.values()) == {1}
+    for run in runs:
+        data = run.config.data
+        folds = [*data.train_folds, *data.validation_folds, *data.test_folds]
+        assert sorted(folds) == list(range(1, 10)) and data.test_folds == (run.rotation,)
+        assert data.validation_folds == ((run.rotation - 2) % 9 + 1,)
+
+
+def test_arms_differ_in_what_they_are_named_after_only():
+    zero = study.arm_config("zero")
+    assert (zero.objective.gamma, zero.model.activation, zero.model.attention_head) == (0.0, "none", "gap")
+    assert study.arm_config("half") == zero
+    bins = np.ceil(1000 / zero.model.samples_per_bin)
+    assert study.arm_config("match").objective.gamma == pytest.approx(0.01 * np.sqrt(297 / bins), abs=5e-4)
+    large = study.arm_config("large-match")
+    bins = np.ceil(1000 / large.model.samples_per_bin)
+    assert large.objective.gamma == pytest.approx(0.01 * np.sqrt(297 / bins), abs=5e-4)
+    for arm in ("paper", "match", "tenth", "one", "true"):
+        config = study.arm_config(arm)
+        assert (config.model, config.data, config.optimizer) == (zero.model, zero.data, zero.optimizer), arm
+        assert (config.epochs, config.batch_size) == (zero.epochs, zero.batch_size)
+
+
+def test_preset_large_is_what_the_large_arms_train():
+    from xecgnet_jax.config import preset
+
+    for arm in ("large-zero", "large-match"):
+        config, wanted = study.arm_config(arm), preset("large")
+        assert (config.model, config.optimizer, config.epochs) == (wanted.model, wanted.optimizer, wanted.epochs)
+
+
+def test_ranked_label_sets_by_brute_force():
+    rng = np.random.default_rng(0)
+    labels, probabilities = rng.random((200, 9)) < 0.25, rng.integers(0, 12, (200, 9)) / 12
+    labels[~labels.any(axis=1), 0] = True
+    for row, (true, given) in enumerate(zip(labels, probabilities, strict=True)):
+        wanted = all(given[a] > given[b] for a in np.flatnonzero(true) for b in np.flatnonzero(~true))
+        assert study.is_ranked(labels, probabilities)[row] == wanted
+    assert np.array_equal(study.unpack_sets(study.pack_sets(labels), 9), labels)
+    order = study.ranks(probabilities)
+    assert np.array_equal(order[:, None] < order[None], probabilities[:, None] < probabilities[None])
+
+
+def outcomes(rng, share, rotations=9, seeds=3, recordings=40):
+    return [rng.random((seeds, recordings)) < share for _ in range(rotations)]
+
+
+def test_intervals_by_drawing_patients_and_seeds_one_by_one():
+    rng = np.random.default_rng(1)
+    after, before = outcomes(rng, 0.6), outcomes(rng, 0.5)
+    patients = [np.array([f"{rotation}-{at // 2}" for at in range(40)]) for rotation in range(9)]
+    found = analysis.compare_outcomes(after, before, patients)
+    means = []
+    for _ in range(1500):
+        total = number = 0.0
+        for a, b, who in zip(after, before, patients, strict=True):
+            seeds = rng.integers(3, size=3)
+            for patient in rng.choice(np.unique(who), len(np.unique(who))):
+                rows = np.flatnonzero(who == patient)
+                total += np.sum(a[np.ix_(seeds, rows)].mean(axis=0)) - np.sum(b[np.ix_(seeds, rows)].mean(axis=0))
+                number += len(rows)
+        means.append(100 * total / number)
+    assert found.interval == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.6)
+    assert found.narrow == pytest.approx(np.quantile(means, [0.05, 0.95]), abs=0.6)
+    by_rotation = [100 * (a.mean() - b.mean()) for a, b in zip(after, before, strict=True)]
+    half = stats.t.ppf(0.975, 8) * np.std(by_rotation, ddof=1) / 3
+    assert found.t_interval == pytest.approx((np.mean(by_rotation) - half, np.mean(by_rotation) + half))
+    assert found.points == pytest.approx(np.mean(by_rotation)) and found.after > found.before
+    assert found.discordant == pytest.approx(100 * np.mean([a != b for a, b in zip(after, before, strict=True)]))
+
+
+def test_equivalence_is_two_one_sided_tests():
+    base = {"points": 0.0, "p": 1.0, "t_interval": (0.0, 0.0), "t_p": 1.0, "before": 50.0, "after": 50.0}
+    base["discordant"] = 0.0
+    cases = {
+        (-2.0, 2.0, -1.5, 1.5): "no effect that matters",
+        (0.2, 2.0, 0.4, 1.8): "an effect, too small to matter",
+        (-1.0, 4.0, -0.5, 3.5): "undecided",
+        (1.0, 9.0, 2.0, 8.0): "an effect",
+    }
+    for (low, high, narrow_low, narrow_high), words in cases.items():
+        one = analysis.Difference(interval=(low, high), narrow=(narrow_low, narrow_high), **base)
+        assert analysis.conclude(one) == words
+    assert analysis.Difference(interval=(0, 0), narrow=(0, 0), **base | {"after": 75.0}).odds_ratio == pytest.approx(3)
+
+
+def test_holm_as_in_statsmodels():
+    p = [0.01, 0.04, 0.03, 0.005, 0.5]
+    assert analysis.holm(p) == pytest.approx(multipletests(p, method="holm")[1])
+
+
+def test_power_rises_with_the_effect_and_is_the_level_without_one():
+    base = outcomes(np.random.default_rng(2), 0.4, recordings=100)
+    none, some, much = (analysis.power(base, points, simulations=200) for points in (0.0, 3.0, 12.0))
+    assert none < 0.12 and none < some < much and much > 0.95
+
+
+@pytest.fixture
+def finished(tmp_path, monkeypatch):
+    """All runs of a small corpus: the match rights a tenth of what γ = 0 gets wrong, half a third of it less."""
+    rng = np.random.default_rng(3)
+    monkeypatch.setattr(study, "RESULTS", tmp_path / "results")
+    size, folds = 540, np.repeat(np.arange(1, 10), 60)
+    labels = np.zeros((size, 9), bool)
+    labels[np.arange(size), rng.integers(9, size=size)] = True
+    labels[::2, 1] = labels[::2, 4] = True
+    recordings = study.Recordings(np.arange(size).astype(str), np.arange(size).astype(str), folds, labels)
+    monkeypatch.setattr(claim, "read_recordings", lambda: recordings)
+    epochs = [{"epoch": 1, "step": 5, "validation_micro_f1": 0.5}]
+    about = np.array(json.dumps({"seconds": 60.0, "best_epoch": 1, "epochs": epochs}))
+    right = rng.random(size) < 0.5
+    changes = {"match": right | (rng.random(size) < 0.1), "half": right & (rng.random(size) < 0.66)}
+    for run in study.planned():
+        own, true = changes.get(run.arm, right)[folds == run.rotation], labels[folds == run.rotation]
+        sets = study.pack_sets(np.where(own[:, None], true, ~true))
+        write_result(
+            run.result,
+            sets=np.stack([sets] * 4),
+            ranked=np.stack([own] * 4),
+            ranks=study.ranks(true + 0.1 * rng.random(true.shape)),
+            about=about,
+        )
+    return changes | {"zero": right}, claim.Study()
+
+
+def test_the_tables_say_what_was_predicted(finished):
+    right, one = finished
+    group = one.main_group
+    found = one.difference("match", "zero", "exact", group)
+    assert found.points == pytest.approx(100 * (right["match"][group].mean() - right["zero"][group].mean()))
+    assert found.before == pytest.approx(100 * right["zero"][group].mean()) and found.p < 0.05
+    blocks = claim.make_blocks(one)
+    assert "152 of 152 runs" in blocks["progress"] and f"{found.points:+.1f} [" in blocks["primary"]
+    assert "the endpoint sees it" in blocks["primary"] and "no effect that matters" in blocks["primary"]
+    assert "macro AUROC | 100.0 | 100.0 | +0.0" in blocks["secondary"]
+    page = "".join(f"<!-- {name} -->\nold\n<!-- end {name} -->\n" for name in blocks)
+    filled = claim.fill_in(page, blocks)
+    assert "old" not in filled and claim.fill_in(filled, blocks) == filled
+    assert "<svg" in claim.draw(one)
+
+
+def test_nothing_is_told_before_the_main_arms_are_finished(finished):
+    study.StudyRun(4, "half", 0).result.unlink()
+    one = claim.Study()
+    assert list(claim.make_blocks(one)) == ["progress"] and claim.draw(one) is None
+
+
+def test_the_page_says_what_the_finished_runs_say():
+    page = claim.PAGE.read_text(encoding="utf-8")
+    one = claim.Study()
+    assert claim.fill_in(page, claim.make_blocks(one)) == page, "run make claim"
+    if (picture := claim.draw(one)) is not None:
+        assert claim.PICTURE.read_text(encoding="utf-8") == picture
