@@ -6,7 +6,6 @@ import argparse
 import importlib
 import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,6 @@ BENCHMARKS: dict[str, str] = {
     "step": "one training step of the authors' network against PyTorch",
     "huge_pages": "the step again, with huge pages for memory",
     "inference": "the plain network, the collapsed one, and PyTorch",
-    "padding": "recordings of unequal lengths in the paper's windows of 72,000 samples",
-    "start": "from the command to the end of the first step",
-    "packing": "recordings packed per second against a plain loop of wfdb.rdsamp",
 }
 
 
@@ -37,7 +33,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which, see below; all by default")
     parser.add_argument("--quick", action="store_true", help="a smoke test with tiny sizes, whose numbers mean nothing")
     parser.add_argument("--output", type=Path, help="write the results to this JSON file, too")
-    parser.add_argument("--scratch", type=Path, help="folder for corpora and packs, kept; default: a temporary one")
     parser.add_argument("--fill", type=Path, nargs=2, metavar=("JSON", "PAGE"), help="put results into a page")
     chosen = parser.parse_args(arguments)
     try:
@@ -46,29 +41,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         elif unknown := [name for name in chosen.names if name not in BENCHMARKS]:
             raise ConfigError(f"no benchmark {', '.join(unknown)}; possible: {', '.join(BENCHMARKS)}")
         else:
-            with tempfile.TemporaryDirectory(prefix="xecgnet-jax-benchmarks-") as temporary:
-                measure(
-                    chosen.names or list(BENCHMARKS), chosen.quick, chosen.scratch or Path(temporary), chosen.output
-                )
+            measure(chosen.names or list(BENCHMARKS), chosen.quick, chosen.output)
     except XECGNetError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
 
-def measure(names: Sequence[str], quick: bool, scratch: Path, output: Path | None) -> None:
+def measure(names: Sequence[str], quick: bool, output: Path | None) -> None:
     """Runs benchmarks one after another; the file grows with each, so that a stop loses the latest only."""
     os.environ["JAX_PLATFORMS"] = "cpu"  # the peers run on the CPU; benchmarks.gpu measures GPUs
     from benchmarks.setting import Setting
 
-    scratch.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"machine": description(), "quick": quick, "benchmarks": {}}
     if output and output.exists():
         results["benchmarks"] = read_results(output)["benchmarks"]
     print("\n".join(f"{name}: {value}" for name, value in results["machine"].items()), flush=True)
     for name in names:
         tables = []
-        for table in importlib.import_module(f"benchmarks.{name}").run(Setting(quick, scratch)):
+        for table in importlib.import_module(f"benchmarks.{name}").run(Setting(quick)):
             print(f"\n[{name}] {table.text()}", flush=True)
             tables.append(table.to_json())
         results["benchmarks"][name] = {"tables": tables}

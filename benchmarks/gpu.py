@@ -9,7 +9,6 @@ import argparse
 import dataclasses
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,8 +19,7 @@ import numpy as np
 
 from benchmarks.machine import description, torch_missing
 from benchmarks.ours import Epochs, MemberEpochs, Stepper, make_batch
-from benchmarks.padding import cpsc_like_lengths
-from benchmarks.random_pack import random_dataset
+from benchmarks.random_pack import cpsc_like_lengths, random_dataset
 from benchmarks.setting import Setting
 from benchmarks.tables import Cell, Table, timing_table
 from benchmarks.timing import Timing, time_call, time_in_turns
@@ -53,20 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     about = {"gpu": jax.devices()[0].device_kind, **description()}
     print("\n".join(f"{name}: {value}" for name, value in about.items()), flush=True)
     results: dict[str, Any] = {"machine": about, "quick": chosen.quick, "benchmarks": {}}
-    with tempfile.TemporaryDirectory(prefix="xecgnet-jax-gpu-") as scratch:
-        setting = Setting(chosen.quick, Path(scratch))
-        for name, tables in {
-            "gpu_step": lambda: steps(setting),
-            "gpu_epoch": lambda: epochs(setting),
-            "gpu_sweep": lambda: sweep(setting),
-        }.items():
-            made = []
-            for table in tables():
-                print(f"\n{table.text()}", flush=True)
-                made.append(table.to_json())
-            results["benchmarks"][name] = {"tables": made}
-            if chosen.output:
-                write_json(chosen.output, results)
+    for name, measure in {"gpu_step": steps, "gpu_epoch": epochs, "gpu_sweep": sweep}.items():
+        made = []
+        for table in measure(Setting(chosen.quick)):
+            print(f"\n{table.text()}", flush=True)
+            made.append(table.to_json())
+        results["benchmarks"][name] = {"tables": made}
+        if chosen.output:
+            write_json(chosen.output, results)
     return 0
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, read_results
@@ -16,10 +18,12 @@ TUNABLES = "glibc.malloc.hugetlb=1"
 
 
 def run(setting: Setting) -> Iterator[Table]:
-    results = setting.scratch / "huge-pages.json"
-    command = [sys.executable, "-m", "benchmarks", "step", "--output", str(results), "--scratch", str(setting.scratch)]
-    command += ["--quick"] if setting.quick else []
-    subprocess.run(command, env={**os.environ, "GLIBC_TUNABLES": TUNABLES}, capture_output=True, check=True)
-    for values in read_results(results)["benchmarks"]["step"]["tables"]:
+    with tempfile.TemporaryDirectory() as folder:
+        results = Path(folder) / "results.json"
+        command = [sys.executable, "-m", "benchmarks", "step", "--output", str(results)]
+        command += ["--quick"] if setting.quick else []
+        subprocess.run(command, env={**os.environ, "GLIBC_TUNABLES": TUNABLES}, capture_output=True, check=True)
+        tables = read_results(results)["benchmarks"]["step"]["tables"]
+    for values in tables:
         table = Table(**values)
         yield Table(f"{table.title}, with {TUNABLES}", table.columns, table.rows, table.remarks)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 
 from xecgnet_jax.data.dataset import Dataset
@@ -45,3 +47,14 @@ def random_dataset(lengths: np.ndarray, seed: int) -> Dataset:
     everyone, no_one = np.arange(count), np.zeros(0, np.int64)
     normalization = Normalization(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
     return Dataset(pack, Split(names, (), ()), everyone, no_one, no_one, normalization, CPSC2018, np.ones(count))
+
+
+def cpsc_like_lengths(recordings: int) -> np.ndarray:
+    """Returns lengths like CPSC2018's, [recordings] samples at 500 Hz.
+
+    They are 6 to 144 s, the median 12 s, the mean 16 s, 1 % over 60 s: shuffled
+    quantiles of a log-normal of 6 s and σ 1, to which 6 s are added.
+    """
+    quantiles = [NormalDist().inv_cdf((at + 0.5) / recordings) for at in range(recordings)]
+    seconds = np.clip(6 + 6 * np.exp(quantiles), 6, 144)
+    return np.random.default_rng(0).permutation(np.round(500 * seconds).astype(np.int64))

@@ -1,11 +1,10 @@
-"""What the benchmarks share: sizes, the authors' configuration, batches, and a folder for corpora and packs."""
+"""What the benchmarks share: sizes, the authors' configuration, and batches."""
 
 from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,7 +12,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from xecgnet_jax.config import Config, preset
-from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.model import XECGNet
 
@@ -26,11 +24,9 @@ class Setting:
 
     Attributes:
       quick: a smoke test: a narrow network, short signals, few repetitions. Its numbers mean nothing.
-      scratch: folder for corpora, packs and runs; removed by whoever made it.
     """
 
     quick: bool
-    scratch: Path
 
     @property
     def width(self) -> float:
@@ -85,22 +81,3 @@ class Setting:
     def labels(self, recordings: int) -> np.ndarray:
         """Returns labels, [recordings, 9] float32, 0 or 1."""
         return (np.random.default_rng(1).random((recordings, CLASSES)) < 0.15).astype(np.float32)
-
-    def corpus(self, recordings: int) -> Path:
-        """Returns the folder of a simulated corpus, which is made once."""
-        from xecgnet_jax.data.simulation.corpus import simulate_corpus
-
-        return simulate_corpus(self.scratch / f"simulated-{recordings}", recordings, seed=7, progress=False)
-
-    def dataset(self, train: int) -> Dataset:
-        """Returns a pack of simulated recordings: `train` to train on, and two each to validate and test."""
-        from xecgnet_jax.data.pack import pack_of
-
-        pack = pack_of(self.corpus(train + 4), self.scratch / f"pack-{train}", progress=False, workers=1)
-        labeled = np.flatnonzero(pack.labels.any(axis=1))[0]
-        others = [row for row in range(len(pack)) if row != labeled]
-        rows = {"validation": [labeled, others[0]], "test": others[1:3], "train": others[3:]}
-        split = self.scratch / f"split-{train}.csv"
-        lines = [f"{pack.ids[row]},{part}" for part, chosen in rows.items() for row in chosen]
-        split.write_text("\n".join(["id,part", *lines]) + "\n")
-        return make_dataset(pack, dataclasses.replace(self.config.data, split="file", split_file=str(split)))

@@ -8,17 +8,9 @@ import jax
 import pytest
 
 from benchmarks import gpu
-from benchmarks.__main__ import main
+from benchmarks.__main__ import BENCHMARKS, main
 from benchmarks.setting import Setting
 from benchmarks.tables import Table, read_results
-
-#: Those that compile little or nothing; the others take minutes.
-SHORT = ("packing",)
-
-
-@pytest.fixture(scope="module")
-def scratch(tmp_path_factory):
-    return tmp_path_factory.mktemp("scratch")
 
 
 def assert_finite(table: Table) -> None:
@@ -27,20 +19,12 @@ def assert_finite(table: Table) -> None:
     assert all(math.isfinite(number) and number > 0 for number in numbers), table.text()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *SHORT,
-        *(
-            pytest.param(name, marks=pytest.mark.slow)
-            for name in ("step", "huge_pages", "inference", "padding", "start")
-        ),
-    ],
-)
-def test_a_benchmark_runs(name, scratch, tmp_path, capsys, monkeypatch):
+@pytest.mark.slow
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_runs(name, tmp_path, capsys, monkeypatch):
     monkeypatch.setenv("JAX_PLATFORMS", "cpu")
     output = tmp_path / "results.json"
-    assert main([name, "--quick", "--scratch", str(scratch), "--output", str(output)]) == 0
+    assert main([name, "--quick", "--output", str(output)]) == 0
     results = read_results(output)
     assert set(results["benchmarks"]) == {name}
     tables = [Table(**table) for table in results["benchmarks"][name]["tables"]]
@@ -54,13 +38,13 @@ def test_a_benchmark_runs(name, scratch, tmp_path, capsys, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", (gpu.steps, gpu.epochs, gpu.sweep))
-def test_what_gpus_are_measured_with_runs(part, scratch):
-    for table in part(Setting(True, scratch)):
+def test_what_gpus_are_measured_with_runs(part):
+    for table in part(Setting(True)):
         assert_finite(table)
 
 
-def test_a_setting_is_the_authors_network_or_a_tiny_one(tmp_path):
-    full, tiny = Setting(False, tmp_path), Setting(True, tmp_path)
+def test_a_setting_is_the_authors_network_or_a_tiny_one():
+    full, tiny = Setting(False), Setting(True)
     assert (full.config.model.width, full.batch_size, full.samples) == (1.0, 32, 2880)
     assert full.config.objective.gamma == 0.01 and full.config.data.window == "crop"
     assert sum(leaf.size for leaf in jax.tree.leaves(tiny.variables["params"])) < 100_000
