@@ -15,7 +15,7 @@ from xecgnet_jax.data.splits import Split, read_patients, read_split, write_spli
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
-from xecgnet_jax.runs.predictions import _rows_of_patients, predict_part
+from xecgnet_jax.runs.predictions import made_with, predict_part, rows_of
 
 #: Classes of one's own in an order of their own; the corpus writes their codes.
 CLASSES_FILE = "class,code\nwide,RBBB\nsinus,Normal\nfibrillation,AF\n"
@@ -146,9 +146,10 @@ def test_patients_of_ptbxl_are_known_at_its_other_rate(tmp_path, kind, rows):
     patients = {"00001_hr": "7", "00002_hr": "8", "00003_hr": "9", "00004_hr": "5"}
     write_split(tmp_path / "split.csv", split, patients)
     assert read_split(tmp_path / "split.csv") == split and read_patients(tmp_path / "split.csv") == patients
-    run = SimpleNamespace(split_file=tmp_path / "split.csv", data={"kind": kind})
+    run = SimpleNamespace(split_file=tmp_path / "split.csv", initial_file=tmp_path / "initial.csv", data={"kind": kind})
     pack = SimpleNamespace(kind=kind, ids=("00001_lr", "00004_lr", "00009_lr"), patients=("7", "5", "8"))
-    assert _rows_of_patients(run, pack, split.train).tolist() == rows
+    trained, seen = made_with(run, split)
+    assert rows_of(trained, pack).tolist() == rows and seen == trained | {"00003_hr": "9" if kind == "ptbxl" else ""}
 
 
 def test_a_part_of_people_that_the_run_has_not_seen(finished, dataset):

@@ -15,9 +15,11 @@ from xecgnet_jax import load_run
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.labels import CPSC2018, Vocabulary, read_vocabulary
-from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.data.splits import read_people
+from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.model import XECGNet, apply_frozen
 from xecgnet_jax.runs.fit import fit, initial_weights
+from xecgnet_jax.runs.predictions import kept_split, made_with, predict_part, rows_of
 from xecgnet_jax.training.engine import Engine
 from xecgnet_jax.training.initial import Initial, transfer
 from xecgnet_jax.training.state import init_variables
@@ -98,6 +100,20 @@ def test_recordings_that_the_weights_know_are_told(finished, dataset, tmp_path, 
     assert "of the test part" not in capsys.readouterr().err
 
 
+def test_a_fine_tuned_run_remembers_what_its_weights_knew(finished, dataset, tmp_path):
+    """Trained on fold 1 and stopped on 2; tuned on fold 3: no recording of its corpus is unseen, saved or not."""
+    data = dataclasses.replace(CONFIG.data, train_folds=(3,), validation_folds=(2,), test_folds=(1,))
+    tuned_on = make_dataset(dataset.pack, data)
+    run = fit(tuned(init=str(finished), data=data), tuned_on, tmp_path / "run", progress=False)
+    known = read_people(run.initial_file)
+    assert set(known) == {*dataset.split.train, *dataset.split.validation}
+    assert set(known.values()) == {dataset.patients()[name] if dataset.pack.kind == "ptbxl" else "" for name in known}
+    run.save_pretrained(tmp_path / "weights", split=True)
+    for one in (run, load_run(tmp_path / "weights")):
+        seen = rows_of(made_with(one, kept_split(one))[1], dataset.pack)
+        assert set(seen) == {*dataset.train, *dataset.validation, *tuned_on.train}
+
+
 def test_weights_of_another_width_are_refused(source):
     with pytest.raises(ConfigError, match="nothing of the backbone of weights mine fits"):
         transfer(init_variables(XECGNet(width=0.125), seed=2), source, CPSC2018)
@@ -162,6 +178,8 @@ def test_a_frozen_backbone_ends_as_it_began_and_the_run_needs_its_weights_no_mor
     held = json.loads((tmp_path / "run" / "init.json").read_text())
     assert set(held["taken"]) == set(found) and held["drawn"] == []
     assert after.data["init"] == run.digest()
+    with pytest.raises(CheckpointError, match="do not say which recordings they were made with"):
+        predict_part(after, dataset, part="unseen", progress=False)
     (weights / "model.safetensors").unlink()  # read at the beginning only
     again = fit(config, dataset, tmp_path / "run", progress=False)
     assert again.digest() == after.digest()

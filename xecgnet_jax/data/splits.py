@@ -213,6 +213,26 @@ def read_patients(path: Path) -> dict[str, str]:
         return {row["id"].strip(): row["patient"].strip() for row in csv.DictReader(file) if row.get("patient")}
 
 
+def read_people(path: Path) -> dict[str, str]:
+    """Reads recording → patient, "" where unknown, of what `people_text` returns.
+
+    Raises:
+      SplitError: the file is not of this form.
+    """
+    try:
+        with _open_table(path) as file:
+            return {row["id"]: row["patient"] for row in csv.DictReader(file)}
+    except (OSError, EOFError, KeyError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise SplitError(f"{path}: cannot be read as a list of recordings and patients: {error}") from error
+
+
+def people_text(people: Mapping[str, str]) -> str:
+    """Returns recording → patient as CSV with the columns `id` and `patient`."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([("id", "patient"), *people.items()])
+    return text.getvalue()
+
+
 def write_split(path: Path, split: Split, patients: Mapping[str, str] | None = None) -> None:
     """Writes a split as a CSV file with the columns `id` and `part`; `read_split` gives it back as it was.
 

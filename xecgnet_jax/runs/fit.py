@@ -13,7 +13,7 @@ from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.signals import signal_spec
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.runs.load import Run, load_run
-from xecgnet_jax.runs.predictions import rows_made_with
+from xecgnet_jax.runs.predictions import kept_split, knows_beginning, made_with, rows_of
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.checkpoint import FOLDER
 from xecgnet_jax.training.feed import DataOn
@@ -76,7 +76,8 @@ def initial_weights(config: Config, dataset: Dataset, workdirs: Iterable[Path]) 
         theirs, ours = getattr(run.config.model, name), getattr(config.model, name)
         if theirs != ours:
             raise ConfigError(f"init {config.init}: these weights were trained with {name} {theirs}, not {ours}")
-    seen = rows_made_with(run, dataset.pack)
+    _, known = made_with(run, kept_split(run))
+    seen = rows_of(known, dataset.pack)
     for part in ("validation", "test"):
         if number := int(np.isin(getattr(dataset, part), seen).sum()):
             print(
@@ -84,4 +85,5 @@ def initial_weights(config: Config, dataset: Dataset, workdirs: Iterable[Path]) 
                 f"validation part of {run.title}: scores on them are too high",
                 file=sys.stderr,
             )
-    return Initial(run.title, run.digest(), run.vocabulary, run.variables)
+    says_which = kept_split(run) is not None and knows_beginning(run)
+    return Initial(run.title, run.digest(), run.vocabulary, run.variables, known if says_which else None)

@@ -23,7 +23,7 @@ from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.signals import SignalSpec, prepare_signal, signal_spec
-from xecgnet_jax.data.splits import read_patients, read_split
+from xecgnet_jax.data.splits import people_text, read_patients, read_people, read_split, split_text
 from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps, Predict, Predictions, make_predict, predict_recordings
@@ -35,7 +35,7 @@ from xecgnet_jax.runs import weights
 from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
 from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.state import Variables, build_model
-from xecgnet_jax.training.workdir import SPLIT
+from xecgnet_jax.training.workdir import INITIAL_RECORDINGS, SPLIT
 
 
 class Prediction(NamedTuple):
@@ -123,6 +123,11 @@ class Run:
     def split_file(self) -> Path:
         """The file that says which recordings the run was made with; weights may have none."""
         return self.workdir / (weights.SPLIT if self.saved else SPLIT)
+
+    @property
+    def initial_file(self) -> Path:
+        """The file that says which recordings the weights knew with which the run began; most runs have none."""
+        return self.workdir / (weights.INITIAL if self.saved else INITIAL_RECORDINGS)
 
     @property
     def signals(self) -> SignalSpec:
@@ -248,9 +253,11 @@ class Run:
         """
         from xecgnet_jax.runs.card import model_card
 
-        made_with = None
+        made_with = {}
         if split:
-            made_with = read_split(self.split_file), read_patients(self.split_file)
+            made_with[weights.SPLIT] = split_text(read_split(self.split_file), read_patients(self.split_file))
+            if self.initial_file.exists():
+                made_with[weights.INITIAL] = people_text(read_people(self.initial_file))
         weights.write_weights(
             Path(folder),
             self.variables,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict
 from xecgnet_jax.data.dataset import Dataset, choose_split, corpus_name, split_fingerprint
 from xecgnet_jax.data.pack import Pack
-from xecgnet_jax.data.splits import Split, read_patients, read_split
+from xecgnet_jax.data.splits import Split, read_patients, read_people, read_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.runs.load import Run
@@ -107,10 +107,10 @@ def predict_part(
             "(from Python: open_corpus with the run's config.data)"
         )
     pack = pack.relabel(run.vocabulary, run.config.data.min_likelihood)
-    split = read_split(run.split_file) if run.split_file.exists() else None
+    split = kept_split(run)
     if split is None and pack.fingerprint == run.data.get("fingerprint"):
         split = choose_split(pack, run.config.data)
-    trained, seen = (_rows_of_patients(run, pack, names) for names in _made_with(split))
+    trained, seen = (rows_of(people, pack) for people in made_with(run, split))
     part, rows = _select_part(run, pack, part, split, seen)
     folder = run.results / "-".join([name, part, *([str(run.step)] if run.named else [])])
     # What the pack's fingerprint leaves out.
@@ -134,28 +134,36 @@ def predict_part(
     return PartPredictions(run, pack, name, part, rows, probabilities, new_maps, folder, made_from, trained_on)
 
 
-def rows_made_with(run: Run, pack: Pack) -> np.ndarray:
-    """Returns the rows of recordings, or of their patients, that are in the run's training or validation part."""
-    split = read_split(run.split_file) if run.split_file.exists() else None
-    return _rows_of_patients(run, pack, _made_with(split)[1])
+def kept_split(run: Run) -> Split | None:
+    """Returns the split that the run's folder keeps, None where it keeps none."""
+    return read_split(run.split_file) if run.split_file.exists() else None
 
 
-def _made_with(split: Split | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the names of the training part, and with them those of the validation part."""
-    return ((), ()) if split is None else (split.train, split.train + split.validation)
+def knows_beginning(run: Run) -> bool:
+    """Whether the run's folder says which recordings its first weights knew; those that are drawn know none."""
+    return not run.config.init or run.initial_file.exists()
 
 
-def _rows_of_patients(run: Run, pack: Pack, names: Sequence[str]) -> np.ndarray:
-    """Returns the rows with these names of the run's own corpus, or of the same patients, ascending.
+def made_with(run: Run, split: Split | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Returns recording → patient, of those of the run's training part, and of these and its validation part.
 
-    Patients have the same numbers in all of PTB-XL, whatever the rate of its files; elsewhere numbers say nothing.
+    Recordings that its first weights knew are in both. Patients have the same numbers in all of PTB-XL, whatever the
+    rate of its files; elsewhere numbers say nothing, so the patient is "", as it is where it is unknown.
     """
-    people: set[str | None] = set()
-    if pack.kind == run.data.get("kind") == "ptbxl":
-        patients = read_patients(run.split_file) if names and run.split_file.exists() else {}
-        people = {patients[name] for name in names if name in patients}
-    known, rows = set(names), zip(pack.ids, pack.patients, strict=True)
-    return np.flatnonzero([name in known or patient in people for name, patient in rows])
+    before = read_people(run.initial_file) if run.initial_file.exists() else {}
+    if split is None:
+        return before, before
+    known = run.data.get("kind") == "ptbxl" and run.split_file.exists()
+    patients = read_patients(run.split_file) if known else {}
+    train, validation = ({name: patients.get(name, "") for name in part} for part in split[:2])
+    return before | train, before | train | validation
+
+
+def rows_of(people: Mapping[str, str], pack: Pack) -> np.ndarray:
+    """Returns the rows of a pack with names of these recordings, or with their patients, ascending."""
+    patients = set(people.values()) - {""} if pack.kind == "ptbxl" else set()
+    rows = zip(pack.ids, pack.patients, strict=True)
+    return np.flatnonzero([name in people or patient in patients for name, patient in rows])
 
 
 def _select_part(run: Run, pack: Pack, part: Part, split: Split | None, seen: np.ndarray) -> tuple[Part, np.ndarray]:
@@ -164,7 +172,7 @@ def _select_part(run: Run, pack: Pack, part: Part, split: Split | None, seen: np
     `split` is what is in the run's folder, `seen` the rows of recordings or patients that the run was made with.
     """
     own = pack.fingerprint == run.data.get("fingerprint")
-    if part == "unseen" and split is None:
+    if part == "unseen" and (split is None or not knows_beginning(run)):
         raise CheckpointError(
             f"--part unseen: {run.title} do not say which recordings they were made with (export --with-split); give "
             "--part all if you know that it was none of these"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,13 +14,15 @@ import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from xecgnet_jax.data.splits import Split, split_text
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.files import write_bytes, write_json, write_text
 from xecgnet_jax.training.description import Description, from_json
+from xecgnet_jax.training.initial import by_name
 from xecgnet_jax.training.state import Variables
 
-WEIGHTS, ABOUT, CARD, SPLIT = "model.safetensors", "config.json", "README.md", "split.csv.gz"
+WEIGHTS, ABOUT, CARD = "model.safetensors", "config.json", "README.md"
+#: Which recordings the run was made with, and which those of the weights that it began with.
+SPLIT, INITIAL = "split.csv.gz", "initial.csv.gz"
 #: The first entry of config.json, by which it is told from that of a working directory.
 FORMAT = "xecgnet-jax weights 1"
 #: Weights that come with this package, each a folder.
@@ -46,7 +48,7 @@ class SavedWeights(NamedTuple):
         Raises:
           CheckpointError: the file is missing, changed since it was written, of another network, or holds NaN.
         """
-        path, expected = self.folder / WEIGHTS, _by_name(like)
+        path, expected = self.folder / WEIGHTS, by_name(like)
         size = sum(np.dtype(leaf.dtype).itemsize * leaf.size for leaf in expected.values())
         try:
             if not size <= path.stat().st_size <= size + _HEADER:
@@ -108,7 +110,7 @@ def write_weights(
     step: int,
     description: dict[str, Any],
     card: Callable[[int], str],
-    split: tuple[Split, dict[str, str]] | None,
+    made_with: Mapping[str, str],
 ) -> None:
     """Writes a folder of weights.
 
@@ -117,25 +119,20 @@ def write_weights(
       variables, step: of the checkpoint.
       description: `Description.to_json`.
       card: from the size of the file of weights in bytes to the model card.
-      split: which recordings the run was trained, validated and tested on, and recording → patient; or None.
+      made_with: SPLIT, and INITIAL, → text, where the folder is to have these files.
 
     Raises:
       CheckpointError: the folder holds something else.
     """
     if folder.exists() and not (folder.is_dir() and (is_weights(folder) or not any(folder.iterdir()))):
         raise CheckpointError(f"{folder}: holds something else than weights; choose a folder that is new or empty")
-    content = save({name: np.asarray(leaf) for name, leaf in _by_name(variables).items()})
+    content = save({name: np.asarray(leaf) for name, leaf in by_name(variables).items()})
     write_bytes(folder / WEIGHTS, content)
     digest = hashlib.sha256(content).hexdigest()
     write_json(folder / ABOUT, {"format": FORMAT, "step": step, "sha256": digest, "description": description})
-    if split is None:
-        (folder / SPLIT).unlink(missing_ok=True)
-    else:
-        write_bytes(folder / SPLIT, gzip.compress(split_text(*split).encode(), mtime=0))
+    for name in (SPLIT, INITIAL):
+        if name in made_with:
+            write_bytes(folder / name, gzip.compress(made_with[name].encode(), mtime=0))
+        else:
+            (folder / name).unlink(missing_ok=True)
     write_text(folder / CARD, card(len(content)))
-
-
-def _by_name(variables: Variables) -> dict[str, Any]:
-    """Returns params/backbone/conv_0/kernel → array."""
-    paths, _ = jax.tree.flatten_with_path(variables)
-    return {"/".join(str(key.key) for key in path): leaf for path, leaf in paths}

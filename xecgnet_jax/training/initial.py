@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -21,12 +22,15 @@ class Initial(NamedTuple):
       digest: sha256 of them.
       vocabulary: of their classes.
       variables: {"params", "batch_stats"}.
+      made_with: recording → patient ("" where unknown), of those that the weights know from training or validation;
+        None where nothing says which these were.
     """
 
     source: str
     digest: str
     vocabulary: Vocabulary
     variables: Variables
+    made_with: Mapping[str, str] | None = None
 
 
 class Transferred(NamedTuple):
@@ -57,11 +61,9 @@ def transfer(drawn: Variables, initial: Initial, vocabulary: Vocabulary, *, froz
       ConfigError: nothing of the backbone fits: the networks have other widths; or not all of the part `frozen` does.
     """
     same_classes = initial.vocabulary.digest() == vocabulary.digest()
-    source = {_name(path): leaf for path, leaf in jax.tree.leaves_with_path(initial.variables)}
-    paths, structure = jax.tree.flatten_with_path(drawn)
+    source = by_name(initial.variables)
     taken, left, leaves = [], [], []
-    for path, leaf in paths:
-        name = _name(path)
+    for name, leaf in by_name(drawn).items():
         found = source.get(name)
         knows_classes = any(f"/{layer}/" in name for layer in CLASS_LAYERS)
         if found is None or np.shape(found) != np.shape(leaf) or (knows_classes and not same_classes):
@@ -78,8 +80,9 @@ def transfer(drawn: Variables, initial: Initial, vocabulary: Vocabulary, *, froz
         raise ConfigError(
             f"freeze {frozen}: {len(random)} arrays of it, such as {random[0]}, are not in {initial.source}"
         )
-    return Transferred(jax.tree.unflatten(structure, leaves), tuple(taken), tuple(left))
+    return Transferred(jax.tree.unflatten(jax.tree.structure(drawn), leaves), tuple(taken), tuple(left))
 
 
-def _name(path: tuple[jax.tree_util.DictKey, ...]) -> str:
-    return "/".join(str(key.key) for key in path)
+def by_name(variables: Variables) -> dict[str, Any]:
+    """Returns params/backbone/conv_0/kernel → array, in the order of the tree's leaves."""
+    return {"/".join(str(key.key) for key in path): leaf for path, leaf in jax.tree.leaves_with_path(variables)}

@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 
 from xecgnet_jax.config import Config, differences, from_dict, to_dict
 from xecgnet_jax.data.dataset import Dataset
-from xecgnet_jax.data.splits import write_split
+from xecgnet_jax.data.splits import people_text, write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
@@ -33,6 +33,8 @@ SPLIT = "split.csv"
 METRICS = "metrics.jsonl"
 #: What of the weights that it began with a run took.
 INITIAL = "init.json"
+#: Recordings that these weights knew.
+INITIAL_RECORDINGS = "initial.csv"
 _PACKAGES = ("xecgnet-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "wfdb")
 
 
@@ -118,6 +120,8 @@ class RunDirectory:
             if engine.initial is not None and not step:
                 found, source = engine.transfer(held.variables), engine.initial.source
                 write_json(self.path / INITIAL, {"source": source, "taken": found.taken, "drawn": found.drawn})
+                if engine.initial.made_with is not None:
+                    write_text(self.path / INITIAL_RECORDINGS, people_text(engine.initial.made_with))
                 print(found.summary(source), file=sys.stderr)
             events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
             self._events = self._held.enter_context(closing(events))
