@@ -5,14 +5,22 @@ from __future__ import annotations
 import json
 from collections import Counter
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from studies.claim import analysis, claim, study
+from studies.claim import analysis, claim, simulated, study, tables, why
+from studies.claim import finished as runs
 from studies.claim.run import write_result
+from xecgnet_jax.data.io.wfdb import read_recording
 from xecgnet_jax.data.labels import CPSC2018
+from xecgnet_jax.data.pack import pack_of
+from xecgnet_jax.model import XECGNet
+from xecgnet_jax.training.objective import objective
+from xecgnet_jax.training.state import init_variables
 
 NAMES = CPSC2018.classes
 
@@ -118,6 +126,47 @@ def test_power_rises_with_the_effect_and_is_the_level_without_one():
     assert none < 0.12 and none < some < much and much > 0.95
 
 
+def test_what_the_term_does_by_finite_differences_and_by_hand():
+    """Of a network in float64: each gradient's norm against the slope along it, and the maps against their formulas."""
+    model = XECGNet(width=0.0625, pools=(3, 3, 3, 1, 1))
+    rng = np.random.default_rng(5)
+    with jax.enable_x64():
+        signal, labels = jnp.asarray(rng.standard_normal((3, 81, 12))), jnp.asarray(rng.random((3, 9)) < 0.4, float)
+        variables = jax.tree.map(lambda leaf: jnp.asarray(leaf, float), init_variables(model, seed=0))
+        found = why.measure(model, variables, signal, labels)
+        whole = [(part, name) for part in ("backbone", "attention_branch") for name in ("term", "classification")]
+
+        def losses(params):
+            out, _ = model.apply(variables | {"params": params}, signal, train=True, mutable=["batch_stats"])
+            total, parts = objective(out, labels, gamma=1.0)
+            return {"term": 2 * parts["alignment"], "classification": total - 2 * parts["alignment"]}, out
+
+        values, outputs = losses(variables["params"])
+        for part, name in whole:
+            assert found[f"{name}_loss"] == pytest.approx(float(values[name]))
+            slope = jax.grad(lambda params, name=name: losses(params)[0][name])(variables["params"])[part]
+            moved = jax.tree.map(lambda leaf, along: leaf + 1e-6 * along, variables["params"][part], slope)
+            raised = losses(variables["params"] | {part: moved})[0][name] - values[name]
+            assert raised == pytest.approx(1e-6 * float(found[f"{name}_{part}"]) ** 2, rel=1e-3)
+        a, r = np.asarray(outputs.attention), np.asarray(outputs.responses)
+        reference = np.einsum("bsc,bc->bs", r, np.asarray(labels)) / 9
+        distance = np.sum((reference - a) ** 2, axis=1)
+        centered = np.sum((reference - a - (reference - a).mean(axis=1, keepdims=True)) ** 2, axis=1)
+        assert found["level"] == pytest.approx(np.mean(1 - centered / distance))
+        assert found["within"] == pytest.approx(np.mean(a.std(axis=1)))
+
+
+def test_simulated_recordings_have_the_classes_that_are_asked_for(tmp_path):
+    folder = simulated.make_corpus(tmp_path / "corpus", (6, 3, 4))
+    rows = [line.split(",") for line in (folder / "labels.csv").read_text().split()][1:]
+    assert [int(fold) for _, _, fold in rows] == [1] * 6 + [2] * 3 + [3] * 4
+    assert all(len(labels.split(";")) == 2 for _, labels, fold in rows if fold == "3")
+    assert read_recording(folder / f"{rows[0][0]}.hea").signal.shape == (5000, 12)
+    pack = pack_of(folder, tmp_path / "pack", workers=1, progress=False)
+    labels = ["+".join(sorted(labels.split(";"))) for _, labels, _ in rows]
+    assert ["+".join(np.array(NAMES)[row.astype(bool)]) for row in pack.labels] == labels
+
+
 @pytest.fixture
 def finished(tmp_path, monkeypatch):
     """All runs of a small corpus: the match rights a tenth of what γ = 0 gets wrong, half a third of it less."""
@@ -128,7 +177,7 @@ def finished(tmp_path, monkeypatch):
     labels[np.arange(size), rng.integers(9, size=size)] = True
     labels[::2, 1] = labels[::2, 4] = True
     recordings = study.Recordings(np.arange(size).astype(str), np.arange(size).astype(str), folds, labels)
-    monkeypatch.setattr(claim, "read_recordings", lambda: recordings)
+    monkeypatch.setattr(runs, "read_recordings", lambda: recordings)
     epochs = [{"epoch": 1, "step": 5, "validation_micro_f1": 0.5}]
     about = np.array(json.dumps({"seconds": 60.0, "best_epoch": 1, "epochs": epochs}))
     right = rng.random(size) < 0.5
@@ -143,7 +192,7 @@ def finished(tmp_path, monkeypatch):
             ranks=study.ranks(true + 0.1 * rng.random(true.shape)),
             about=about,
         )
-    return changes | {"zero": right}, claim.Study()
+    return changes | {"zero": right}, runs.Study()
 
 
 def test_the_tables_say_what_was_predicted(finished):
@@ -164,13 +213,34 @@ def test_the_tables_say_what_was_predicted(finished):
 
 def test_nothing_is_told_before_the_main_arms_are_finished(finished):
     study.StudyRun(4, "half", 0).result.unlink()
-    one = claim.Study()
+    one = runs.Study()
     assert list(claim.make_blocks(one)) == ["progress"] and claim.draw(one) is None
+
+
+def test_the_simulated_runs_and_what_was_seen_while_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(simulated, "RESULTS", tmp_path)
+    rng = np.random.default_rng(4)
+    labels = np.zeros((300, 9), bool)
+    labels[:, 1] = labels[:, 4] = True
+    for arm, share in (("zero", 0.4), ("match", 0.7)):
+        for seed in simulated.SEEDS:
+            right = rng.random(300) < share
+            sets = study.pack_sets(np.where(right[:, None], labels, ~labels))
+            arrays = {"sets": np.stack([sets] * 4), "ranked": np.stack([right] * 4), "labels": study.pack_sets(labels)}
+            write_result(simulated.result_file(arm, seed), **arrays, about=np.array("{}"))
+    assert tables.simulated_table().count("| an effect |") == 2
+    one = {"within": 0.01, "level": 0.9} | {
+        f"{name}_{part}": 1.0
+        for name in ("term", "classification")
+        for part in ("loss", "backbone", "attention_branch")
+    }
+    table = tables.why_table({arm: [one] * 15 for arm in why.ARMS})
+    assert "| 1 | 15 | 50.0 % | 50.0 % | 50.0 % | 0.0100 | 90 % |" in table and "| 0 | 1 | 0.0 % |" in table
 
 
 def test_the_page_says_what_the_finished_runs_say():
     page = claim.PAGE.read_text(encoding="utf-8")
-    one = claim.Study()
+    one = runs.Study()
     assert claim.fill_in(page, claim.make_blocks(one)) == page, "run make claim"
     if (picture := claim.draw(one)) is not None:
         assert claim.PICTURE.read_text(encoding="utf-8") == picture

@@ -19,6 +19,7 @@ from xecgnet_jax.data.dataset import Dataset, make_dataset
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.normalization import mean_normalization
 from xecgnet_jax.data.pack import Pack
+from xecgnet_jax.data.simulation.population import LABEL_SETS
 from xecgnet_jax.errors import CorpusError
 from xecgnet_jax.files import write_bytes
 
@@ -30,11 +31,7 @@ ROTATIONS = tuple(range(1, 10))
 #: What a result holds the label sets of: both heads at the best epoch, each alone, both at the last epoch.
 VARIANTS = ("best", "perception", "attention", "last")
 #: The label sets of several classes that CPSC2018 has.
-CPSC2018_SETS = """
-AF+LBBB AF+LBBB+STD AF+PAC AF+PVC AF+RBBB AF+STD AF+STE I-AVB+LBBB I-AVB+PAC I-AVB+PVC I-AVB+RBBB I-AVB+STD I-AVB+STE
-LBBB+PAC LBBB+PVC LBBB+STE PAC+PVC PAC+RBBB PAC+RBBB+STE PAC+STD PAC+STE PVC+RBBB PVC+STD PVC+STE RBBB+STD RBBB+STE
-STD+STE
-""".split()
+CPSC2018_SETS = frozenset("+".join(names) for names in LABEL_SETS if len(names) > 1)
 
 
 @dataclass(frozen=True)
