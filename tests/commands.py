@@ -9,6 +9,6 @@ def command(name: str) -> Callable[[Sequence[str]], int]:
     return lambda words: main([name, *words])
 
 
-train, sweep, evaluate, compare, predict, export, corpus, simulate = map(
-    command, ("train", "sweep", "evaluate", "compare", "predict", "export", "corpus", "simulate")
+train, sweep, evaluate, compare, predict, export, inspect, corpus, simulate = map(
+    command, ("train", "sweep", "evaluate", "compare", "predict", "export", "inspect", "corpus", "simulate")
 )

@@ -15,7 +15,7 @@ from statsmodels.stats.multitest import multipletests
 from studies.claim import analysis, claim, simulated, study, tables, why
 from studies.claim import finished as runs
 from studies.claim.run import write_result
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.model import XECGNet
@@ -161,7 +161,7 @@ def test_simulated_recordings_have_the_classes_that_are_asked_for(tmp_path):
     rows = [line.split(",") for line in (folder / "labels.csv").read_text().split()][1:]
     assert [int(fold) for _, _, fold in rows] == [1] * 6 + [2] * 3 + [3] * 4
     assert all(len(labels.split(";")) == 2 for _, labels, fold in rows if fold == "3")
-    assert read_recording(folder / f"{rows[0][0]}.hea").signal.shape == (5000, 12)
+    assert read_record(folder / f"{rows[0][0]}.hea").signal.shape == (5000, 12)
     pack = pack_of(folder, tmp_path / "pack", workers=1, progress=False)
     labels = ["+".join(sorted(labels.split(";"))) for _, labels, _ in rows]
     assert ["+".join(np.array(NAMES)[row.astype(bool)]) for row in pack.labels] == labels

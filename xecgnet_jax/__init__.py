@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xecgnet_jax.config import Config, preset
     from xecgnet_jax.data.dataset import open_corpus
+    from xecgnet_jax.data.io.discover import read_recording
     from xecgnet_jax.model import Outputs, XECGNet, collapse, probabilities
     from xecgnet_jax.runs.compare import compare
     from xecgnet_jax.runs.evaluate import evaluate
@@ -31,6 +32,7 @@ __all__ = [
     "open_corpus",
     "preset",
     "probabilities",
+    "read_recording",
 ]
 
 #: Public name → the module that has it, imported on first use: reading recordings needs neither JAX nor its start-up.
@@ -48,6 +50,7 @@ _MODULES = {
     "open_corpus": "data.dataset",
     "preset": "config",
     "probabilities": "model",
+    "read_recording": "data.io.discover",
 }
 
 

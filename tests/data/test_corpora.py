@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from xecgnet_jax.data.corpora import read_corpus, read_reference
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018, count_codes
 from xecgnet_jax.errors import CorpusError, RecordError
 
@@ -67,7 +67,7 @@ def test_ptbxl():
     folds_of_patients = {(entry.patient, entry.fold) for entry in corpus.entries}
     assert len(folds_of_patients) == len({entry.patient for entry in corpus.entries}) == 1597
     assert max(entry.age or 0 for entry in corpus.entries) < 100  # 300 means: above 89
-    assert read_recording(first.path).id == first.id
+    assert read_record(first.path).id == first.id
 
 
 @needs_shared
@@ -77,7 +77,7 @@ def test_cpsc2018():
     assert [entry.id for entry in corpus.entries] == [f"A{number}" for number in range(1980, 1990)]
     table = read_reference(DATA / "cpsc2018" / "REFERENCE.csv")
     assert all(entry.codes == table[entry.id] for entry in corpus.entries)
-    assert all(read_recording(entry.path).id == entry.id for entry in corpus.entries)
+    assert all(read_record(entry.path).id == entry.id for entry in corpus.entries)
 
 
 @needs_shared
@@ -89,7 +89,7 @@ def test_challenge_sources(source, count):
     corpus = read_corpus(DATA / "challenge" / source)
     assert corpus.kind == "challenge" and len(corpus.entries) == count
     for entry in corpus.entries[:10]:
-        recording = read_recording(entry.path)
+        recording = read_record(entry.path)
         assert (entry.id, entry.codes, entry.age, entry.sex) == (
             recording.id, recording.codes, recording.age, recording.sex
         )  # fmt: skip
@@ -148,7 +148,7 @@ def test_a_damaged_header_does_not_close_a_corpus_but_is_never_read(tmp_path):
     first, damaged = read_corpus(tmp_path).entries
     assert (first.codes, damaged.codes) == (("59118001",), ())
     with pytest.raises(RecordError, match=r"E00002\.hea"):
-        read_recording(damaged.path)
+        read_record(damaged.path)
 
 
 def test_challenge_sources_that_contradict_themselves(tmp_path):

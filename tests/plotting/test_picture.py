@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from tests.plotting.reading import bands, bars, numbers, parse, part, texts, traces
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.simulation.corpus import simulate_recording
 from xecgnet_jax.evaluation.inference import Maps
@@ -89,7 +89,7 @@ def test_real_recordings_keep_their_peaks_and_are_small():
     paths = sorted(folder.glob("*/*_hr.hea"))[::160]
     sizes = []
     for path in paths:
-        signal = read_recording(path).signal
+        signal = read_record(path).signal
         centered = signal - np.median(signal, axis=0)
         if np.abs(centered).max() > 5:
             continue

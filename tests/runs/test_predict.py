@@ -23,7 +23,7 @@ from tests.data.small_corpus import write_record
 from tests.learnable_corpus import CONFIG
 from tests.model.numpy_network import random_variables
 from xecgnet_jax.data.io.discover import RecordingFile
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
@@ -218,7 +218,7 @@ def test_warnings_in_a_cell_can_be_told_apart(workdir):
 
 
 def test_a_cell_that_is_no_voltage_costs_no_other_recording(recordings, predict, tmp_path):
-    path = table_of(recordings / "table.csv", read_recording(recordings / "R000.hea").signal / 1000)
+    path = table_of(recordings / "table.csv", read_record(recordings / "R000.hea").signal / 1000)
     lines = path.read_text().splitlines()
     lines[4] = ",".join(["1e36", *lines[4].split(",")[1:]])
     path.write_text("\n".join(lines))
@@ -263,7 +263,7 @@ def test_an_answer_that_is_no_number_is_a_refusal(recordings, workdir, tmp_path)
 
 
 def test_a_table_is_predicted_like_the_record(recordings, predict, tmp_path):
-    signal = read_recording(recordings / "R000.hea").signal
+    signal = read_record(recordings / "R000.hea").signal
     table_of(recordings / "table.csv", signal, 1000)
     status, _, _ = predict(recordings, "--rate", 500, "--units", "uV", "--output", tmp_path / "o.csv")
     assert status == 0
@@ -460,7 +460,7 @@ def test_a_folder_without_permission_is_refused(recordings, predict, tmp_path):
 
 def test_a_name_that_is_no_text_is_shown_nevertheless(recordings, predict, tmp_path):
     odd = os.fsdecode(os.fsencode(str(recordings)) + b"/\xff\n.csv")
-    table_of(Path(odd), read_recording(recordings / "R000.hea").signal)
+    table_of(Path(odd), read_record(recordings / "R000.hea").signal)
     status, printed, _ = predict(recordings, "--rate", 500, "--units", "mV", "--output", tmp_path / "o.csv")
     assert status == 0
     assert {row["id"] for row in rows_of(tmp_path / "o.csv")} == {"R000", "R003", "R005", "� "}

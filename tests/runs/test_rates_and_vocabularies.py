@@ -10,7 +10,7 @@ import pytest
 from tests import learnable_corpus
 from xecgnet_jax.cli.main import main
 from xecgnet_jax.data.dataset import open_corpus
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.splits import Split, read_patients, read_split, write_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.runs.evaluate import evaluate
@@ -65,7 +65,7 @@ def test_a_file_an_array_and_the_pack_agree(run, place):
     loaded = load_run(run)
     dataset = open_corpus(place / "corpus", loaded.config.data, cache=place / "cache", progress=False)
     of_pack = loaded.predict_rows(dataset.pack, np.arange(4)).probabilities
-    signals = [read_recording(place / "corpus" / f"R00{row}.hea").signal for row in range(4)]
+    signals = [read_record(place / "corpus" / f"R00{row}.hea").signal for row in range(4)]
     np.testing.assert_allclose(loaded.predict(signals, rate=500).probabilities, of_pack, atol=2e-3)
     out = place / "out.csv"
     files = [place / "corpus" / f"R00{row}.hea" for row in range(4)]
@@ -77,7 +77,7 @@ def test_a_file_an_array_and_the_pack_agree(run, place):
 
 
 def test_maps_are_in_samples_of_its_rate(run, place):
-    signal = read_recording(place / "corpus/R000.hea").signal
+    signal = read_record(place / "corpus/R000.hea").signal
     found = load_run(run).predict(signal, rate=500, maps=True)
     edges = found.maps.edges
     assert edges[-1] == -(-len(signal) // 2) and set(np.diff(edges[1:])) == {12}

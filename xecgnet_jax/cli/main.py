@@ -15,6 +15,7 @@ from xecgnet_jax.cli.compare import Compare
 from xecgnet_jax.cli.corpus import DescribeCorpus, Simulate
 from xecgnet_jax.cli.evaluate import Evaluate
 from xecgnet_jax.cli.export import Export
+from xecgnet_jax.cli.inspect import Inspect
 from xecgnet_jax.cli.predict import Predict
 from xecgnet_jax.cli.sweep import Sweep, sweep_defaults
 from xecgnet_jax.cli.train import Train, train_defaults
@@ -28,6 +29,7 @@ COMMANDS: dict[str, Any] = {
     "compare": Compare,
     "predict": Predict,
     "export": Export,
+    "inspect": Inspect,
     "corpus": DescribeCorpus,
     "simulate": Simulate,
 }

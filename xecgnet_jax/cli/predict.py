@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import tyro
 
 from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, keep_compiled
-from xecgnet_jax.data.io.discover import SAYS_NOTHING, RecordingFiles, find_recording_files
+from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import default_cache
@@ -30,8 +30,8 @@ class Predict:
 
     #: The network, where it is not the one that comes with this package: working directory of a training run, one
     #: checkpoint in it (WORKDIR/checkpoints/STEP), a folder of weights, or the name of weights of this package. Then
-    #: the recordings: WFDB (.hea, .mat or .dat), CPSC2018's .mat, CSV tables whose first line names the leads, or
-    #: folders of them; arrays (.npy, .npz).
+    #: the recordings: WFDB (.hea, .mat or .dat), CPSC2018's .mat, GE MUSE, Philips, HL7 aECG, SCP-ECG, DICOM, EDF, CSV
+    #: tables whose first line names the leads, or folders of them; arrays (.npy, .npz).
     words: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[RUN] PATH [PATH ...]")]
     #: Sampling rate of CSV tables and arrays in Hz. Other files say it themselves.
     rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="")] = None
@@ -178,10 +178,7 @@ def _check_sources(arguments: Predict, paths: Sequence[Path], sources: Recording
         raise ConfigError(f"{first}: is no run (it has neither checkpoints nor weights), and holds no recordings")
     if not sources.recordings:
         ignored = [f" Ignored: {path}: {why}." for path, why in sources.ignored[:1]]
-        raise RecordError(
-            f"{', '.join(map(str, paths))}: no recordings there. Known are WFDB (.hea with .mat or .dat), "
-            f"CPSC2018's .mat, and CSV tables whose first line names the leads.{''.join(ignored)}"
-        )
+        raise RecordError(f"{', '.join(map(str, paths))}: no recordings there. Known are {KNOWN}.{''.join(ignored)}")
     tables = [source.path for source in sources.recordings if source.is_table]
     arrays = [source.path for source in sources.recordings if source.is_array]
     silent = arguments.rate is None or arguments.units is None

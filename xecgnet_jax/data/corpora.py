@@ -20,7 +20,7 @@ class Entry:
     """One recording of a corpus, without its signal."""
 
     id: str  #: name of the recording, unique in its corpus
-    path: Path  #: the file that `read_recording` takes (`.hea` or `.mat`)
+    path: Path  #: the file that `read_record` takes (`.hea` or `.mat`)
     codes: tuple[str, ...]  #: diagnostic codes as the corpus writes them
     likelihoods: tuple[float, ...] = ()  #: of the codes in percent, 0 where unknown; none where the corpus gives none
     patient: str | None = None  #: patient id, or None where the corpus has none
@@ -51,7 +51,7 @@ KNOWN_FOLDERS: str = (
 def read_corpus(folder: str | Path, *, rate_of_files: int = 0, list_absent: bool = False) -> Corpus:
     """Recognizes the corpus in `folder` and lists its recordings; signals are not read.
 
-    A Challenge recording whose header cannot be parsed is listed without codes: `read_recording` refuses it with the
+    A Challenge recording whose header cannot be parsed is listed without codes: `read_record` refuses it with the
     cause, so that one damaged file does not close a corpus of 40,000.
 
     Args:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.data.small_corpus import converter_values, write_record
 from xecgnet_jax.data.io.discover import LONGEST, RecordingFile, find_recording_files, load_recording
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
 
@@ -28,7 +28,7 @@ def folder(tmp_path):
     header = root / "below" / "b.hea"
     header.write_text(header.read_text().replace("b.dat", "samples.dat"))
     (root / "below" / "b.dat").rename(root / "below" / "samples.dat")
-    write_table(root / "c.csv", read_recording(root / "a.hea").signal)
+    write_table(root / "c.csv", read_record(root / "a.hea").signal)
     (root / "labels.csv").write_text("id,labels\na,AF\n")
     (root / "lost.dat").write_bytes(b"12")
     (root / "README.md").write_text("I, II, III")
@@ -93,7 +93,7 @@ def test_other_rates_are_resampled_as_everywhere(folder):
     write_record(folder, "k", converter_values(2), rate=1000)
     read = load_recording(RecordingFile(folder / "k.hea"))
     assert read.rate == 1000
-    np.testing.assert_allclose(read.signal, read_recording(folder / "k.hea").signal, atol=1e-5)
+    np.testing.assert_allclose(read.signal, read_record(folder / "k.hea").signal, atol=1e-5)
 
 
 def test_a_table_needs_rate_and_units(folder):

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from scipy.io import loadmat, savemat
 
-from xecgnet_jax.data.io.wfdb import read_header, read_recording, resample
+from xecgnet_jax.data.io.wfdb import read_header, read_record, resample
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
 
@@ -67,7 +67,7 @@ def edit(path: Path, old: str, new: str, count: int = -1) -> Path:
 @needs_shared
 @pytest.mark.parametrize("path", CHALLENGE, ids=lambda path: path.stem)
 def test_challenge_recordings_read_as_wfdb_reads_them(path):
-    recording = read_recording(path, rate=None)
+    recording = read_record(path, rate=None)
     try:
         expected = wfdb.rdrecord(str(path.with_suffix(""))).p_signal
     except Exception:  # It refuses record lines of the form `E00009.mat 12 500 5000`.
@@ -85,7 +85,7 @@ def test_challenge_recordings_read_as_wfdb_reads_them(path):
 @needs_shared
 @pytest.mark.parametrize("path", CPSC, ids=lambda path: path.stem)
 def test_cpsc_recordings_read_as_scipy_reads_them(path):
-    recording = read_recording(path)
+    recording = read_record(path)
     fields = loadmat(path)["ECG"][0, 0]
     np.testing.assert_array_equal(recording.signal, fields["data"].T.astype(np.float32))
     assert recording.sex == fields["sex"][0][0] and recording.age == fields["age"].item()
@@ -96,19 +96,19 @@ def test_cpsc_recordings_read_as_scipy_reads_them(path):
 def test_ptbxl_recordings_read_as_wfdb_reads_them():
     for path in PTBXL[::50]:
         expected = wfdb.rdrecord(str(path.with_suffix(""))).p_signal.astype(np.float32)
-        np.testing.assert_array_equal(read_recording(path).signal, expected)
+        np.testing.assert_array_equal(read_record(path).signal, expected)
 
 
 @needs_shared
 def test_every_ptbxl_recording_reads():
     assert len(PTBXL) == 1631
-    assert {read_recording(path).signal.shape for path in PTBXL} == {(5000, 12)}
+    assert {read_record(path).signal.shape for path in PTBXL} == {(5000, 12)}
 
 
 @needs_shared
 def test_ptb_is_resampled_to_the_rate_of_the_package():
     path = next(path for path in CHALLENGE if path.stem == "S0001")
-    original, recording = read_recording(path, rate=None), read_recording(path)
+    original, recording = read_record(path, rate=None), read_record(path)
     assert (original.rate, recording.rate) == (1000, 500)
     assert len(recording.signal) == len(original.signal) // 2
     assert original.resolution is not None and recording.resolution is None
@@ -129,7 +129,7 @@ def test_ptb_is_resampled_to_the_rate_of_the_package():
 )  # fmt: skip
 def test_gains(tmp_path, gain, millivolts):
     counts = random_values()
-    recording = read_recording(write_challenge(tmp_path, counts, gain=gain))
+    recording = read_record(write_challenge(tmp_path, counts, gain=gain))
     np.testing.assert_allclose(recording.signal, counts * millivolts, rtol=1e-6)
     np.testing.assert_allclose(recording.resolution, abs(millivolts))
 
@@ -137,15 +137,15 @@ def test_gains(tmp_path, gain, millivolts):
 def test_units_in_latin_1(tmp_path):
     path = write_challenge(tmp_path, random_values(), gain="1/µV")
     path.write_bytes(path.read_text(encoding="utf-8").encode("latin-1"))
-    np.testing.assert_allclose(read_recording(path).signal, random_values() / 1000, rtol=1e-6)
+    np.testing.assert_allclose(read_record(path).signal, random_values() / 1000, rtol=1e-6)
 
 
 def test_baselines(tmp_path):
     counts = random_values()
     path = write_challenge(tmp_path, counts, gain="1000(25)/mV")
-    np.testing.assert_allclose(read_recording(path).signal, (counts - 25.0) / 1000, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(read_record(path).signal, (counts - 25.0) / 1000, rtol=1e-5, atol=1e-9)
     edit(path, "1000(25)/mV 16 0", "1000/mV 16 -40")  # Without a baseline, the converter's zero is it.
-    np.testing.assert_allclose(read_recording(path).signal, (counts + 40.0) / 1000, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(read_record(path).signal, (counts + 40.0) / 1000, rtol=1e-5, atol=1e-9)
 
 
 @settings(in_one_folder, max_examples=20)
@@ -154,19 +154,19 @@ def test_leads_are_found_by_name_in_any_order_and_case(tmp_path, order, upper):
     counts = random_values()
     names = [LEADS[i].upper() if up else LEADS[i].lower() for i, up in zip(order, upper, strict=True)]
     path = write_challenge(tmp_path, counts[:, list(order)], names=names)
-    np.testing.assert_allclose(read_recording(path).signal, counts / 1000, rtol=1e-6)
+    np.testing.assert_allclose(read_record(path).signal, counts / 1000, rtol=1e-6)
 
 
 def test_other_leads_are_ignored(tmp_path):
     counts = np.hstack([random_values()[:, :3] * 2, random_values()])
     path = write_challenge(tmp_path, counts, names=("vx", "vy", "vz", *LEADS), record="X 15 500 60")
-    np.testing.assert_allclose(read_recording(path).signal, random_values() / 1000, rtol=1e-6)
+    np.testing.assert_allclose(read_record(path).signal, random_values() / 1000, rtol=1e-6)
 
 
 @pytest.mark.parametrize("record", ["X 12 500 60", "X.mat 12 500 60", "X 12 500.0/500(0) 60 12:00:00", "X 12 500"])
 def test_record_lines(tmp_path, record):
     path = write_challenge(tmp_path, random_values(), record=record)
-    assert read_recording(path).signal.shape == (60, 12)
+    assert read_record(path).signal.shape == (60, 12)
 
 
 @pytest.mark.parametrize(
@@ -181,14 +181,14 @@ def test_record_lines(tmp_path, record):
     ],
 )
 def test_comments(tmp_path, comments, codes, age, sex):
-    recording = read_recording(write_challenge(tmp_path, random_values(), comments=comments))
+    recording = read_record(write_challenge(tmp_path, random_values(), comments=comments))
     assert (recording.codes, recording.age, recording.sex) == (codes, age, sex)
 
 
 def test_any_file_of_the_record_names_it(tmp_path):
     path = write_challenge(tmp_path, random_values())
     for name in (path, str(path), path.with_suffix(".mat"), path.with_suffix("")):
-        assert read_recording(name).id == "X"
+        assert read_record(name).id == "X"
 
 
 def write_dat(folder: Path, counts: np.ndarray, fmt: str, names=LEADS) -> Path:
@@ -204,7 +204,7 @@ FORMATS = ["16", "24", "32", "80", "212", "508", "516", "524"]
 @pytest.mark.parametrize("fmt", FORMATS)
 def test_wfdb_formats(tmp_path, fmt):
     counts = random_values() // 10
-    recording = read_recording(write_dat(tmp_path, counts, fmt))
+    recording = read_record(write_dat(tmp_path, counts, fmt))
     np.testing.assert_allclose(recording.signal, (counts - 3.0) / 200, rtol=1e-6)
 
 
@@ -214,7 +214,7 @@ def test_truncated_files_are_refused_in_every_format(tmp_path, fmt):
     signal = tmp_path / path.read_text().splitlines()[1].split()[0]
     signal.write_bytes(signal.read_bytes()[:-20])
     with pytest.raises(RecordError, match=r"d\.hea"):
-        read_recording(path)
+        read_record(path)
 
 
 def test_leads_in_several_files(tmp_path):
@@ -225,7 +225,7 @@ def test_leads_in_several_files(tmp_path):
     second = write_dat(tmp_path, counts[:, 6:], "16", LEADS[6:]).read_text().splitlines()
     lines = [line.replace("d.dat", "limb.dat") for line in first[1:]] + second[1:]
     path.write_text("\n".join(["d 12 500 60", *lines]))
-    np.testing.assert_allclose(read_recording(path).signal, (counts - 3.0) / 200, rtol=1e-6)
+    np.testing.assert_allclose(read_record(path).signal, (counts - 3.0) / 200, rtol=1e-6)
 
 
 # Refusals
@@ -267,14 +267,14 @@ def test_leads_in_several_files(tmp_path):
 def test_headers_that_are_refused(tmp_path, old, new, cause):
     path = edit(write_challenge(tmp_path, random_values()), old, new)
     with pytest.raises(RecordError, match=r"X\.hea: ") as refused:
-        read_recording(path)
+        read_record(path)
     assert cause in str(refused.value)
 
 
 def test_eleven_leads(tmp_path):
     path = write_challenge(tmp_path, random_values()[:, :11], names=LEADS[:11], record="X 11 500 60")
     with pytest.raises(RecordError, match="no lead V6"):
-        read_recording(path)
+        read_record(path)
 
 
 def test_damage_shows_in_the_checksum(tmp_path):
@@ -283,7 +283,7 @@ def test_damage_shows_in_the_checksum(tmp_path):
     content[24 + 2 * 3] ^= 64  # the first sample of aVR
     path.with_suffix(".mat").write_bytes(content)
     with pytest.raises(RecordError, match="checksum of lead aVR"):
-        read_recording(path)
+        read_record(path)
 
 
 def test_headers_without_checksums_are_read(tmp_path):
@@ -291,7 +291,7 @@ def test_headers_without_checksums_are_read(tmp_path):
     path = write_challenge(tmp_path, counts)
     for total in {int(column.sum(dtype=int)) % 65536 for column in counts.T}:
         edit(path, f" {total} 0 ", " 0 0 ")
-    assert read_recording(path).signal.shape == (60, 12)
+    assert read_record(path).signal.shape == (60, 12)
 
 
 @pytest.mark.parametrize(("fmt", "mark"), [("16", -32768), ("212", -2048), ("24", -(2**23))])
@@ -299,14 +299,14 @@ def test_samples_marked_invalid_are_refused(tmp_path, fmt, mark):
     counts = random_values().astype(int)
     counts[5:8, 10] = mark
     with pytest.raises(RecordError, match="3 in V5"):
-        read_recording(write_dat(tmp_path, counts, fmt))
+        read_record(write_dat(tmp_path, counts, fmt))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"#Dx: 1\n", b"\xff\xfe\x00", b"A" * 2_000_000])
 def test_files_that_are_no_headers(tmp_path, content):
     path = tmp_path / "X.hea"
     path.write_bytes(content)
-    for read in (read_header, read_recording):
+    for read in (read_header, read_record):
         with pytest.raises(RecordError, match=r"X\.hea"):
             read(path)
 
@@ -314,7 +314,7 @@ def test_files_that_are_no_headers(tmp_path, content):
 @pytest.mark.parametrize("name", ["missing.hea", "missing.mat", "missing", "."])
 def test_files_that_are_not_there(tmp_path, name):
     with pytest.raises(RecordError, match=str(tmp_path)):
-        read_recording(tmp_path / name)
+        read_record(tmp_path / name)
 
 
 @given(text=st.text(max_size=200), line=st.integers(0, 12))
@@ -325,7 +325,7 @@ def test_no_header_makes_another_error(tmp_path, text, line):
     lines[line] = text
     path.write_bytes("\n".join(lines).encode("utf-8", "surrogatepass"))
     try:
-        assert read_recording(path).signal.shape == (60, 12)
+        assert read_record(path).signal.shape == (60, 12)
     except RecordError as error:
         assert "X.hea" in str(error)
 
@@ -349,7 +349,7 @@ def write_cpsc(path: Path, data: object, compressed: bool = False, **fields: obj
 )  # fmt: skip
 def test_cpsc_structs(tmp_path, compressed, fields, age, sex):
     data = np.random.default_rng(0).normal(size=(12, 40))
-    recording = read_recording(write_cpsc(tmp_path / "A0001.mat", data, compressed, **fields))
+    recording = read_record(write_cpsc(tmp_path / "A0001.mat", data, compressed, **fields))
     np.testing.assert_array_equal(recording.signal, data.T.astype(np.float32))
     assert (recording.id, recording.age, recording.sex, recording.codes) == ("A0001", age, sex, ())
     assert read_header(tmp_path / "A0001.mat").length == 40
@@ -374,14 +374,14 @@ def test_cpsc_structs(tmp_path, compressed, fields, age, sex):
 )
 def test_cpsc_structs_that_are_refused(tmp_path, data, cause):
     with pytest.raises(RecordError, match=r"A0001\.mat") as refused:
-        read_recording(write_cpsc(tmp_path / "A0001.mat", data))
+        read_record(write_cpsc(tmp_path / "A0001.mat", data))
     assert cause in str(refused.value)
 
 
 def test_a_challenge_file_without_its_header(tmp_path):
     write_challenge(tmp_path, random_values()).unlink()
     with pytest.raises(RecordError, match=r"needs its header X\.hea"):
-        read_recording(tmp_path / "X.mat")
+        read_record(tmp_path / "X.mat")
 
 
 @given(content=st.binary(max_size=400), as_matlab=st.booleans())
@@ -390,7 +390,7 @@ def test_random_bytes_are_no_recording(tmp_path, content, as_matlab):
     path = tmp_path / "A0001.mat"
     path.write_bytes(b"\0" * 124 + b"\x00\x01IM" + content if as_matlab else content)
     with pytest.raises(RecordError, match=r"A0001\.mat"):
-        read_recording(path)
+        read_record(path)
 
 
 @given(at=st.integers(0, 400), value=st.integers(0, 255), compressed=st.booleans())
@@ -405,7 +405,7 @@ def test_damage_is_refused_or_harmless(tmp_path, at, value, compressed):
     content[position] = value
     path.write_bytes(content)
     try:
-        np.testing.assert_array_equal(read_recording(path).signal, data.T.astype(np.float32))
+        np.testing.assert_array_equal(read_record(path).signal, data.T.astype(np.float32))
     except RecordError as error:
         assert "A0001.mat" in str(error)
 
@@ -417,7 +417,7 @@ def test_damage_that_crashes_other_readers(tmp_path):
     content[305] = 233
     (tmp_path / "A1980.mat").write_bytes(content)
     with pytest.raises(RecordError, match="damaged"):
-        read_recording(tmp_path / "A1980.mat")
+        read_record(tmp_path / "A1980.mat")
 
 
 def test_a_small_file_that_inflates_without_end(tmp_path):
@@ -425,7 +425,7 @@ def test_a_small_file_that_inflates_without_end(tmp_path):
     path = tmp_path / "A0001.mat"
     path.write_bytes(b"\0" * 124 + b"\x00\x01IM" + struct.pack("<II", 15, len(bomb)) + bomb)
     with pytest.raises(RecordError, match="too large"):
-        read_recording(path)
+        read_record(path)
 
 
 # Resampling

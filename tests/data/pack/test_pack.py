@@ -13,7 +13,7 @@ from tests.data.small_corpus import TABLE, converter_values, make, write_corpus,
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.dataset import pack_folder
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CLASSES, CPSC2018, read_vocabulary
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import build_pack, open_pack
@@ -51,7 +51,7 @@ def test_pack_holds_what_the_corpus_says(corpus_folder: Path, tmp_path: Path) ->
     assert pack.audit.classes == dict.fromkeys(CLASSES, 0) | {"AF": 2, "RBBB": 1, "Normal": 1}
     for row in range(4):
         np.testing.assert_array_equal(pack.samples[pack.offsets[row] : pack.offsets[row + 1]], converter_values(row))
-        expected = read_recording(corpus_folder / f"R{row}.hea").signal
+        expected = read_record(corpus_folder / f"R{row}.hea").signal
         assert type(pack.signal(row)) is np.ndarray and pack.signal(row).dtype == np.float32
         np.testing.assert_array_equal(pack.signal(row), expected)
     np.testing.assert_array_equal(pack.signal(-1), pack.signal(3))
@@ -86,7 +86,7 @@ def test_age_and_sex_come_from_the_recording_where_the_table_has_none(corpus_fol
 def test_resampled_recordings_come_back_within_half_a_microvolt(corpus_folder: Path, tmp_path: Path) -> None:
     write_record(corpus_folder, "R3", converter_values(3), rate=1000)
     pack = make(corpus_folder, tmp_path / "pack")
-    expected = read_recording(corpus_folder / "R3.hea").signal
+    expected = read_record(corpus_folder / "R3.hea").signal
     assert pack.lengths[3] == 400
     np.testing.assert_allclose(pack.signal(3), expected, rtol=0, atol=0.5e-3 + 1e-6)
 
@@ -108,7 +108,7 @@ def test_real_recordings_come_back_exactly_or_within_half_a_microvolt(name: str,
     pack = build_pack(corpus, tmp_path / "pack", progress=False)
     assert pack.ids == tuple(entry.id for entry in corpus.entries)
     for row, entry in enumerate(corpus.entries):
-        recording = read_recording(entry.path)
+        recording = read_record(entry.path)
         if recording.resolution is not None:
             np.testing.assert_array_equal(pack.step[row], recording.resolution)
             np.testing.assert_array_equal(pack.signal(row), recording.signal)
@@ -139,7 +139,7 @@ def test_bad_recordings_are_left_out_and_audited(corpus_folder: Path, tmp_path: 
     pack = make(corpus_folder, tmp_path / "pack", on_bad_recording="skip")
     assert pack.ids == ("R0", "R2", "R3")
     assert list(pack.audit.refused) == ["R1"] and "R1" in pack.audit.refused["R1"]
-    np.testing.assert_array_equal(pack.signal(1), read_recording(corpus_folder / "R2.hea").signal)
+    np.testing.assert_array_equal(pack.signal(1), read_record(corpus_folder / "R2.hea").signal)
     assert make(corpus_folder, tmp_path / "pack", on_bad_recording="skip").fingerprint == pack.fingerprint
     with pytest.raises(PackError, match="1 of 4 recordings cannot be read"):
         make(corpus_folder, tmp_path / "pack", on_bad_recording="fail")
@@ -273,7 +273,7 @@ def test_signals_are_kept_as_asked_for(corpus_folder: Path, tmp_path: Path, sign
     pack = make(corpus_folder, tmp_path / "pack", signals=signals)
     assert pack.signals == signals
     for row in range(4):
-        source = read_recording(corpus_folder / f"R{row}.hea", rate=None)
+        source = read_record(corpus_folder / f"R{row}.hea", rate=None)
         expected = prepare_signal(source.signal, source.rate, signals)
         np.testing.assert_allclose(pack.signal(row), expected, atol=pack.step[row].max() * 0.51 + 1e-6)
     assert make(corpus_folder, tmp_path / "pack", signals=signals).fingerprint == pack.fingerprint

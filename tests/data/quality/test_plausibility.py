@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.signal import resample_poly
 
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.quality.heartbeats import filter_qrs_band, find_heartbeats
 from xecgnet_jax.data.quality.plausibility import find_warnings
@@ -175,7 +175,7 @@ def test_long_recordings_are_told(signals):
 def test_false_alarms_on_real_recordings_are_rare(shared):
     """Every 8th of 1,631 recordings of PTB-XL: at most 3 % raise anything, and no limb leads contradict each other."""
     paths = sorted((shared / "data" / "ptbxl" / "records500").rglob("*.hea"))[::8]
-    said = [found(read_recording(path).signal) for path in paths]
+    said = [found(read_record(path).signal) for path in paths]
     assert len(said) > 200
     assert sum(map(bool, said)) <= 0.03 * len(said)
     assert not any({"limb-leads", "units"} & set(one) for one in said)

@@ -13,7 +13,7 @@ import wfdb
 from scipy.io import loadmat
 
 from xecgnet_jax.data.corpora import read_corpus
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.simulation.corpus import simulate_corpus, simulate_recording
@@ -36,7 +36,7 @@ def test_corpus_is_read_like_a_challenge_corpus(corpus):
     assert opened.kind == "challenge"
     assert [entry.id for entry in opened.entries] == [f"S{index:05d}" for index in range(1, RECORDINGS + 1)]
     for index, entry in enumerate(opened.entries, start=1):
-        made, read = simulate_recording(SEED, index), read_recording(entry.path)
+        made, read = simulate_recording(SEED, index), read_record(entry.path)
         assert CPSC2018.classes_of(entry.codes) == made.classes
         assert (entry.age, entry.sex) == (made.age, made.sex)
         assert read.rate == RATE

@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
 from xecgnet_jax.data.io.array import ARRAYS, read_array
+from xecgnet_jax.data.io.formats import Format, format_of, read_hospital
+from xecgnet_jax.data.io.recording import Recording
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
-from xecgnet_jax.data.io.wfdb import read_header, read_recording
+from xecgnet_jax.data.io.wfdb import read_header, read_record
 from xecgnet_jax.data.io.wfdb_header import parse_header
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.quality.plausibility import RecordingWarning, find_warnings
@@ -29,6 +31,12 @@ UPPER_CASE = "the suffix must be lower case ({}): rename it, and correct it in t
 
 #: Suffixes of files that may be a table of leads; the first line decides.
 TABLES = (".csv", ".tsv", ".txt")
+
+#: What can be read, for messages.
+KNOWN = (
+    "WFDB (.hea with .mat or .dat), CPSC2018's .mat, GE MUSE, Philips and HL7 aECG XML, SCP-ECG, DICOM, EDF, CSV "
+    "tables whose first line names the leads, .npy and .npz"
+)
 
 #: Seconds beyond which a recording is refused: it is no 12-lead ECG at rest, and it would fill the memory.
 LONGEST: int = 3600
@@ -46,8 +54,9 @@ SAYS_NOTHING: dict[str, str] = {
 class RecordingFile:
     """A recording on disk that has not been read."""
 
-    path: Path  #: a WFDB header, a `.mat` file without one, a table of leads, or an array
+    path: Path  #: a WFDB header, a `.mat` file without one, a table of leads, an array, or a file of a hospital
     is_table: bool = False  #: True for a table, which states neither its sampling rate nor its units
+    format: Format | None = None  #: of a file of a hospital
 
     @property
     def is_array(self) -> bool:
@@ -71,7 +80,7 @@ class LoadedRecording:
     signal: np.ndarray  #: [T, 12] float32, mV at the rate of the network
     rate: float  #: Hz of the file
     warnings: tuple[RecordingWarning, ...]  #: what looks wrong
-    notes: tuple[str, ...]  #: what was left out, and is no reason to worry
+    notes: tuple[str, ...]  #: what was left out or filled in, and is no reason to worry
 
 
 def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
@@ -88,6 +97,28 @@ def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
     return RecordingFiles(tuple(found.values()), tuple(ignored))
 
 
+def read_recording(
+    path: str | Path, *, rate: float | None = None, units: Units | None = None, leads: Sequence[str] | None = None
+) -> Recording:
+    """Reads one recording of any format, and looks for what is wrong with it.
+
+    Args:
+      path: WFDB (`.hea`, or one of its signal files), CPSC2018's `.mat`, GE MUSE, Philips, HL7 aECG, SCP-ECG, DICOM,
+        EDF (by its content, whatever its name), a CSV table of leads, or an array of NumPy.
+      rate, units: Hz, and mV, uV or V, of a table or array, which do not say it themselves.
+      leads: names of an array's columns.
+
+    Returns:
+      The recording at the rate of the file.
+
+    Raises:
+      RecordError: it cannot be read without guessing.
+    """
+    recording = read_file(_recording_of(Path(path)), rate=rate, units=units, leads=leads or ())
+    at_ours = prepare_signal(recording.signal, recording.rate, PLAIN)
+    return replace(recording, warnings=recording.warnings + find_warnings(at_ours, rate=PLAIN.rate, units=units))
+
+
 def load_recording(
     file: RecordingFile,
     *,
@@ -96,41 +127,61 @@ def load_recording(
     leads: Sequence[str] = (),
     spec: SignalSpec = PLAIN,
 ) -> LoadedRecording:
-    """Reads a recording, and looks for what is wrong with it.
+    """Reads a recording as a network sees it, and looks for what is wrong with it.
 
     A table or array does not state its `rate` (Hz) and units itself, an array neither its `leads`; `spec` says what the
     network sees.
 
     Raises:
-      RecordError: it cannot be read without guessing, see `read_recording` and `read_table`.
+      RecordError: as `read_recording`.
     """
-    path, time_step = file.path, None
-    notes: tuple[str, ...] = ()
+    recording = read_file(file, rate=rate, units=units, leads=leads)
+    unfiltered = prepare_signal(recording.signal, recording.rate, spec._replace(filter=()))
+    stated = units if file.is_table or file.is_array else None
+    warnings = find_warnings(unfiltered, rate=spec.rate, units=stated) + recording.warnings
+    return LoadedRecording(prepare_signal(unfiltered, spec.rate, spec), recording.rate, warnings, recording.notes)
+
+
+def read_file(file: RecordingFile, *, rate: float | None, units: Units | None, leads: Sequence[str]) -> Recording:
+    """Reads a recording that was found; of its warnings only those that the samples do not show.
+
+    Raises:
+      RecordError: as `read_recording`.
+    """
+    path = file.path
     try:
-        if not file.is_table and not file.is_array:
+        if file.format is not None:
+            recording = read_hospital(path, file.format)
+        elif not file.is_table and not file.is_array:
             header = read_header(path) if path.suffix == ".hea" else None  # before its samples fill the memory
             if header and header.length and header.rate and header.length / header.rate > LONGEST:
                 raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
-            recording = read_recording(path, rate=None)
-            signal, rate, units = recording.signal, recording.rate, None
+            recording = read_record(path, rate=None)
         elif rate is None or units is None or (file.is_array and not leads):
             raise RecordError(f"{path}: {SAYS_NOTHING['array' if file.is_array else 'table']}.")
         elif file.is_array:
             signal = read_array(path, units=units, leads=leads, longest=round(LONGEST * rate))
+            recording = Recording(path.stem, signal.astype(np.float32), rate, format="NumPy")
         else:
             table = read_table(path, units=units, longest=round(LONGEST * rate))
-            signal, time_step = table.signal, table.step
-            if table.ignored:
-                notes = (f"columns that are no leads are ignored: {', '.join(table.ignored)}",)
+            ignored = f"columns that are no leads are ignored: {', '.join(table.ignored)}"
+            recording = Recording(
+                path.stem,
+                table.signal.astype(np.float32),
+                rate,
+                format="CSV",
+                warnings=_check_rate(table.step, rate),
+                notes=(ignored,) if table.ignored else (),
+            )
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.") from error
-    largest = np.abs(signal).max(axis=0)
+    if len(recording.signal) > LONGEST * recording.rate:
+        raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
+    largest = np.abs(recording.signal).max(axis=0)
     if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= LARGEST]:
         problem = f"samples of {', '.join(wrong)} are no voltages, they are beyond {LARGEST:g} mV"
         raise RecordError(f"{path}: {problem}. Correct the gain or units in the header, or the samples.")
-    unfiltered = prepare_signal(signal, rate, spec._replace(filter=()))
-    warnings = find_warnings(unfiltered, rate=spec.rate, units=units) + _check_rate(time_step, rate)
-    return LoadedRecording(prepare_signal(unfiltered, spec.rate, spec), rate, warnings, notes)
+    return recording
 
 
 def _check_rate(step: TimeStep | None, rate: float) -> tuple[RecordingWarning, ...]:
@@ -161,10 +212,11 @@ def _recording_of(path: Path) -> RecordingFile:
         return RecordingFile(path)
     if path.suffix == ".dat":
         raise RecordError(f"{path}: its header {header.name} is missing. Restore it: only there are names and gains.")
+    if (kind := format_of(path)) is not None:
+        return RecordingFile(path, format=kind)
     if path.suffix.lower() in TABLES or names_leads(path):
         return RecordingFile(path, is_table=True)
-    known = "WFDB (.hea with .mat or .dat), CPSC2018's .mat, CSV tables whose first line names the leads, .npy and .npz"
-    raise RecordError(f"{path}: is no recording. Known are {known}.")
+    raise RecordError(f"{path}: is no recording. Known are {KNOWN}.")
 
 
 def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[RecordingFile]:
@@ -198,6 +250,8 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
                 ignored.append((path, UPPER_CASE.format(path.suffix.lower())))
             elif path.suffix in ARRAYS:
                 ignored.append((path, "an array; name it itself where it is a recording"))
+            elif not is_table and (kind := format_of(path)) is not None:
+                found.append(RecordingFile(path, format=kind))
             elif path.suffix == ".dat":
                 ignored.append((path, "no header (.hea) describes it"))
             else:

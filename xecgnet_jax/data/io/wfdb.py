@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from xecgnet_jax.data.io.matlab import read_struct
+from xecgnet_jax.data.io.recording import Recording
 from xecgnet_jax.data.io.wfdb_header import Header, SignalLine, parse_age, parse_header, parse_sex, parse_signal_line
 from xecgnet_jax.data.leads import LEADS, RATE, find_leads
 from xecgnet_jax.data.signals import resample
@@ -25,21 +25,6 @@ SAMPLE_BITS: dict[int, int] = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class Recording:
-    """One 12-lead ECG."""
-
-    id: str  #: name of the record, without folder or suffix
-    signal: np.ndarray  #: [T, 12] float32, millivolts, leads in the order of `LEADS`
-    rate: float  #: sampling rate of `signal` in Hz
-    codes: tuple[str, ...] = ()  #: diagnostic codes as the file or its corpus writes them, in the file's order
-    age: float | None = None  #: years; None where the file does not say
-    sex: str | None = None  #: "F" or "M", likewise
-    #: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has none or the
-    #: signal was resampled.
-    resolution: np.ndarray | None = None
-
-
 def read_header(path: str | Path) -> Header:
     """Reads codes, age, sex, length (samples) and rate (Hz) of a recording.
 
@@ -47,13 +32,13 @@ def read_header(path: str | Path) -> Header:
     CPSC2018 have no header; they are read whole.
 
     Raises:
-      RecordError: as `read_recording`, as far as a header can tell.
+      RecordError: as `read_record`, as far as a header can tell.
     """
     path = _main_file(Path(path))
     return parse_header(path) if path.suffix == ".hea" else _read_cpsc(path)[1]
 
 
-def read_recording(path: str | Path, *, rate: float | None = RATE) -> Recording:
+def read_record(path: str | Path, *, rate: float | None = RATE) -> Recording:
     """Reads a recording into millivolts at `rate`, its leads in the order of `LEADS`.
 
     Args:

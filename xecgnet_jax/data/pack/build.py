@@ -20,7 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
-from xecgnet_jax.data.io.wfdb import read_recording
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import signal_moments
@@ -136,7 +136,7 @@ def build_pack(
 def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRecording] | RecordError:
     """Reads one recording: samples [T, 12] int16 and its row. An error is returned, so that the others go on."""
     try:
-        recording = read_recording(path, rate=signals.rate)
+        recording = read_record(path, rate=signals.rate)
     except RecordError as error:
         return error
     problems = find_problems(recording.signal, signals.rate)
