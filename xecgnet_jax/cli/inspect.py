@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 import numpy as np
 import tyro
 
-from xecgnet_jax.cli.common import OptionalFile
 from xecgnet_jax.data.io.discover import read_recording
 from xecgnet_jax.data.io.recording import Recording
 from xecgnet_jax.data.leads import LEADS
@@ -32,7 +31,7 @@ class Inspect:
     #: Names of the columns of an array, in their order.
     leads: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LEAD [LEAD ...]", help_behavior_hint="")] = ()
     #: Draw it on ECG paper into this SVG file.
-    plot: OptionalFile = None
+    plot: Annotated[Path | None, tyro.conf.arg(metavar="SVG_FILE", help_behavior_hint="")] = None
 
     def run(self) -> None:
         """Prints what was read, and the command that predicts it."""
