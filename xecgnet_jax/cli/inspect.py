@@ -19,7 +19,7 @@ PositionalFile = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FI
 
 @dataclass(frozen=True)
 class Inspect:
-    """Tell what is in one recording: rate, leads, range, what looks wrong, and the statements."""
+    """Tell what is in one recording, and what looks wrong with it."""
 
     #: The recording, of any format: WFDB, CPSC2018's .mat, GE MUSE, Philips, HL7 aECG, SCP-ECG, DICOM, EDF, a CSV
     #: table, an array.
