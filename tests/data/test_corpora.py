@@ -110,7 +110,7 @@ def test_the_label_table_of_cpsc2018_has_the_published_counts():
 
 @needs_shared
 def test_a_folder_of_several_corpora_is_none():
-    assert "1631 recordings: 00001_hr" in refusal(DATA)
+    assert "is one folder below" in refusal(DATA)
 
 
 # Layouts
@@ -273,3 +273,64 @@ def test_random_tables_make_no_other_error(tmp_path, content, name):
     folder.mkdir(exist_ok=True)
     (folder / name).write_bytes(content)
     assert str(folder) in refusal(folder)
+
+
+# Tables as spreadsheets and programs write them
+
+
+def test_labels_that_a_spreadsheet_wrote_keep_their_meaning(tmp_path):
+    touch(*(tmp_path / f"A{row}.mat" for row in range(3)))
+    rows = [("A0", "2.0", "5.0"), ("A1", "7", ""), ("A2", "1.0", "nan")]
+    names = ("Recording", "First_label", "Second_label")
+    write_table(tmp_path / "REFERENCE.csv", *(dict(zip(names, row, strict=True)) for row in rows))
+    found = [CPSC2018.classes_of(entry.codes) for entry in read_corpus(tmp_path).entries]
+    assert found == [{"AF", "RBBB"}, {"PVC"}, {"Normal"}]
+
+
+def test_a_value_that_is_no_class_is_refused_with_its_place(tmp_path):
+    touch(tmp_path / "A1.mat")
+    write_table(tmp_path / "REFERENCE.csv", {"Recording": "A1", "First_label": "2", "Second_label": "11"})
+    assert "REFERENCE.csv: line 2: Second_label is '11'. Known are 1 to 9" in refusal(tmp_path)
+
+
+@pytest.mark.parametrize("code", ["164889003.0", "'164889003'", " 164889003 ", "af", "Afib", "AFIB"])
+def test_spellings_of_a_code(tmp_path, code):
+    write_header(tmp_path / "r1.hea", "")
+    write_table(tmp_path / "labels.csv", {"id": "r1", "labels": f"{code}|59118001.0", "patient": "17.0", "sex": "F"})
+    (entry,) = read_corpus(tmp_path).entries
+    assert CPSC2018.classes_of(entry.codes) == {"AF", "RBBB"} and entry.patient == "17"
+
+
+def test_a_code_that_counts_alone_is_alone_in_any_spelling():
+    assert CPSC2018.classes_of(["426783006.0"]) == CPSC2018.classes_of(["426783006", "426783006.0"]) == {"Normal"}
+    assert CPSC2018.classes_of(["426783006.0", "59118001"]) == {"RBBB"}
+
+
+# Folders as people have them
+
+
+def test_hidden_and_deleted_recordings_and_links_are_left_out_and_told(tmp_path):
+    for folder in ("a", ".ipynb_checkpoints", ".Trash-1000/files", "__MACOSX"):
+        write_header(tmp_path / "corpus" / folder / f"r{len(folder)}.hea")
+    write_header(tmp_path / "elsewhere/r99.hea")
+    (tmp_path / "corpus/linked").symlink_to(tmp_path / "elsewhere")
+    corpus = read_corpus(tmp_path / "corpus")
+    assert [entry.id for entry in corpus.entries] == ["r1"]
+    told = {path.name: why for path, why in corpus.left_out()}
+    assert set(told) == {".ipynb_checkpoints", ".Trash-1000", "__MACOSX", "linked"}
+    assert "a link to a folder" in told["linked"] and told[".Trash-1000"] == "hidden"
+
+
+def test_names_in_capitals_are_refused_and_nested_folders_read(tmp_path):
+    write_header(tmp_path / "a/r1.HEA")
+    assert "the suffix .hea is in capitals in 1 recordings: a/r1.HEA" in refusal(tmp_path)
+    touch(tmp_path / "cpsc/TrainingSet2/TrainingSet2/A1.mat", tmp_path / "cpsc/TrainingSet1/A2.mat")
+    rows = [{"Recording": name, "First_label": "1"} for name in ("A1", "A2")]
+    write_table(tmp_path / "cpsc/REFERENCE.csv", *rows)
+    assert ids_of(tmp_path / "cpsc") == ["A1", "A2"]
+
+
+def test_a_corpus_one_folder_below_is_named(tmp_path):
+    write_header(tmp_path / "inner/r1.hea", "")
+    write_table(tmp_path / "inner/labels.csv", {"id": "r1", "labels": ""})
+    assert f"Give {tmp_path / 'inner'}" in refusal(tmp_path)

@@ -48,7 +48,7 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are."""
     from xecgnet_jax.data.dataset import pack_folder, pack_for
     from xecgnet_jax.data.labels import read_vocabulary
-    from xecgnet_jax.data.pack.audit import format_audit
+    from xecgnet_jax.data.pack.audit import format_audit, format_losses
     from xecgnet_jax.data.pack.storage import AUDIT, generation_folder, read_manifest
 
     folder = corpus.data
@@ -65,9 +65,8 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     print(f"corpus: {folder}\npack: {destination}")
     if before != _changed(destination):
         print(format_audit(pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit))
-    elif pack.audit.refused:
-        audit = generation_folder(destination, read_manifest(destination)) / AUDIT
-        print(f"{len(pack.audit.refused)} recordings are left out, see {audit}")
+    elif losses := format_losses(pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit):
+        print(f"{losses} (see {generation_folder(destination, read_manifest(destination)) / AUDIT})")
     return pack
 
 

@@ -38,6 +38,8 @@ class DescribeCorpus:
         print(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
         for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
             print(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
+        for path, why in corpus.left_out():
+            print(f"left out: {path}: {why}")
         words = ["--preset", "fast", *(["--classes", self.classes] if self.classes != "cpsc2018" else [])]
         print(f"train on it: {command_line('train', words, CorpusArguments(data=self.folder))}")
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import ast
 import csv
-import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header
-from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex
+from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex, split_codes
+from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.errors import CorpusError, RecordError, first_few
 
 
@@ -37,6 +39,14 @@ class Corpus:
     root: Path
     entries: tuple[Entry, ...]  #: sorted by id
     rate_of_files: int = 0  #: Hz of the files that were chosen where each recording has several; 0: the highest
+
+    def left_out(self) -> tuple[tuple[Path, str], ...]:
+        """Returns the folders and hidden recordings below its own that are not looked into, and why."""
+        found: list[tuple[Path, str]] = []
+        for _ in walk_folders(self.root, found):
+            pass
+        signal = (".hea", ".mat", ".dat")
+        return tuple((path, why) for path, why in found if why != HIDDEN or path.is_dir() or path.suffix in signal)
 
 
 #: The corpora that `read_corpus` recognizes, as its error message lists it.
@@ -68,6 +78,8 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, list_absent: bool
     found = [name for name in OPENERS if (root / name).is_file()]
     if len(found) > 1:
         raise CorpusError(f"{root}: holds {' and '.join(found)}; only one can apply. Remove the others.")
+    if not found and (below := [path for name in OPENERS for path in sorted(root.glob(f"[!.]*/{name}"))]):
+        raise CorpusError(f"{root}: {below[0]} is one folder below. Give {below[0].parent}.")
     kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
     chosen = (rate_of_files, list_absent) if kind == "ptbxl" else ()
     if rate_of_files and kind != "ptbxl":
@@ -83,7 +95,14 @@ def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
     path = Path(path)
     rows = _read_table(path, ("Recording", "First_label"))
     columns = ("First_label", "Second_label", "Third_label")
-    codes = {row["Recording"]: tuple(row[column] for column in columns if row.get(column)) for row in rows}
+    codes: dict[str, tuple[str, ...]] = {}
+    for line, row in enumerate(rows, start=2):
+        found = [(column, code) for column in columns for code in split_codes(row.get(column) or "", "[;|]")]
+        for column, code in found:
+            if not CPSC2018.classes_of([code]):
+                known = "Known are 1 to 9, and the names and codes of the nine classes"
+                raise CorpusError(f"{path}: line {line}: {column} is {code[:40]!r}. {known}.")
+        codes[row["Recording"]] = tuple(code for _, code in found)
     _check_unique(path, [row["Recording"] for row in rows])
     _refuse(path, "no label in the row of", [name for name, found in codes.items() if not found], "Add one.")
     return codes
@@ -92,7 +111,7 @@ def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
 def _cpsc_entries(root: Path) -> list[Entry]:
     """Returns the `.mat` files that are there. The table may list more: parts of the corpus are common."""
     codes = read_reference(root / "REFERENCE.csv")
-    paths = _paths_by_name(sorted([*root.glob("[!.]*.mat"), *root.glob("TrainingSet*/[!.]*.mat")]))
+    paths = _paths_by_name(_files_below(root, ".mat"))
     unlisted = [name for name in paths if name not in codes]
     _refuse(root / "REFERENCE.csv", "no row for", unlisted, "Use the table of these recordings.")
     return [Entry(name, path, codes[name]) for name, path in paths.items()]
@@ -164,7 +183,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
         patient=row["patient_id"].removesuffix(".0") or None,
         fold=_parse_fold(where, row["strat_fold"]),
         age=parse_age(row["age"]),
-        sex={"0": "M", "1": "F"}.get(row["sex"]),
+        sex={"0": "M", "1": "F"}.get(row["sex"].removesuffix(".0")),
     )
 
 
@@ -181,8 +200,8 @@ def _csv_entries(root: Path) -> list[Entry]:
         Entry(
             id=row["id"],
             path=paths[row["id"]],
-            codes=tuple(code.strip() for code in row["labels"].split(";") if code.strip()),
-            patient=row.get("patient") or None,
+            codes=split_codes(row["labels"], "[;|,]"),
+            patient=re.sub(r"(?<=\d)\.0$", "", row.get("patient", "")) or None,
             fold=_parse_fold(f"{table}: id {row['id']}", row.get("fold", "")),
             age=parse_age(row.get("age", "")),
             sex=parse_sex(row.get("sex", "")),
@@ -218,9 +237,15 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _files_below(root: Path, suffix: str) -> list[Path]:
-    """Returns the files of a suffix in `root` and its folders, in the order of their paths, without hidden ones."""
-    files = (Path(folder, name) for folder, _, names in os.walk(root) for name in names if name.endswith(suffix))
-    return sorted(path for path in files if not path.name.startswith("."))
+    """Returns the files of a suffix in `root` and its folders, in the order of their paths; see `walk_folders`.
+
+    Raises:
+      CorpusError: a file has the suffix in capitals; software that reads WFDB does not find it.
+    """
+    files = [path for _, paths in walk_folders(root, []) for path in paths if path.suffix.lower() == suffix]
+    capital = [str(path.relative_to(root)) for path in files if path.suffix != suffix]
+    _refuse(root, f"the suffix {suffix} is in capitals in", capital, "Rename them, and correct their headers.")
+    return sorted(files)
 
 
 def _paths_by_name(paths: Iterable[Path]) -> dict[str, Path]:

@@ -45,19 +45,33 @@ class Vocabulary:
         """Code → class."""
         return {code: name for name, systems in self.systems for _, codes in systems for code in codes}
 
+    @cached_property
+    def _by_spelling(self) -> dict[str, str]:
+        """Lower-case code → code, where only one code is spelled so."""
+        times = Counter(code.lower() for code in self.class_of)
+        return {code.lower(): code for code in self.class_of if times[code.lower()] == 1}
+
+    def _spell(self, code: str) -> str:
+        """Returns a code as this vocabulary writes it: `2` for a spreadsheet's `2.0`, `AFIB` for `afib`."""
+        if code in self.class_of:
+            return code
+        plain = re.sub(r"(?<=\d)\.0+$", "", code)
+        return self._by_spelling.get(plain.lower(), code)
+
     def in_system(self, system: str) -> dict[str, str]:
         """Returns code → class of one coding system."""
         return {code: name for name, systems in self.systems for code in dict(systems).get(system, ())}
 
     def unmapped_codes(self, codes: Collection[str]) -> tuple[str, ...]:
         """Returns those of a recording's codes that name none of its classes, once each, in their order."""
-        once = dict.fromkeys(codes)
-        return tuple(code for code in once if code not in self.class_of or (code in self.alone and len(once) > 1))
+        once = {code: self._spell(code) for code in codes}
+        several = len(set(once.values())) > 1
+        return tuple(code for code, own in once.items() if own not in self.class_of or (own in self.alone and several))
 
     def classes_of(self, codes: Collection[str]) -> frozenset[str]:
         """Returns the classes of a recording with these codes, possibly none."""
         without_class = self.unmapped_codes(codes)
-        return frozenset(self.class_of[code] for code in codes if code not in without_class)
+        return frozenset(self.class_of[self._spell(code)] for code in codes if code not in without_class)
 
     def label_vector(self, codes: Collection[str]) -> np.ndarray:
         """Returns [C] uint8, 1 where a recording with these codes has the class."""

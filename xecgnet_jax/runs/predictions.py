@@ -15,7 +15,7 @@ from xecgnet_jax.config import to_dict
 from xecgnet_jax.data.dataset import Dataset, choose_split, corpus_name, split_fingerprint
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.splits import Split, read_patients, read_people, read_split
-from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.errors import CheckpointError, first_few
 from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.runs.predictions_csv import read_probabilities, sha256, write_predictions
@@ -107,6 +107,12 @@ def predict_part(
             "(from Python: open_corpus with the run's config.data)"
         )
     pack = pack.relabel(run.vocabulary, run.config.data.min_likelihood)
+    if any(pack.codes) and not pack.labels.any():
+        examples = first_few(list(dict.fromkeys(code for codes in pack.codes for code in codes)), 3)
+        raise CheckpointError(
+            f"no code of this corpus stands for a class of {run.title}: it has {examples}; a score would mean nothing. "
+            "Correct the labels, or train with a vocabulary that has these codes"
+        )
     split = kept_split(run)
     if split is None and pack.fingerprint == run.data.get("fingerprint"):
         split = choose_split(pack, run.config.data)

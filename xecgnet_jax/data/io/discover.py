@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from xecgnet_jax.data.io.formats import Format, format_of, read_hospital
 from xecgnet_jax.data.io.recording import Recording
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
+from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header, read_record
 from xecgnet_jax.data.io.wfdb_header import parse_header
 from xecgnet_jax.data.leads import LEADS
@@ -199,6 +199,8 @@ def _recording_of(path: Path) -> RecordingFile:
     header = path.with_suffix(".hea")
     if path.suffix in (".hea", *SIGNAL_FILES) and header.is_file():
         return RecordingFile(header)
+    if path.suffix in SIGNAL_FILES and (whole := path.with_name(f"{path.name}.hea")).is_file():
+        return RecordingFile(whole)  # of a record whose name ends like a file
     if not path.exists():
         header_of_name = path.with_name(path.name + ".hea")
         if path.name and header_of_name.is_file():
@@ -223,15 +225,8 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
     """Returns the recordings of a folder and those below it; adds the paths of everything else to `ignored`."""
     found: list[RecordingFile] = []
 
-    def note(error: OSError) -> None:
-        ignored.append((Path(error.filename), f"the folder cannot be read ({error.strerror})"))
-
-    for parent, below, names in os.walk(folder, onerror=note):
-        below[:] = sorted(name for name in below if not name.startswith("."))
-        # `Path.is_symlink` raises where a path is too long.
-        links = [path for path in (Path(parent, name) for name in below) if os.path.islink(path)]  # noqa: PTH114
-        ignored += [(path, "a link to a folder; name it where its recordings are wanted") for path in links]
-        paths = [Path(parent, name) for name in sorted(names) if not name.startswith(".")]
+    left_out: list[tuple[Path, str]] = []
+    for _, paths in walk_folders(folder, left_out):
         headers = [path for path in paths if path.suffix == ".hea"]
         stems = {path.stem for path in headers}
         has_loose = any(path.suffix.lower() in SIGNAL_FILES and path.stem not in stems for path in paths)
@@ -256,6 +251,7 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
                 ignored.append((path, "no header (.hea) describes it"))
             else:
                 ignored.append((path, "its first line names no leads" if is_table else "no format of recordings"))
+    ignored += [(path, reason) for path, reason in left_out if reason != HIDDEN]
     return found
 
 

@@ -21,8 +21,8 @@ MILLIVOLTS: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3,
 LARGEST_HEADER: int = 1_000_000
 
 RECORD_LINE = re.compile(
-    r"(?P<name>[^\s/]+)(?:/(?P<segments>\d+))?\s+(?P<signals>\d{1,4})"
-    r"(?:\s+(?P<rate>\d{1,9}(?:\.\d{0,9})?)(?:/\S*)?(?:\s+(?P<length>\d{1,12}))?)?(?:\s.*)?"
+    r"(?P<name>\S+?)(?:/(?P<segments>\d+))?\s+(?P<signals>\d{1,4})"
+    r"(?:\s+(?P<rate>\d{1,9}(?:\.\d{0,9})?(?:[eE][-+]?\d{1,2})?)(?:/\S*)?(?:\s+(?P<length>\d{1,12}))?)?(?:\s.*)?"
 )
 FORMAT_FIELD = re.compile(
     r"(?P<format>\d{1,3})(?:x(?P<frame>\d{1,6}))?(?::(?P<skew>\d{1,9}))?(?:\+(?P<offset>\d{1,9}))?"
@@ -62,6 +62,12 @@ class SignalLine:
     checksum: int  #: sum of all samples modulo 65536
 
 
+def split_codes(text: str, separators: str) -> tuple[str, ...]:
+    """Returns the codes of a cell or line, without the quotes and brackets that programs write around them."""
+    codes = (code.strip().strip("'\"[](){}").strip() for code in re.split(separators, text))
+    return tuple(code for code in codes if code and code.lower() != "nan")
+
+
 def parse_age(text: str) -> float | None:
     """Returns years, or None for anything but a number from 0 to 130 ("NaN", "Unknown", PTB-XL's 300)."""
     try:
@@ -82,7 +88,8 @@ def parse_header(path: Path) -> Header:
     Raises:
       RecordError: the file is missing, is no header, or describes more than one segment.
     """
-    lines = [line.strip() for line in _read_text(path).splitlines()]
+    # Not `splitlines`, which breaks lines at letters of other encodings, too.
+    lines = [line.strip() for line in re.split(r"\r\n|\n|\r", _read_text(path))]
     fields = [line for line in lines if line and not line.startswith("#")]
     record = RECORD_LINE.fullmatch(fields[0]) if fields else None
     restore = "Restore the file from its corpus."
@@ -94,7 +101,7 @@ def parse_header(path: Path) -> Header:
     if record["segments"]:
         remedy = "Join them into one, for example with WFDB's `xform`."
         raise RecordError(f"{path}: the record has several segments. {remedy}")
-    if len(fields) - 1 != (count := int(record["signals"])):
+    if len(fields) - 1 < (count := int(record["signals"])):
         found = f"{len(fields) - 1} are described"
         raise RecordError(f"{path}: the record line promises {count} signals, {found}. {restore}")
     comments: dict[str, str] = {}  # by lower-case key; values of a key that comes twice are joined by commas
@@ -104,11 +111,11 @@ def parse_header(path: Path) -> Header:
     return Header(
         id=path.stem,
         rate=float(record["rate"]) if record["rate"] else None,
-        length=int(record["length"]) if record["length"] else None,
-        codes=tuple(filter(None, re.split(r"[,\s]+", comments["dx"]))) if "dx" in comments else None,
+        length=int(record["length"] or 0) or None,  # 0 stands for unknown
+        codes=split_codes(comments["dx"], r"[,;|\s]+") if "dx" in comments else None,
         age=parse_age(comments.get("age", "")),
         sex=parse_sex(comments.get("sex", "")),
-        signal_lines=tuple(fields[1:]),
+        signal_lines=tuple(fields[1 : count + 1]),
     )
 
 

@@ -88,6 +88,15 @@ def count_classes(audit: Audit, ids: Sequence[str], codes: Sequence[Collection[s
     return replace(audit, without_class=without, classes=classes, unmapped=unmapped)
 
 
+def format_losses(audit: Audit) -> str:
+    """Returns a line on what a pack lacks: refused recordings, and codes that stand for no class; "" if nothing."""
+    parts = [f"{len(audit.refused)} recordings are left out"] if audit.refused else []
+    if audit.unmapped:
+        codes = [f"{code} ({count}×)" for code, count in audit.unmapped.items()]
+        parts.append(f"{len(audit.without_class)} have no class; codes of none ({len(codes)}): {first_few(codes, 3)}")
+    return "; ".join(parts)
+
+
 def format_audit(audit: Audit) -> str:
     """Returns a few lines for the terminal: the number of recordings, and the first examples of each problem."""
     examples = {"refused": [f"{name} ({cause})" for name, cause in audit.refused.items()]}
