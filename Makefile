@@ -6,7 +6,7 @@ RUNS ?= runs
 WORKERS ?= 2
 BIN := $(VENV)/bin
 
-.PHONY: demo test slow newest bench claim lint format docs clean
+.PHONY: demo test test-ci slow newest bench claim lint format docs clean
 
 # Simulates the embedded corpus, trains on it, scores the held-out part. What is there already is not made again.
 demo: $(VENV)/.installed
@@ -16,13 +16,18 @@ demo: $(VENV)/.installed
 test: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
 
+# What `make test` leaves out to be quick: fine-tuning, sweeps, exports, notebooks, the README's Python, a browser.
+test-ci: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "ci and not slow"
+
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# What depends most on the versions of Python and JAX: parity, resume, checkpoints, export, commands.
+# What depends most on the versions of Python and JAX: parity, resume, checkpoints, export, commands, and `test-ci`.
 newest: $(VENV)/.installed-dev
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "ci and not slow"
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/model/test_golden.py tests/training/test_loop.py \
-	  tests/export tests/test_cli.py
+	  tests/runs/test_load.py tests/test_cli.py
 
 # Prints ratios to plain JAX and PyTorch from one run and keeps the results. BENCH="step inference" runs some of it.
 bench: $(VENV)/.installed-bench

@@ -22,6 +22,8 @@ from xecgnet_jax.model import XECGNet
 from xecgnet_jax.training.objective import objective
 from xecgnet_jax.training.state import init_variables
 
+pytestmark = pytest.mark.ci
+
 NAMES = CPSC2018.classes
 
 

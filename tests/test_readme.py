@@ -15,6 +15,8 @@ from tests.learnable_corpus import CONFIG
 from xecgnet_jax import XECGNet, fit, open_corpus
 from xecgnet_jax.config import PRESETS
 
+pytestmark = pytest.mark.ci
+
 ROOT = Path(__file__).resolve().parents[1]
 
 

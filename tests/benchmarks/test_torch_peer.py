@@ -10,6 +10,8 @@ import pytest
 from xecgnet_jax import XECGNet, probabilities
 from xecgnet_jax.training.objective import objective
 
+pytestmark = pytest.mark.ci
+
 torch = pytest.importorskip("torch", reason="PyTorch is not installed")
 
 from benchmarks import torch_peer  # noqa: E402  (imports torch)

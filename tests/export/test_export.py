@@ -31,6 +31,8 @@ from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.progress import Progress
 from xecgnet_jax.training.state import TrainState
 
+pytestmark = pytest.mark.ci
+
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 0.0625
 SWITCHES = [

@@ -21,6 +21,8 @@ from xecgnet_jax.runs.compare import _group_runs
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training.loop import fit
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture(scope="module")
 def words(corpus) -> list[str]:

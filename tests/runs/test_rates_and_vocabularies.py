@@ -17,6 +17,8 @@ from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.runs.predictions import made_with, predict_part, rows_of
 
+pytestmark = pytest.mark.ci
+
 #: Classes of one's own in an order of their own; the corpus writes their codes.
 CLASSES_FILE = "class,code\nwide,RBBB\nsinus,Normal\nfibrillation,AF\n"
 

@@ -24,6 +24,8 @@ from xecgnet_jax.runs.load import describe_run
 from xecgnet_jax.runs.predictions import predict_part
 from xecgnet_jax.runs.weights import DEFAULT, PRETRAINED
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.fixture(scope="module")
 def workdir(finished, tmp_path_factory) -> Path:

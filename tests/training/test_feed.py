@@ -23,6 +23,8 @@ from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.step import METRICS, accumulate, check_finite, zero_metrics
 from xecgnet_jax.training.workdir import read_metrics
 
+pytestmark = pytest.mark.ci
+
 
 @pytest.mark.slow  # moving between both, below, shows the same in parts
 def test_a_run_with_its_data_on_the_host_is_the_same(dataset, engine, finished, tmp_path, monkeypatch):

@@ -24,6 +24,8 @@ from xecgnet_jax.training.engine import Engine
 from xecgnet_jax.training.initial import Initial, transfer
 from xecgnet_jax.training.state import init_variables
 
+pytestmark = pytest.mark.ci
+
 WIDTH = 0.0625
 
 

@@ -13,6 +13,8 @@ from xecgnet_jax.config import Config, OptimizerConfig
 from xecgnet_jax.model import XECGNet
 from xecgnet_jax.training.state import build_model, build_optimizer, init_state, init_variables, learning_rate
 
+pytestmark = pytest.mark.ci
+
 
 def steps(config: OptimizerConfig, start: np.ndarray, gradients: np.ndarray) -> np.ndarray:
     """A parameter [2, 2] after each of the gradients [n, 2, 2]."""

@@ -17,6 +17,8 @@ from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.sweep import make_members, sweep
 from xecgnet_jax.training.workdir import RunDirectory, read_config, read_metrics
 
+pytestmark = pytest.mark.ci
+
 
 def member(seed: int, gamma: float, **changes) -> Config:
     return dataclasses.replace(

@@ -10,6 +10,8 @@ import pytest
 from tests.data.simulation.measures import clean, complexes, lead, samples_of, st_levels
 from xecgnet_jax.data.leads import LEADS
 
+pytestmark = pytest.mark.ci
+
 PATIENTS = range(20)
 CONTIGUOUS = [("II", "aVF"), ("aVF", "III"), ("V1", "V2"), ("V2", "V3"), ("V3", "V4"), ("I", "aVL"), ("V5", "V6")]
 

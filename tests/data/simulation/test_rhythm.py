@@ -11,6 +11,8 @@ from scipy.signal import welch
 from tests.data.simulation.measures import BEATS, clean, complexes, lead, p_onset, samples_of
 from xecgnet_jax.data.leads import RATE
 
+pytestmark = pytest.mark.ci
+
 PATIENTS = range(20)
 SINUS_CLASSES = ["Normal", "I-AVB", "LBBB", "RBBB", "STD", "STE"]
 
