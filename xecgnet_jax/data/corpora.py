@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from xecgnet_jax.data.io.formats import format_of
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header
 from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex, split_codes
@@ -22,7 +23,7 @@ class Entry:
     """One recording of a corpus, without its signal."""
 
     id: str  #: name of the recording, unique in its corpus
-    path: Path  #: the file that `read_record` takes (`.hea` or `.mat`)
+    path: Path  #: the file of the recording: `.hea`, `.mat`, or one of a hospital
     codes: tuple[str, ...]  #: diagnostic codes as the corpus writes them
     likelihoods: tuple[float, ...] = ()  #: of the codes in percent, 0 where unknown; none where the corpus gives none
     patient: str | None = None  #: patient id, or None where the corpus has none
@@ -53,7 +54,7 @@ class Corpus:
 KNOWN_FOLDERS: str = (
     "ptbxl_database.csv and records500/ or records100/ (PTB-XL); "
     "REFERENCE.csv and .mat files beside it or in TrainingSet*/ (CPSC2018); "
-    "labels.csv and WFDB records (.hea) below it (columns: docs/data.md); "
+    "labels.csv and WFDB records (.hea) or files of hospitals below it (columns: docs/data.md); "
     "WFDB records (.hea) with a line #Dx: (PhysioNet/CinC Challenge)"
 )
 
@@ -189,25 +190,65 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
 
 def _csv_entries(root: Path) -> list[Entry]:
     table = root / "labels.csv"
-    rows = _read_table(table, ("id", "labels"))
-    names = [row["id"] for row in rows]
+    rows = _read_table(table, ("labels",))
+    if not rows or not {"id", "file"} & rows[0].keys():
+        raise CorpusError(f"{table}: no column id or file. Name each recording, or its path in this folder.")
+    paths = name_recordings(root)
+    by_file = {path.relative_to(root).as_posix(): name for name, path in paths.items()}
+    names = [by_file.get(row["file"], row["file"]) if "file" in row else row["id"] for row in rows]
     _check_unique(table, names)
-    paths = _paths_by_name(_files_below(root, ".hea"))
     fileless = [name for name in names if name not in paths]
-    _refuse(table, "no header (.hea) for", fileless, "Restore the file or remove the row.")
+    _refuse(table, "no recording (.hea, or a hospital's file) for", fileless, "Restore the file or remove the row.")
     _refuse(table, "no row for", sorted(set(paths) - set(names)), "Add the row or remove the file.")
     return [
         Entry(
-            id=row["id"],
-            path=paths[row["id"]],
+            id=name,
+            path=paths[name],
             codes=split_codes(row["labels"], "[;|,]"),
             patient=re.sub(r"(?<=\d)\.0$", "", row.get("patient", "")) or None,
-            fold=_parse_fold(f"{table}: id {row['id']}", row.get("fold", "")),
+            fold=_parse_fold(f"{table}: {name}", row.get("fold", "")),
             age=parse_age(row.get("age", "")),
             sex=parse_sex(row.get("sex", "")),
         )
-        for row in rows
+        for name, row in zip(names, rows, strict=True)
     ]
+
+
+def name_recordings(root: Path) -> dict[str, Path]:
+    """Returns name → file of the WFDB records and the files of hospitals below a folder, sorted by path.
+
+    The name is the file's without a known suffix, or, where another has the same, its path in the folder, likewise.
+    WFDB names its records itself, so that two of one name are an error.
+    """
+    headers = _files_below(root, ".hea")
+    others = [
+        path
+        for _, files in walk_folders(root, [])
+        for path in files
+        if path.suffix.lower() not in _NO_RECORDINGS and format_of(path) is not None
+    ]
+    stems = Counter(_stem(path) for path in [*headers, *others])
+    names = {
+        _stem(path) if stems[_stem(path)] == 1 else path.with_name(_stem(path)).relative_to(root).as_posix(): path
+        for path in others
+    }
+    both = [name for name, number in Counter([*names, *map(_stem, headers)]).items() if number > 1]
+    if len(names) < len(others) or both:
+        raise CorpusError(f"{root}: two recordings are named {first_few(both or list(names))}. Rename one.")
+    return _paths_by_name(headers) | names
+
+
+#: Suffixes of hospitals' files; anything else behind a dot belongs to the name, as in 1.2.840.80.1.
+_SUFFIXES = frozenset({".hea", ".xml", ".dcm", ".dicom", ".edf", ".scp", ".aecg"})
+#: Suffixes of files that are parts of other recordings, or none.
+_NO_RECORDINGS = frozenset(
+    {".hea", ".dat", ".mat", ".atr", ".csv", ".tsv", ".txt", ".json", ".md", ".pdf", ".npy", ".npz"}
+)
+
+
+def _stem(path: Path) -> str:
+    """Returns a file's name without a known suffix."""
+    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.

@@ -32,8 +32,9 @@ from xecgnet_jax.data.io.formats import format_of
 from xecgnet_jax.data.io.hospital import STORED, Contents, cut_calibration, fill_gaps
 from xecgnet_jax.data.io.recording import hash_patient
 from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.simulation.recording import simulate_recording
-from xecgnet_jax.errors import RecordError
+from xecgnet_jax.errors import CorpusError, RecordError
 
 SIGNAL = simulate_recording(3, 1, frozenset({"PVC"}), duration_s=6).signal[:2500].astype(np.float64)
 SIGNAL[:, 2:6] = np.stack(
@@ -251,6 +252,30 @@ def test_a_folder_of_all_formats(tmp_path):
     found = find_recording_files([tmp_path])
     assert {one.format.kind for one in found.recordings} == set(WRITERS)
     assert [(path.name, why) for path, why in found.ignored] == [("notes.xml", "no format of recordings")]
+
+
+def test_a_hospitals_folder_is_a_corpus(tmp_path):
+    """Nested, with repeated names, numbers for names and a table of paths; patients are those of the files."""
+    folder = tmp_path / "export"
+    for day in ("a", "b"):
+        (folder / day).mkdir(parents=True)
+        write_dicom(folder / day / "IM000001", SIGNAL, 500)
+    write_muse(folder / "b" / "1.2.840.80.1", SIGNAL, 250)
+    write_scp(folder / "c.scp", SIGNAL, 500)
+    (folder / "notes.txt").write_text("none")
+    rows = ["file,labels", "a/IM000001,AF", "b/IM000001,AF|PVC", "b/1.2.840.80.1,", "c.scp,NORM", ""]
+    (folder / "labels.csv").write_text("\n".join(rows))
+    pack = pack_of(folder, tmp_path / "pack", workers=1, progress=False)
+    assert pack.ids == ("1.2.840.80.1", "a/IM000001", "b/IM000001", "c")
+    assert [len(one) for one in pack.codes] == [0, 1, 2, 1] and set(pack.patients) == {hash_patient(PATIENT)}
+    assert pack.lengths.tolist() == [5000, 2500, 2500, 2500] and set(pack.sexes) == {"F"}
+    np.testing.assert_allclose(pack.signal(1), counts_of(SIGNAL) * STEP, atol=6e-4)
+    (folder / "labels.csv").write_text("\n".join(rows[:-2]))
+    with pytest.raises(CorpusError, match="no row for 1 recordings: c"):
+        pack_of(folder, tmp_path / "pack", workers=1, progress=False)
+    (folder / "labels.csv").write_text("\n".join([*rows[:-1], "d.xml,AF"]))
+    with pytest.raises(CorpusError, match=r"no recording .* for 1 recordings: d.xml"):
+        pack_of(folder, tmp_path / "pack", workers=1, progress=False)
 
 
 # ---- real files, read another way

@@ -20,6 +20,7 @@ import numpy as np
 from tqdm import tqdm
 
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
+from xecgnet_jax.data.io.formats import format_of, read_hospital
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
@@ -29,7 +30,7 @@ from xecgnet_jax.data.pack.audit import SignalProblems, find_problems, make_audi
 from xecgnet_jax.data.pack.pack import Pack, open_pack
 from xecgnet_jax.data.pack.quantized import quantize, to_millivolts
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
-from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal
+from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal, prepare_signal
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 
 #: Recordings for which starting one more process (half a second) pays.
@@ -52,6 +53,7 @@ class PackedRecording(NamedTuple):
     problems: SignalProblems  #: what is odd about the signal
     age: float | None  #: years; None where the recording does not say
     sex: str | None  #: "F" or "M", likewise
+    patient: str | None  #: keyed hash of the patient's id in the file, likewise
 
 
 #: A recording of a corpus, and its samples [T, 12] int16 and row in the index, or why it cannot be read.
@@ -136,14 +138,17 @@ def build_pack(
 def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRecording] | RecordError:
     """Reads one recording: samples [T, 12] int16 and its row. An error is returned, so that the others go on."""
     try:
-        recording = read_record(path, rate=signals.rate)
+        kind = None if path.suffix in (".hea", ".mat") else format_of(path)
+        recording = read_record(path, rate=signals.rate) if kind is None else read_hospital(path, kind)
     except RecordError as error:
         return error
-    problems = find_problems(recording.signal, signals.rate)
-    filtered = np.ascontiguousarray(filter_signal(recording.signal, signals), np.float32)
+    signal = prepare_signal(recording.signal, recording.rate, signals._replace(filter=()))
+    problems = find_problems(signal, signals.rate)
+    filtered = np.ascontiguousarray(filter_signal(signal, signals), np.float32)
     samples, step, zero = quantize(filtered, None if signals.filter else recording.resolution)
     moments = signal_moments(to_millivolts(samples, step, zero))
-    return samples, PackedRecording(len(samples), step, zero, moments, problems, recording.age, recording.sex)
+    person = (recording.age, recording.sex, recording.patient)
+    return samples, PackedRecording(len(samples), step, zero, moments, problems, *person)
 
 
 def _read_entries(corpus: Corpus, signals: SignalSpec, workers: int | None, progress: bool) -> Generator[ReadEntry]:
@@ -197,7 +202,7 @@ def _write_pack(
     }
     texts = {
         "ids": [entry.id for entry, _ in packed],
-        "patients": [entry.patient for entry, _ in packed],
+        "patients": [row.patient if entry.patient is None else entry.patient for entry, row in packed],
         "sexes": [row.sex if entry.sex is None else entry.sex for entry, row in packed],
         "codes": [entry.codes for entry, _ in packed],
         "likelihoods": [entry.likelihoods for entry, _ in packed],
