@@ -220,12 +220,12 @@ def test_a_table_of_labels_without_the_optional_columns(tmp_path):
 @pytest.mark.parametrize(
     ("text", "cause"),
     [
-        ("id,labels\nr1,AF\nr2,AF\n", "no header (.hea) for 1 recordings: r2"),
+        ("id,labels\nr1,AF\nr2,AF\n", "no recording (.hea, or a hospital's file) for 1 recordings: r2"),
         ("id,labels\n", "no row for 1 recordings: r1"),
         ("id,labels\nr1,AF\nr1,AF\n", "more than one row for 1 recordings: r1"),
-        ("id,labels\n../r1,AF\n", "no header (.hea) for 1 recordings: ../r1"),
+        ("id,labels\n../r1,AF\n", "no recording (.hea, or a hospital's file) for 1 recordings: ../r1"),
         ("id,label\nr1,AF\n", "no column labels"),
-        ("", "no column id, labels"),
+        ("", "no column labels"),
         ("id,labels\nr1\n", "line 2 has more or fewer cells"),
         ("id,labels\nr1,AF,PVC\n", "line 2 has more or fewer cells"),
         ("id,labels,fold\nr1,AF,x\n", "id r1: the fold 'x' is no integer"),

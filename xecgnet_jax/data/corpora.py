@@ -191,7 +191,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
 def _csv_entries(root: Path) -> list[Entry]:
     table = root / "labels.csv"
     rows = _read_table(table, ("labels",))
-    if not rows or not {"id", "file"} & rows[0].keys():
+    if rows and not {"id", "file"} & rows[0].keys():
         raise CorpusError(f"{table}: no column id or file. Name each recording, or its path in this folder.")
     paths = name_recordings(root)
     by_file = {path.relative_to(root).as_posix(): name for name, path in paths.items()}
@@ -206,7 +206,7 @@ def _csv_entries(root: Path) -> list[Entry]:
             path=paths[name],
             codes=split_codes(row["labels"], "[;|,]"),
             patient=re.sub(r"(?<=\d)\.0$", "", row.get("patient", "")) or None,
-            fold=_parse_fold(f"{table}: {name}", row.get("fold", "")),
+            fold=_parse_fold(f"{table}: id {name}", row.get("fold", "")),
             age=parse_age(row.get("age", "")),
             sex=parse_sex(row.get("sex", "")),
         )
