@@ -14,6 +14,8 @@ from statsmodels.stats.multitest import multipletests
 
 from studies.claim import analysis, claim, simulated, study, tables, why
 from studies.claim import finished as runs
+from studies.claim.recipe import EPOCHS, LEARNING_RATES
+from studies.claim.recipe import FILE as RECIPE
 from studies.claim.run import write_result
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
@@ -52,6 +54,20 @@ def test_arms_differ_in_what_they_are_named_after_only():
         config = study.arm_config(arm)
         assert (config.model, config.data, config.optimizer) == (zero.model, zero.data, zero.optimizer), arm
         assert (config.epochs, config.batch_size) == (zero.epochs, zero.batch_size)
+
+
+def test_the_recipe_is_the_best_candidate():
+    """By counting: every candidate with both values of γ, and the one with the highest sum in recipe.toml."""
+    reached = json.loads(RECIPE.read_text(encoding="utf-8"))["reached"]
+    assert len(reached) == 2 * len(EPOCHS) * len(LEARNING_RATES)
+    sums = Counter()
+    for one in reached:
+        sums[one["epochs"], one["learning_rate"]] += one["micro_f1"]
+    zero = study.arm_config("zero")
+    assert sums.most_common(1)[0][0] == (zero.epochs, zero.optimizer.learning_rate)
+    assert (
+        tables.recipe_table(reached).splitlines()[2].startswith(f"| {zero.epochs} | {zero.optimizer.learning_rate:g} |")
+    )
 
 
 def test_preset_large_is_what_the_large_arms_train():
@@ -216,7 +232,7 @@ def test_the_tables_say_what_was_predicted(finished):
 def test_nothing_is_told_before_the_main_arms_are_finished(finished):
     study.StudyRun(4, "half", 0).result.unlink()
     one = runs.Study()
-    assert list(claim.make_blocks(one)) == ["progress"] and claim.draw(one) is None
+    assert list(claim.make_blocks(one)) == ["recipe", "progress"] and claim.draw(one) is None
 
 
 def test_the_simulated_runs_and_what_was_seen_while_training(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ from functools import partial
 from studies.claim.analysis import MARGIN
 from studies.claim.figure import forest
 from studies.claim.finished import Study
+from studies.claim.recipe import FILE as RECIPE
 from studies.claim.simulated import ARMS as SIMULATED_ARMS
 from studies.claim.simulated import SEEDS, result_file
 from studies.claim.study import HERE, planned
@@ -23,6 +24,7 @@ from studies.claim.tables import (
     power_table,
     primary,
     progress,
+    recipe_table,
     secondary,
     simulated_table,
     why_table,
@@ -39,7 +41,8 @@ MAIN = ("zero", "paper", "match", "half")
 
 def make_blocks(study: Study) -> dict[str, str]:
     """Returns name → the text between its marks in the page."""
-    blocks = {"progress": progress(study)}
+    reached = json.loads(RECIPE.read_text(encoding="utf-8"))["reached"]
+    blocks = {"recipe": recipe_table(reached), "progress": progress(study)}
     if all(map(study.finished, MAIN)):
         blocks |= {"primary": primary(study), "groups": other_groups(study), "secondary": secondary(study)}
         blocks |= {"described": described(study), "power": power_table(study)}

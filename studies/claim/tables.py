@@ -43,6 +43,23 @@ def progress(study: Study) -> str:
     )
 
 
+def recipe_table(reached: list[dict[str, float]]) -> str:
+    """What each candidate for the recipe reached, and the mean that decides; the best first."""
+    by_recipe: dict[tuple[int, float], dict[float, float]] = {}
+    for one in reached:
+        by_recipe.setdefault((int(one["epochs"]), one["learning_rate"]), {})[one["gamma"]] = one["micro_f1"]
+    rows = [
+        [
+            str(epochs),
+            f"{rate:g}",
+            *(f"{f1:.4f}" for _, f1 in sorted(found.items())),
+            f"{np.mean([*found.values()]):.4f}",
+        ]
+        for (epochs, rate), found in sorted(by_recipe.items(), key=lambda item: -np.mean([*item[1].values()]))
+    ]
+    return table(["Epochs", "Learning rate", "Micro F1, γ = 0", "Micro F1, match", "Mean"], rows)
+
+
 def primary(study: Study) -> str:
     """The four primary comparisons, and the positive control."""
     rows, found = [], []
