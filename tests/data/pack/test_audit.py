@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from xecgnet_jax.data.labels import CLASSES
 from xecgnet_jax.data.pack.audit import CLIPPED_SECONDS, Audit, SignalProblems, find_problems, format_audit, make_audit
+from xecgnet_jax.data.quality.plausibility import find_warnings
 
 CLIPPED_RUN = round(CLIPPED_SECONDS * 500)
 
@@ -45,6 +46,21 @@ def test_a_quiet_baseline_is_no_clipping(signal: np.ndarray) -> None:
     signal[:, 5] = np.abs(signal[:, 5])
     signal[:50, 5] = 0
     assert find_problems(signal).clipped == ()
+
+
+def test_limb_leads_that_contradict_each_other_are_told_as_predict_tells_it(signal: np.ndarray) -> None:
+    """LUDB's are each scaled by itself; one that is flat or clipped contradicts the others anyway."""
+    one, two = signal[:, 0], signal[:, 1]
+    signal[:, 2:6] = np.stack([two - one, -(one + two) / 2, one - two / 2, two - one / 2], axis=1)
+    assert find_problems(signal).limb_leads is None
+    signal[:, 3] *= 2.5
+    told = find_problems(signal).limb_leads
+    assert told is not None and told == {w.kind: w.text for w in find_warnings(signal)}["limb-leads"]
+    audit = make_audit({"A": find_problems(signal)}, {}, [()])
+    assert audit.limb_leads == {"A": told}
+    assert "  limb leads contradict each other (1): A" in format_audit(audit).splitlines()
+    signal[:, 3] = 0
+    assert find_problems(signal).limb_leads is None
 
 
 def test_absurd_leads_are_far_too_large_or_far_too_small(signal: np.ndarray) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from xecgnet_jax.data.labels import CPSC2018, Vocabulary, count_codes
 from xecgnet_jax.data.leads import LEADS, RATE
+from xecgnet_jax.data.quality.lead_order import limb_lead_warning
 from xecgnet_jax.errors import first_few
 
 #: Seconds that a lead must stay at its extreme value to count as clipped, and mV that this extreme must reach: below,
@@ -29,6 +30,8 @@ class SignalProblems(NamedTuple):
     flat: tuple[str, ...]  #: leads that never change
     clipped: tuple[str, ...]  #: leads that stay at their extreme value, see `CLIPPED_SECONDS` and `CLIPPED_LEVEL`
     absurd: tuple[str, ...]  #: leads with an amplitude that no ECG has, see `ABSURD_LEVEL` and `ABSURD_STD`
+    #: How the limb leads contradict each other, None where they do not, or where one of them is flat or clipped.
+    limb_leads: str | None = None
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,7 @@ class Audit:
     flat: Mapping[str, Sequence[str]] = field(default_factory=dict)
     clipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     absurd: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    limb_leads: Mapping[str, str] = field(default_factory=dict)  #: id → how they contradict each other
     duplicates: Sequence[Sequence[str]] = ()  #: groups of ids with the same signal
     without_class: Sequence[str] = ()  #: ids of recordings with none of the classes
     classes: Mapping[str, int] = field(default_factory=dict)  #: class → number of packed recordings that have it
@@ -58,8 +62,12 @@ def find_problems(signal: np.ndarray, rate: float = RATE) -> SignalProblems:
     quiet = (leads.std(axis=1, dtype=np.float64) < ABSURD_STD) & ~flat
     absurd = (np.maximum(-low, high) > ABSURD_LEVEL) | quiet
     microvolts = np.rint(signal.astype(np.float64) * 1e3).astype(np.int64)
-    names = (tuple(np.array(LEADS)[found].tolist()) for found in (flat, clipped, absurd))
-    return SignalProblems(hashlib.sha256(microvolts.tobytes()).hexdigest(), *names)
+    flat_leads, clipped_leads, absurd_leads = (
+        tuple(np.array(LEADS)[found].tolist()) for found in (flat, clipped, absurd)
+    )
+    limbs = None if (flat | clipped)[:6].any() else limb_lead_warning(signal)  # such leads break the relations anyway
+    digest = hashlib.sha256(microvolts.tobytes()).hexdigest()
+    return SignalProblems(digest, flat_leads, clipped_leads, absurd_leads, limbs)
 
 
 def make_audit(
@@ -76,6 +84,7 @@ def make_audit(
         kind: {name: list(getattr(found, kind)) for name, found in problems.items() if getattr(found, kind)}
         for kind in ("flat", "clipped", "absurd")
     }
+    odd["limb_leads"] = {name: found.limb_leads for name, found in problems.items() if found.limb_leads}
     duplicates = [names for names in same.values() if len(names) > 1]
     audit = Audit(packed=len(problems), refused=dict(refused), **odd, duplicates=duplicates)
     return count_classes(audit, tuple(problems), codes, CPSC2018)
@@ -102,6 +111,7 @@ def format_audit(audit: Audit) -> str:
     examples = {"refused": [f"{name} ({cause})" for name, cause in audit.refused.items()]}
     for problem, by_id in (("flat leads", audit.flat), ("clipped", audit.clipped), ("absurd amplitude", audit.absurd)):
         examples[problem] = [f"{name} ({' '.join(leads)})" for name, leads in by_id.items()]
+    examples["limb leads contradict each other"] = list(audit.limb_leads)
     examples["same signal"] = [" = ".join(names) for names in audit.duplicates]
     examples["without a class"] = list(audit.without_class)
     examples["unmapped codes"] = [f"{code} ({count}×)" for code, count in audit.unmapped.items()]

@@ -16,7 +16,7 @@ from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.pack.audit import ABSURD_LEVEL, SignalProblems, find_problems
 from xecgnet_jax.data.quality.heartbeats import SHORTEST, filter_qrs_band, find_heartbeats
-from xecgnet_jax.data.quality.lead_order import arm_warning, chest_lead_warning, limb_lead_warning
+from xecgnet_jax.data.quality.lead_order import arm_warning, chest_lead_warning
 
 #: mV from peak to peak within a second, the median over leads. Recordings have 0.11 to 3.2.
 SMALLEST, LARGEST = 0.05, 10.0
@@ -78,8 +78,7 @@ def _check(signal: np.ndarray, rate: float, units: str | None) -> Iterator[tuple
     columns = {lead: signal[:, LEADS.index(lead)] for lead in moving}
     equal = [f"{a} and {b}" for a, b in combinations(moving, 2) if np.array_equal(columns[a], columns[b])]
     yield "identical", f"the same signal in {', '.join(equal)}" if equal else None
-    if not {*problems.flat, *problems.clipped} & set(LEADS[:6]):  # they break the relations, and have been named
-        yield "limb-leads", limb_lead_warning(signal)
+    yield "limb-leads", problems.limb_leads
     if seconds >= SHORTEST:
         band = filter_qrs_band(signal, rate)
         yield "rate", _rate_text(band, rate)
