@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import logging
 import re
+import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -230,7 +231,7 @@ def test_sizes_and_what_is_no_file(tmp_path, monkeypatch):
 
 def test_without_the_extra_it_says_what_to_install(tmp_path, monkeypatch):
     path = write_edf(tmp_path / "x.edf", SIGNAL, 500)
-    monkeypatch.setattr("xecgnet_jax.data.io.formats.find_spec", lambda name: None)
+    monkeypatch.setitem(sys.modules, "ecgdatakit", None)
     with pytest.raises(RecordError, match=re.escape(hospital.INSTALL)):
         read_recording(path)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.util import find_spec
+from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,6 +55,9 @@ def read_hospital(path: Path, kind: Format) -> Recording:
         raise RecordError(f"{path}: is no regular file.")
     if path.stat().st_size > kind.largest:
         raise RecordError(f"{path}: larger than {kind.largest / 1e6:.0f} MB, too large for one ECG in {kind.kind}.")
-    if missing := [name for name in ("ecgdatakit", "pydicom") if find_spec(name) is None]:
-        raise RecordError(f"{path}: is {kind.kind}, for which {' and '.join(missing)} are needed: {INSTALL}.")
+    for package in ("ecgdatakit", "pydicom") if kind.kind == dicom.KIND else ("ecgdatakit",):
+        try:
+            import_module(package)
+        except ImportError:
+            raise RecordError(f"{path}: is {kind.kind}, for which {package} is needed: {INSTALL}.") from None
     return assemble(path, kind.kind, kind.read(path))
