@@ -39,6 +39,7 @@ def refused(capsys, command, *words: str) -> str:
     return capsys.readouterr().err
 
 
+@pytest.mark.ci
 def test_scores_are_printed_and_written(corpus, run, capsys):
     words = [str(run), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--no-progress"]
     assert cli.evaluate(words) == 0
@@ -72,6 +73,7 @@ def test_a_run_is_not_scored_on_simulated_recordings_unless_that_is_asked_for(ru
         assert "was trained on another corpus than the simulated one (wfdb-csv, 36 recordings): give --data" in printed
 
 
+@pytest.mark.ci
 def test_one_checkpoint_is_scored_by_its_path(corpus, run, capsys):
     step = sorted((run / "checkpoints").iterdir())[0]
     words = [str(step), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--part", "all"]

@@ -82,6 +82,8 @@ def test_fewer_than_one_worker_are_refused(corpus_folder: Path, tmp_path: Path, 
 class DeadlyPath(os.PathLike):  # type: ignore[type-arg]
     """Kills the process that reads it, as the kernel does when memory runs out."""
 
+    suffix = ".hea"
+
     def __fspath__(self) -> str:
         os.kill(os.getpid(), signal.SIGKILL)
         raise AssertionError

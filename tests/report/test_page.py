@@ -19,6 +19,8 @@ from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.report import report_html
 from xecgnet_jax.report.page import LIMIT
 
+pytestmark = pytest.mark.ci
+
 SVG = "http://www.w3.org/2000/svg"
 
 

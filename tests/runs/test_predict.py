@@ -41,6 +41,8 @@ from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.progress import Progress
 from xecgnet_jax.training.state import TrainState, build_model
 
+pytestmark = pytest.mark.ci
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
