@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from xecgnet_jax.data.io.formats import format_of
+from xecgnet_jax.data.io.hospital import recording_name
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header
 from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex, split_codes
@@ -227,28 +228,21 @@ def name_recordings(root: Path) -> dict[str, Path]:
         for path in files
         if path.suffix.lower() not in _NO_RECORDINGS and format_of(path) is not None
     ]
-    stems = Counter(_stem(path) for path in [*headers, *others])
-    names = {
-        _stem(path) if stems[_stem(path)] == 1 else path.with_name(_stem(path)).relative_to(root).as_posix(): path
-        for path in others
-    }
-    both = [name for name, number in Counter([*names, *map(_stem, headers)]).items() if number > 1]
+    times = Counter(map(recording_name, [*headers, *others]))
+    names = {}
+    for path in others:
+        name = recording_name(path)
+        names[name if times[name] == 1 else path.with_name(name).relative_to(root).as_posix()] = path
+    both = [name for name, number in Counter([*names, *map(recording_name, headers)]).items() if number > 1]
     if len(names) < len(others) or both:
         raise CorpusError(f"{root}: two recordings are named {first_few(both or list(names))}. Rename one.")
     return _paths_by_name(headers) | names
 
 
-#: Suffixes of hospitals' files; anything else behind a dot belongs to the name, as in 1.2.840.80.1.
-_SUFFIXES = frozenset({".hea", ".xml", ".dcm", ".dicom", ".edf", ".scp", ".aecg"})
 #: Suffixes of files that are parts of other recordings, or none.
 _NO_RECORDINGS = frozenset(
     {".hea", ".dat", ".mat", ".atr", ".csv", ".tsv", ".txt", ".json", ".md", ".pdf", ".npy", ".npz"}
 )
-
-
-def _stem(path: Path) -> str:
-    """Returns a file's name without a known suffix."""
-    return path.stem if path.suffix.lower() in _SUFFIXES else path.name
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.

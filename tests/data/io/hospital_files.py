@@ -157,6 +157,7 @@ def write_dicom(
     syntax: str = "1.2.840.10008.1.2.1",
     padding: int | None = None,
     sensitivity: float | None = 1000 * STEP,
+    skew: float = 0.0,
 ) -> Path:
     """Groups are (label, leads, samples); one of all leads where none are given."""
     from pydicom.dataset import Dataset, FileMetaDataset
@@ -187,6 +188,7 @@ def write_dicom(
                 channel.ChannelSensitivity, channel.ChannelSensitivityCorrectionFactor = sensitivity, 1
                 channel.ChannelSensitivityUnitsSequence = Items([unit])
             channel.ChannelBaseline, channel.WaveformBitsStored = 0, 16
+            channel.ChannelTimeSkew = skew if name == "V6" else 0
             channels.append(channel)
         group.ChannelDefinitionSequence = Items(channels)
         group.add_new(0x54001010, "OW", np.stack(columns(signal[:count], names), axis=1).astype("<i2").tobytes())

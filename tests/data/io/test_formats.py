@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import os
 import re
 import sys
 import xml.etree.ElementTree as ET
@@ -97,6 +98,9 @@ def test_a_missing_and_a_doubled_lead_are_refused(kind, tmp_path):
         (write_aecg, {"increment": "0"}, "damaged, cut off"),
         (write_scp, {"first": 3}, "do not begin at the same time"),
         (write_dicom, {"sensitivity": None}, "states no scale"),
+        (write_dicom, {"sensitivity": -5.0}, "states no scale"),
+        (write_dicom, {"skew": 0.02}, "1 of its leads begin at another time"),
+        (write_muse, {"LeadAmplitudeUnitsPerBit": "-5"}, "V6 states no scale"),
         (write_dicom, {"sensitivity": 0.0}, "states no scale"),
         (write_edf, {"unit": "lux"}, "states no scale"),
     ],
@@ -219,6 +223,17 @@ def test_entities_of_xml_are_not_followed(tmp_path):
     (tmp_path / "x").write_text(text.replace("<RestingECG>", f"{bomb}<RestingECG>").replace("YEARS", "&a;"))
     with pytest.raises(RecordError, match="no GE MUSE XML recording can be read"):
         read_recording(tmp_path / "x")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "x.xml")
+    assert format_of(tmp_path / "x.xml") is None
+    assert [why for _, why in find_recording_files([tmp_path]).ignored] == ["no format of recordings"]
+
+
+def test_names_keep_what_is_no_suffix(tmp_path):
+    assert read_recording(write_dicom(tmp_path / "1.2.840.80.1", SIGNAL, 500)).id == "1.2.840.80.1"
+    assert read_recording(write_scp(tmp_path / "a.b.SCP", SIGNAL, 500)).id == "a.b"
 
 
 def test_sizes_and_what_is_no_file(tmp_path, monkeypatch):

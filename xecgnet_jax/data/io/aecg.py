@@ -22,7 +22,9 @@ def read(path: Path) -> Contents:
     from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
 
     record, said = parse(path, KIND, lambda: HL7aECGParser().parse(path))
-    if any("only the first is read" in str(one.message) and "beat" not in str(one.message) for one in said):
+    if any(
+        "only the first is read" in str(one.message) and not re.search("beat|median", str(one.message)) for one in said
+    ):
         raise RecordError(f"{path}: it holds several recordings of the rhythm. Export one.")
     rate = record.raw_metadata["rhythm_time"]["sampling_rate_exact"]
     contents = Contents(leads_in_mv(path, record.leads), rate, **person(record), statements=statements(record))

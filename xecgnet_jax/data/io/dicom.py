@@ -39,11 +39,22 @@ def read(path: Path) -> Contents:
         if any(groups[at][0] for at in usable):
             raise RecordError(f"{path}: it holds several recordings of the rhythm. Export one.")
         notes = (f"the longest of {len(usable)} recordings without a name in it",)
-    data.WaveformSequence = [data.WaveformSequence[chosen]]
+    group = data.WaveformSequence[chosen]
+    shifted, _ = parse(
+        path, KIND, lambda: [channel for channel in group.ChannelDefinitionSequence if _is_shifted(channel)]
+    )
+    if shifted:
+        raise RecordError(f"{path}: {len(shifted)} of its leads begin at another time than the others. Export it anew.")
+    data.WaveformSequence = [group]
     record, _ = parse(path, KIND, lambda: DICOMWaveformParser()._parse_dataset(data, path))
     rate = float(record.raw_metadata["multiplex_groups"][0]["sampling_frequency"])
     leads = leads_in_mv(path, record.leads)
     return Contents(leads, rate, **person(record), statements=statements(record), notes=notes)
+
+
+def _is_shifted(channel: Any) -> bool:
+    """Whether a channel states a time skew, a sample skew or an offset."""
+    return any(float(channel.get(f"Channel{name}") or 0) for name in ("TimeSkew", "SampleSkew", "Offset"))
 
 
 def _describe(data: Any) -> list[tuple[str, int, int]]:

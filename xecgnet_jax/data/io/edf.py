@@ -39,4 +39,4 @@ def read(path: Path) -> Contents:
     if len(rates) != 1:
         found = " and ".join(f"{rate:g}" for rate in sorted(rates)) or "no"
         raise RecordError(f"{path}: its leads have {found} Hz, and must have one sampling rate.")
-    return Contents(leads_in_mv(path, record.leads), rates.pop(), **person(record))
+    return Contents(leads_in_mv(path, record.leads, may_turn=True), rates.pop(), **person(record))

@@ -37,6 +37,8 @@ FORMATS = (
 
 def format_of(path: Path) -> Format | None:
     """Returns the format of a file by its content, None where it is none of these or cannot be opened."""
+    if not path.is_file():  # a pipe would be waited for
+        return None
     try:
         with path.open("rb") as file:
             head = file.read(HEAD)

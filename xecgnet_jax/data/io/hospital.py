@@ -24,6 +24,8 @@ from xecgnet_jax.errors import RecordError
 
 #: What to install for these formats.
 INSTALL = "pip install 'xecgnet-jax[formats]'"
+#: Suffixes of recordings that are cut off to name them.
+SUFFIXES = frozenset({".hea", ".xml", ".dcm", ".dicom", ".edf", ".scp", ".aecg"})
 #: Leads from which the other four limb leads follow.
 STORED = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 #: Seconds of the longest gap that is filled in, and the share of a lead that gaps may take.
@@ -92,8 +94,10 @@ def _quiet_pydicom() -> Iterator[None]:
         log.disabled = before
 
 
-def leads_in_mv(path: Path, leads: Sequence[Any]) -> list[tuple[str, np.ndarray]]:
+def leads_in_mv(path: Path, leads: Sequence[Any], *, may_turn: bool = False) -> list[tuple[str, np.ndarray]]:
     """Returns name and [N] float64 mV of leads of ecgdatakit.
+
+    `may_turn` says that a scale below 0 is allowed: only EDF turns signals so.
 
     Raises:
       RecordError: a standard lead states no scale or unit.
@@ -102,7 +106,7 @@ def leads_in_mv(path: Path, leads: Sequence[Any]) -> list[tuple[str, np.ndarray]
     for lead in leads:
         unit = MILLIVOLTS.get(lead.resolution_unit.lower())
         scales = (lead.resolution, lead.adc_resolution)  # the second is 0 where the file has none
-        scaled = unit is not None and all(math.isfinite(one) and one != 0 for one in scales)
+        scaled = unit is not None and all(math.isfinite(one) and (one > 0 or (may_turn and one < 0)) for one in scales)
         if lead.label in LEADS and not (scaled and math.isfinite(lead.offset)):
             raise RecordError(f"{path}: lead {lead.label} states no scale in volts, so its millivolts are unknown.")
         values = np.asarray(lead.samples, np.float64) * lead.resolution + lead.offset
@@ -153,7 +157,7 @@ def assemble(path: Path, kind: str, contents: Contents) -> Recording:
     if derived:
         notes = (f"computed from I and II: {', '.join(derived)}", *notes)
     return Recording(
-        id=path.stem,
+        id=recording_name(path),
         signal=np.ascontiguousarray(signal, np.float32),
         rate=contents.rate,
         age=contents.age,
@@ -164,6 +168,11 @@ def assemble(path: Path, kind: str, contents: Contents) -> Recording:
         notes=contents.notes + notes,
         statements=contents.statements,
     )
+
+
+def recording_name(path: Path) -> str:
+    """Returns a file's name without a known suffix; anything else behind a dot belongs to it, as in 1.2.840.80.1."""
+    return path.stem if path.suffix.lower() in SUFFIXES else path.name
 
 
 def fill_gaps(path: Path, signal: np.ndarray, rate: float) -> tuple[np.ndarray, tuple[str, ...]]:

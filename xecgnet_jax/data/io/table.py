@@ -60,6 +60,8 @@ class Table:
 
 def names_leads(path: Path) -> bool:
     """Tells whether the first line of a file names leads: it is a recording, not a table about recordings."""
+    if not path.is_file():  # a pipe would be waited for
+        return False
     try:
         with path.open("rb") as file:
             first = file.read(LONGEST_LINE)
