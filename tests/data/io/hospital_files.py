@@ -217,7 +217,7 @@ def write_edf(path: Path, signal: np.ndarray, rate: float, leads: Sequence[str] 
     patient = Patient(code=PATIENT, name=NAME, sex="F", birthdate=date(1959, 6, 15))
     about = {"patient": patient, "recording": Recording(startdate=date(2020, 12, 31))}
     note = [EdfAnnotation(0, None, "begin")]  # which makes it EDF+
-    Edf(signals, **about, data_record_duration=len(signal) / rate, annotations=note).write(path)
+    Edf(signals, **about, data_record_duration=len(signal) / rate / 5, annotations=note).write(path)
     return path
 
 

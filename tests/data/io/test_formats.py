@@ -93,6 +93,8 @@ def test_a_missing_and_a_doubled_lead_are_refused(kind, tmp_path):
         (write_philips, {"resolution": ""}, "states no scale"),
         (write_philips, {"compression": "ZIP"}, "compression or encoding"),
         (write_philips, {"durationperchannel": "6000"}, "damaged, cut off"),
+        (write_philips, {"durationperchannel": "4980"}, "leads would be mixed up"),
+        (write_philips, {"samplespersecond": "250"}, "leads would be mixed up"),
         (write_aecg, {"scale": "nan"}, "states no scale"),
         (write_aecg, {"unit": "furlong"}, "states no scale"),
         (write_aecg, {"increment": "0"}, "damaged, cut off"),
@@ -222,6 +224,48 @@ def test_entities_of_xml_are_not_followed(tmp_path):
     bomb = f'<!DOCTYPE r [<!ENTITY a SYSTEM "file://{tmp_path}/secret">]>'
     (tmp_path / "x").write_text(text.replace("<RestingECG>", f"{bomb}<RestingECG>").replace("YEARS", "&a;"))
     with pytest.raises(RecordError, match="no GE MUSE XML recording can be read"):
+        read_recording(tmp_path / "x")
+
+
+def test_a_syntax_that_is_none_is_not_quoted(tmp_path, capsys, caplog):
+    path = write_dicom(tmp_path / "x", SIGNAL, 500)
+    content = path.read_bytes()
+    path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\0", b"Zzyzx PID-4711 abcd\0"))
+    assert path.read_bytes() != content
+    with caplog.at_level(logging.DEBUG):
+        assert cli.inspect([str(path)]) == 2
+    printed = capsys.readouterr()
+    assert NAME not in printed.out + printed.err + caplog.text and "compressed" in printed.err
+
+
+def test_records_without_their_time_may_hide_gaps(tmp_path):
+    path = write_edf(tmp_path / "x", SIGNAL, 500)
+    content = path.read_bytes()
+    at = content.index(b"+2\x14\x14")  # the third of five records
+    without = content[:at] + bytes(4) + content[at + 4 :]
+    path.write_bytes(without)
+    assert len(read_recording(path).signal) == len(SIGNAL)  # EDF+C says that there are none
+    path.write_bytes(without.replace(b"EDF+C", b"EDF+D", 1))
+    with pytest.raises(RecordError, match="may be gaps"):
+        read_recording(path)
+    path.write_bytes(content.replace(b"EDF+C", b"EDF+D", 1))
+    assert len(read_recording(path).signal) == len(SIGNAL)
+    path.write_bytes(content.replace(b"EDF+C", b"EDF+D", 1).replace(b"+3\x14\x14", b"+7\x14\x14"))
+    with pytest.raises(RecordError, match="gaps between its records"):
+        read_recording(path)
+
+
+def test_a_link_to_itself_is_ignored_or_refused(tmp_path, capsys):
+    (tmp_path / "l.hea").symlink_to(tmp_path / "l.hea")
+    assert cli.predict([str(tmp_path), "--cache", str(tmp_path / "cache")]) == 2
+    assert "l.hea" in capsys.readouterr().err
+
+
+def test_compressed_philips_leads_in_another_order_are_refused(shared, tmp_path):
+    text = (shared / "data/formats/philips_103_mrx.xml").read_text(encoding="utf-8")
+    labels = "II I III aVR aVL aVF V1 V2 V3 V4 V5 V6"
+    (tmp_path / "x").write_text(text.replace("<parsedwaveforms ", f'<parsedwaveforms leadlabels="{labels}" ', 1))
+    with pytest.raises(RecordError, match="not in the order I, II, III"):
         read_recording(tmp_path / "x")
 
 

@@ -23,8 +23,11 @@ def read(path: Path) -> Contents:
     import pydicom
     from ecgdatakit.parsing.parsers.dicom_waveform import DICOMWaveformParser
 
-    meta, _ = parse(path, KIND, lambda: pydicom.filereader.read_file_meta_info(str(path)))
-    if str(meta.get("TransferSyntaxUID", "")) not in _PLAIN:
+    # Inside `parse`, as all that looks at an element: its value is decoded there, and quoted where it is odd.
+    syntax, _ = parse(
+        path, KIND, lambda: str(pydicom.filereader.read_file_meta_info(str(path)).get("TransferSyntaxUID", ""))
+    )
+    if syntax not in _PLAIN:
         raise RecordError(f"{path}: it is compressed, or does not say how it is stored. Export it uncompressed.")
     data, _ = parse(path, KIND, lambda: pydicom.dcmread(str(path)))
     groups, _ = parse(path, KIND, lambda: _describe(data))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -89,11 +90,11 @@ def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
     Raises:
       RecordError: a path does not exist, or is a file that is no recording.
     """
-    found: dict[Path, RecordingFile] = {}
+    found: dict[str, RecordingFile] = {}
     ignored: list[tuple[Path, str]] = []
     for path in paths:
         for file in _search_folder(path, ignored) if path.is_dir() else [_recording_of(path)]:
-            found.setdefault(file.path.resolve(), file)
+            found.setdefault(os.path.realpath(file.path), file)  # `Path.resolve` raises at loops of links
     return RecordingFiles(tuple(found.values()), tuple(ignored))
 
 

@@ -33,8 +33,11 @@ def read(path: Path) -> Contents:
     for part, problem in _REFUSED.items():
         if any(part in str(one.message) for one in said):
             raise RecordError(f"{path}: it {problem}. Export it anew.")
+    about = record.raw_metadata
+    if record.file_format.version == "EDF+D" and "record_onsets" not in about:  # which is there where all have one
+        raise RecordError(f"{path}: not all of its records say when they begin, so there may be gaps. Export it.")
     ours = [lead for lead in record.leads if lead.label in LEADS]
-    exact = record.raw_metadata.get("exact_sampling_rates", {})
+    exact = about.get("exact_sampling_rates", {})
     rates = {exact.get(lead.label, float(lead.sampling_rate)) for lead in ours}
     if len(rates) != 1:
         found = " and ".join(f"{rate:g}" for rate in sorted(rates)) or "no"
