@@ -68,10 +68,8 @@ class Study:
     ) -> Difference:
         """Returns the difference of two arms on those recordings; seeds that only one of them has do not count."""
         rotations, seeds = ARMS[after].rotations, min(ARMS[after].seeds, ARMS[before].seeds)
-        first, second = (
-            self.outcomes(after, endpoint, rows, variant),
-            self.outcomes(before, endpoint, rows, than or variant),
-        )
+        first = self.outcomes(after, endpoint, rows, variant)
+        second = self.outcomes(before, endpoint, rows, than or variant)
         patients = [self.recordings.patients[rows & (self.recordings.folds == rotation)] for rotation in rotations]
         return compare_outcomes([one[:seeds] for one in first], [one[:seeds] for one in second], patients)
 

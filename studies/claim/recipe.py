@@ -10,14 +10,12 @@ import dataclasses
 from itertools import product
 
 import numpy as np
-import tyro
 
 from studies.claim.run import Options
-from studies.claim.study import HERE, arm_config, dataset_of, rotate
+from studies.claim.study import HERE, arm_config, dataset_of, rotate, run_script, share_of
 from xecgnet_jax import load_run
 from xecgnet_jax.cli.common import keep_compiled
 from xecgnet_jax.data.dataset import pack_for
-from xecgnet_jax.errors import XECGNetError
 from xecgnet_jax.evaluation.metrics import apply_thresholds, summarize
 from xecgnet_jax.files import write_json
 from xecgnet_jax.training.sweep import sweep
@@ -31,10 +29,9 @@ def main(options: Options) -> None:
     """Trains the candidates, and prints and keeps what they reach."""
     keep_compiled(options.cache)
     pack = pack_for(options.data, options.cache, arm_config("zero").data)
-    part, parts = map(int, options.share.split("/"))
     reached: list[dict[str, float | None]] = []
     candidates = list(product(EPOCHS, LEARNING_RATES, ("zero", "match")))
-    for epochs, rate, arm in candidates[part - 1 :: parts]:
+    for epochs, rate, arm in share_of(candidates, options.share):
         config = rotate(arm_config(arm), 1)
         optimizer = dataclasses.replace(config.optimizer, learning_rate=rate)
         config = dataclasses.replace(config, epochs=epochs, optimizer=optimizer)
@@ -47,12 +44,9 @@ def main(options: Options) -> None:
         f1 = summarize(np.asarray(dataset.pack.labels[rows]), apply_thresholds(found))["micro_f1"]
         print(f"{epochs} epochs, learning rate {rate:g}, {arm}: {f1:.4f}, step {run.step}", flush=True)
         reached.append({"epochs": epochs, "learning_rate": rate, "gamma": config.objective.gamma, "micro_f1": f1})
-    if parts == 1:
+    if len(reached) == len(candidates):
         write_json(FILE, {"reached": reached})
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except XECGNetError as error:
-        raise SystemExit(str(error)) from None
+    run_script(main, Options)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import tyro
 
 from studies.claim.study import (
     ARMS,
@@ -28,16 +28,17 @@ from studies.claim.study import (
     pack_sets,
     planned,
     ranks,
+    run_script,
+    share_of,
 )
 from xecgnet_jax import load_run
 from xecgnet_jax.cli.common import Folder, keep_compiled
-from xecgnet_jax.data.dataset import Dataset, make_dataset, pack_for
+from xecgnet_jax.data.dataset import Dataset, pack_for
 from xecgnet_jax.data.windows import window_spec
-from xecgnet_jax.errors import XECGNetError
 from xecgnet_jax.evaluation.inference import predict_recordings
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.files import default_cache, write_bytes
-from xecgnet_jax.model import Outputs, apply_collapsed, collapse, probabilities
+from xecgnet_jax.model import Outputs, XECGNet, apply_collapsed, collapse, probabilities
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.training.checkpoint import FOLDER
 from xecgnet_jax.training.sweep import sweep
@@ -65,16 +66,14 @@ class Options:
 def main(options: Options) -> None:
     """Trains what is missing, and writes a result for each run."""
     keep_compiled(options.cache)
-    part, parts = map(int, options.share.split("/"))
     missing = [
         run
-        for run in planned()[part - 1 :: parts]
+        for run in share_of(planned(), options.share)
         if run.arm in options.arms and run.rotation in options.rotations and not run.result.exists()
     ]
     print(f"{len(missing)} runs to make", flush=True)
-    first = planned()[0].config.data
-    pack = pack_for(options.data, options.cache, first)
-    keep_recordings(make_dataset(pack, first).pack)
+    pack = pack_for(options.data, options.cache, planned()[0].config.data)
+    keep_recordings(pack)
     together = jax.default_backend() != "cpu"
     for _, group in groupby(missing, key=_shared if together else lambda run: run):
         runs = list(group)
@@ -120,22 +119,24 @@ def result_of(workdir: Path, dataset: Dataset) -> dict[str, Any]:
 def predict_heads(run: Run, dataset: Dataset, rows: np.ndarray) -> np.ndarray:
     """Returns the probabilities [R, 3C] of both heads together, the perception head and the attention head."""
     pack, numbers = dataset.pack, rows.tolist()
-
-    @jax.jit
-    def heads(variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: Any) -> tuple[jax.Array, Outputs]:
-        outputs = apply_collapsed(run.model, variables, signal, train=False, bins=bins, repeat=repeat)
-        perception = jax.nn.sigmoid(outputs.perception_logits)
-        attention = perception if outputs.attention_logits is None else jax.nn.sigmoid(outputs.attention_logits)
-        return jnp.concatenate([probabilities(outputs), perception, attention], axis=1), outputs
-
     return predict_recordings(
-        heads,
+        partial(_heads, run.model),
         collapse(run.model, run.variables).variables,
         lambda at: pack.signal(numbers[at]),
         pack.lengths[rows],
         spec=window_spec(run.config),
         normalization=run.normalization,
     ).probabilities
+
+
+@partial(jax.jit, static_argnums=0)  # here, so that runs of one network share what is compiled
+def _heads(
+    model: XECGNet, variables: Any, signal: jax.Array, bins: jax.Array | None, repeat: Any
+) -> tuple[jax.Array, Outputs]:
+    outputs = apply_collapsed(model, variables, signal, train=False, bins=bins, repeat=repeat)
+    perception = jax.nn.sigmoid(outputs.perception_logits)
+    attention = perception if outputs.attention_logits is None else jax.nn.sigmoid(outputs.attention_logits)
+    return jnp.concatenate([probabilities(outputs), perception, attention], axis=1), outputs
 
 
 def write_result(path: Path, **arrays: Any) -> None:
@@ -146,7 +147,4 @@ def write_result(path: Path, **arrays: Any) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except XECGNetError as error:
-        raise SystemExit(str(error)) from None
+    run_script(main, Options)

@@ -13,11 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tyro
 import wfdb
 
 from studies.claim.run import result_of, write_result
-from studies.claim.study import RESULTS, arm_config, pack_sets
+from studies.claim.study import RESULTS, arm_config, pack_sets, run_script
 from xecgnet_jax.cli.common import Folder, keep_compiled
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import make_dataset, pack_for
@@ -25,7 +24,6 @@ from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
 from xecgnet_jax.data.simulation.population import LABEL_SETS
 from xecgnet_jax.data.simulation.recording import simulate_recording
-from xecgnet_jax.errors import XECGNetError
 from xecgnet_jax.files import default_cache, write_text
 from xecgnet_jax.training.sweep import sweep
 
@@ -116,7 +114,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except XECGNetError as error:
-        raise SystemExit(str(error)) from None
+    run_script(main, Options)

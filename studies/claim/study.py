@@ -7,12 +7,14 @@ import dataclasses
 import gzip
 import io
 import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+import tyro
 
 from xecgnet_jax.config import Config, read_config_file
 from xecgnet_jax.data.dataset import Dataset, make_dataset
@@ -20,8 +22,10 @@ from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.normalization import mean_normalization
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.simulation.population import LABEL_SETS
-from xecgnet_jax.errors import CorpusError
+from xecgnet_jax.errors import CorpusError, XECGNetError
 from xecgnet_jax.files import write_bytes
+
+Item = TypeVar("Item")
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -160,6 +164,20 @@ def read_result(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     with np.load(path, allow_pickle=False) as file:
         arrays = dict(file)
     return arrays, json.loads(str(arrays.pop("about")))
+
+
+def share_of(items: Sequence[Item], share: str) -> Sequence[Item]:
+    """Returns every Nth of the items from the Kth on, for a share "K/N"."""
+    part, parts = map(int, share.split("/"))
+    return items[part - 1 :: parts]
+
+
+def run_script(main: Callable[[Any], None], options: type) -> None:
+    """Runs a script of the study with the options of the command line; a user's error is one line."""
+    try:
+        main(tyro.cli(options))
+    except XECGNetError as error:
+        raise SystemExit(str(error)) from None
 
 
 class Recordings(NamedTuple):

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,15 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import tyro
 
 from studies.claim.run import Options
-from studies.claim.study import HERE, StudyRun, dataset_of
+from studies.claim.study import HERE, StudyRun, dataset_of, run_script
 from xecgnet_jax import load_run
 from xecgnet_jax.cli.common import keep_compiled
 from xecgnet_jax.data.dataset import Dataset, pack_for
 from xecgnet_jax.data.windows import window_spec
-from xecgnet_jax.errors import XECGNetError
 from xecgnet_jax.evaluation.inference import gather_windows
 from xecgnet_jax.files import write_json
 from xecgnet_jax.model import XECGNet
@@ -70,20 +67,23 @@ def measure(model: XECGNet, variables: Mapping[str, Any], signal: jax.Array, lab
     return found
 
 
+#: Compiled once, not at each epoch.
+_measured = jax.jit(measure, static_argnums=0)
+
+
 def look_at(workdir: Path, dataset: Dataset, record: Record) -> dict[str, float]:
     """Returns `measure` of the checkpoint of an epoch, the means over some recordings of the training part."""
     run = load_run(workdir / FOLDER / str(record["step"]))
     pack, spec, size = dataset.pack, window_spec(run.config), run.config.batch_size
     samples = spec.samples_per_bin * int(spec.whole_bins(pack.lengths[dataset.train[0]]))
     rows = dataset.train[:: max(1, len(dataset.train) // LOOKED_AT)][:LOOKED_AT]
-    measured = jax.jit(partial(measure, run.model))
     found = []
     for first in range(0, len(rows) - size + 1, size):
         batch = rows[first : first + size]
         starts = spec.whole_starts(pack.lengths[batch])
         signal = gather_windows(pack.signal, batch, starts, samples, run.normalization)
         labels = pack.labels[batch].astype(np.float32)
-        found.append(jax.device_get(measured(run.variables, jnp.asarray(signal), jnp.asarray(labels))))
+        found.append(jax.device_get(_measured(run.model, run.variables, jnp.asarray(signal), jnp.asarray(labels))))
     return {name: float(np.mean([one[name] for one in found])) for name in found[0]}
 
 
@@ -107,7 +107,4 @@ def main(options: Options) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        main(tyro.cli(Options))
-    except XECGNetError as error:
-        raise SystemExit(str(error)) from None
+    run_script(main, Options)

@@ -47,7 +47,7 @@ class CorpusArguments:
 def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) -> Any:
     """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are."""
     from xecgnet_jax.data.dataset import pack_folder, pack_for
-    from xecgnet_jax.data.labels import read_vocabulary
+    from xecgnet_jax.data.labels import CPSC2018, read_vocabulary
     from xecgnet_jax.data.pack.audit import format_audit, format_losses
     from xecgnet_jax.data.pack.storage import AUDIT, generation_folder, read_manifest
 
@@ -63,9 +63,12 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     how = {"on_bad_recording": corpus.on_bad_recording, "workers": corpus.workers, "progress": progress}
     pack = pack_for(folder, corpus.cache, config, **how)
     print(f"corpus: {folder}\npack: {destination}")
+    audit = pack.audit  # of the nine classes: labeling takes half a second on large corpora
+    if config.classes != CPSC2018.name or config.min_likelihood:
+        audit = pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit
     if before != _changed(destination):
-        print(format_audit(pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit))
-    elif losses := format_losses(pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit):
+        print(format_audit(audit))
+    elif losses := format_losses(audit):
         print(f"{losses} (see {generation_folder(destination, read_manifest(destination)) / AUDIT})")
     return pack
 

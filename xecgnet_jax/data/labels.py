@@ -51,12 +51,17 @@ class Vocabulary:
         times = Counter(code.lower() for code in self.class_of)
         return {code.lower(): code for code in self.class_of if times[code.lower()] == 1}
 
+    @cached_property
+    def _spelled(self) -> dict[str, str]:
+        """What `_spell` has returned: corpora have few codes, and each in many recordings."""
+        return {}
+
     def _spell(self, code: str) -> str:
         """Returns a code as this vocabulary writes it: `2` for a spreadsheet's `2.0`, `AFIB` for `afib`."""
-        if code in self.class_of:
-            return code
-        plain = re.sub(r"(?<=\d)\.0+$", "", code)
-        return self._by_spelling.get(plain.lower(), code)
+        if code not in self._spelled:
+            plain = re.sub(r"(?<=\d)\.0+$", "", code)
+            self._spelled[code] = code if code in self.class_of else self._by_spelling.get(plain.lower(), code)
+        return self._spelled[code]
 
     def in_system(self, system: str) -> dict[str, str]:
         """Returns code → class of one coding system."""

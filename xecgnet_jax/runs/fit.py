@@ -76,7 +76,8 @@ def initial_weights(config: Config, dataset: Dataset, workdirs: Iterable[Path]) 
         theirs, ours = getattr(run.config.model, name), getattr(config.model, name)
         if theirs != ours:
             raise ConfigError(f"init {config.init}: these weights were trained with {name} {theirs}, not {ours}")
-    _, known = made_with(run, kept_split(run))
+    split = kept_split(run)
+    _, known = made_with(run, split)
     seen = rows_of(known, dataset.pack)
     for part in ("validation", "test"):
         if number := int(np.isin(getattr(dataset, part), seen).sum()):
@@ -85,5 +86,5 @@ def initial_weights(config: Config, dataset: Dataset, workdirs: Iterable[Path]) 
                 f"validation part of {run.title}: scores on them are too high",
                 file=sys.stderr,
             )
-    says_which = kept_split(run) is not None and knows_beginning(run)
+    says_which = split is not None and knows_beginning(run)
     return Initial(run.title, run.digest(), run.vocabulary, run.variables, known if says_which else None)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xecgnet_jax.data.io.recording import Recording, hash_patient
-from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
+from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS, parse_age, parse_sex
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
 
@@ -116,11 +116,11 @@ def leads_in_mv(path: Path, leads: Sequence[Any], *, may_turn: bool = False) -> 
 
 def person(record: Any) -> dict[str, Any]:
     """Returns patient, age and sex of a record of ecgdatakit, for `Contents`."""
-    age, sex = record.patient.age, record.patient.sex
+    found = record.patient
     return {
-        "patient": record.patient.patient_id or "",
-        "age": float(age) if age is not None and 0 <= age <= 130 else None,
-        "sex": sex if sex in ("F", "M") else None,
+        "patient": found.patient_id or "",
+        "age": parse_age(str(found.age)),
+        "sex": parse_sex(found.sex or ""),
     }
 
 
