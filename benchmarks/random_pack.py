@@ -35,6 +35,7 @@ def random_dataset(lengths: np.ndarray, seed: int) -> Dataset:
         ages=np.full(count, np.nan),
         sexes=(None,) * count,
         codes=((),) * count,
+        annotated=(),
         classes=tuple(CLASSES),
         leads=LEADS,
         likelihoods=((),) * count,

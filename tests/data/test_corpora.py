@@ -211,6 +211,30 @@ def test_a_table_of_labels(tmp_path):
     assert two.path == tmp_path / "b" / "r2.hea"
 
 
+def test_the_line_of_annotated_classes_stands_above_the_columns(tmp_path):
+    write_header(tmp_path / "r1.hea")
+    (tmp_path / "labels.csv").write_text("classes: AF; RBBB, PAC\nid,labels\nr1,AF\n")
+    corpus = read_corpus(tmp_path)
+    assert corpus.annotated == ("AF", "RBBB", "PAC") and corpus.entries[0].codes == ("AF",)
+    (tmp_path / "labels.csv").write_text("classes:\nid,labels\nr1,AF\n")
+    assert "line 1 lists no class" in refusal(tmp_path)
+    (tmp_path / "labels.csv").write_text("classes: AF\nid,labels\nr1\n")
+    assert "line 3 has more or fewer cells" in refusal(tmp_path)
+
+
+def test_rows_without_a_file_and_files_without_a_row_may_be_skipped(tmp_path):
+    for name in ("r1", "r2"):
+        write_header(tmp_path / f"{name}.hea")
+    (tmp_path / "labels.csv").write_text("id,labels\nr1,AF\nr3,AF\n../r4,AF\n")
+    corpus = read_corpus(tmp_path, skip_lost=True)
+    assert [entry.id for entry in corpus.entries] == ["r1"]
+    table, absent = tmp_path / "labels.csv", "no recording (.hea, or a hospital's file) for it"
+    assert corpus.lost == {"r3": f"{table}: {absent}", "../r4": f"{table}: {absent}", "r2": f"{table}: no row for it"}
+    (tmp_path / "labels.csv").write_text("id,labels\nr3,AF\n")
+    with pytest.raises(CorpusError, match="for 1 recordings: r3"):
+        read_corpus(tmp_path, skip_lost=True)  # nothing would be left
+
+
 def test_a_table_of_labels_without_the_optional_columns(tmp_path):
     write_header(tmp_path / "r1.hea")
     write_table(tmp_path / "labels.csv", {"id": "r1", "labels": "2"})

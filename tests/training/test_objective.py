@@ -130,6 +130,29 @@ def test_every_switch_of_the_classification(focus, pos_weight, weights):
     assert {name: float(value) for name, value in terms.items()} == pytest.approx(means, rel=2e-5)
 
 
+def test_classes_that_are_not_annotated_count_nothing():
+    """The loss of a network without them; and their logits have no gradient."""
+    outputs, labels = example(1)
+    columns = np.array([0, 2, 5])
+    labels = jnp.asarray(labels).at[:, np.setdiff1d(np.arange(C), columns)].set(0.0)
+    pos_weight = jnp.linspace(0.2, 7, C)
+    total, terms = objective(outputs, labels, columns=columns, pos_weight=pos_weight, gamma=0.0)
+    fewer = outputs._replace(
+        attention_logits=outputs.attention_logits[:, columns],
+        perception_logits=outputs.perception_logits[:, columns],
+        responses=outputs.responses[..., columns],
+    )
+    expected, _ = objective(fewer, labels[:, columns], pos_weight=pos_weight[columns], gamma=0.0)
+    assert float(total) == pytest.approx(float(expected), rel=1e-6)
+    assert float(terms["alignment"]) == pytest.approx(float(objective(outputs, labels)[1]["alignment"]), rel=1e-6)
+
+    def loss(logits):
+        return objective(outputs._replace(perception_logits=logits), labels, columns=columns)[0]
+
+    gradient = np.asarray(jax.grad(loss)(outputs.perception_logits))
+    assert (gradient[:, columns] != 0).all() and not np.delete(gradient, columns, axis=1).any()
+
+
 EXTREME = np.array([-1e4, -120.0, -90.0, -20.0, -1.0, 0.0, 0.5, 17.5, 90.0, 120.0, 1e4], np.float32)
 
 

@@ -40,6 +40,8 @@ class CorpusArguments:
     cache: Folder = field(default_factory=default_cache)
     #: Stop at a recording that cannot be read, or leave it out and say so.
     on_bad_recording: Literal["fail", "skip"] = "fail"
+    #: Classes that the corpus annotates, where these are not all: the others are unknown in it, not absent.
+    annotated: tuple[str, ...] = ()
     #: Processes that read recordings; by default one per CPU.
     workers: OptionalNumber = None
 
@@ -61,10 +63,10 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     destination = pack_folder(folder, corpus.cache, config)
     before = _changed(destination)
     how = {"on_bad_recording": corpus.on_bad_recording, "workers": corpus.workers, "progress": progress}
-    pack = pack_for(folder, corpus.cache, config, **how)
+    pack = pack_for(folder, corpus.cache, config, annotated=corpus.annotated, **how)
     print(f"corpus: {folder}\npack: {destination}")
     audit = pack.audit  # of the nine classes: labeling takes half a second on large corpora
-    if config.classes != CPSC2018.name or config.min_likelihood:
+    if config.classes != CPSC2018.name or config.min_likelihood or pack.annotated:
         audit = pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit
     if before != _changed(destination):
         print(format_audit(audit))
@@ -110,7 +112,7 @@ def command_line(name: str, what: list[str], corpus: CorpusArguments) -> str:
     """Returns the command `xecgnet NAME` with `what` and the options that name the corpus."""
     words = ["xecgnet", name, *what]
     ordinary = CorpusArguments()
-    for option in ("data", "cache", "on_bad_recording", "simulate", "simulate_seed"):
-        if getattr(corpus, option) != getattr(ordinary, option):
-            words += [f"--{option.replace('_', '-')}", str(getattr(corpus, option))]
+    for option in ("data", "cache", "on_bad_recording", "annotated", "simulate", "simulate_seed"):
+        if (value := getattr(corpus, option)) != getattr(ordinary, option):
+            words += [f"--{option.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
     return shlex.join(words)

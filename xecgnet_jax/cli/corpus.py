@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -9,6 +10,7 @@ from typing import Annotated
 import tyro
 
 from xecgnet_jax.cli.common import CorpusArguments, OptionalNumber, command_line
+from xecgnet_jax.errors import first_few
 
 PositionalFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
 
@@ -30,7 +32,7 @@ class DescribeCorpus:
         from xecgnet_jax.data.labels import count_codes, read_vocabulary
 
         vocabulary = read_vocabulary(self.classes)
-        corpus = read_corpus(self.folder, rate_of_files=self.rate_of_files)
+        corpus = read_corpus(self.folder, rate_of_files=self.rate_of_files, skip_lost=True)
         classes, unmapped = count_codes((entry.codes for entry in corpus.entries), vocabulary)
         patients = {entry.patient for entry in corpus.entries} - {None}
         folds = sorted({entry.fold for entry in corpus.entries if entry.fold is not None})
@@ -38,8 +40,13 @@ class DescribeCorpus:
         print(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
         for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
             print(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
+        if corpus.annotated:
+            print(f"annotated: {', '.join(corpus.annotated)}; other classes are unknown, not absent")
         for path, why in corpus.left_out():
             print(f"left out: {path}: {why}")
+        for why, number in Counter(corpus.lost.values()).items():
+            names = [name for name, own in corpus.lost.items() if own == why]
+            print(f"left out ({number}): {first_few(names)}: {why}")
         words = ["--preset", "fast", *(["--classes", self.classes] if self.classes != "cpsc2018" else [])]
         print(f"train on it: {command_line('train', words, CorpusArguments(data=self.folder))}")
 

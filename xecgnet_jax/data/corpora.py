@@ -6,9 +6,11 @@ import ast
 import csv
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from xecgnet_jax.data.io.formats import format_of
 from xecgnet_jax.data.io.hospital import recording_name
@@ -41,6 +43,8 @@ class Corpus:
     root: Path
     entries: tuple[Entry, ...]  #: sorted by id
     rate_of_files: int = 0  #: Hz of the files that were chosen where each recording has several; 0: the highest
+    annotated: tuple[str, ...] = ()  #: classes that the corpus annotates, the others are unknown; none: all it has
+    lost: Mapping[str, str] = field(default_factory=dict)  #: id → why a recording of its table or folder has no entry
 
     def left_out(self) -> tuple[tuple[Path, str], ...]:
         """Returns the folders and hidden recordings below its own that are not looked into, and why."""
@@ -60,7 +64,7 @@ KNOWN_FOLDERS: str = (
 )
 
 
-def read_corpus(folder: str | Path, *, rate_of_files: int = 0, list_absent: bool = False) -> Corpus:
+def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool = False) -> Corpus:
     """Recognizes the corpus in `folder` and lists its recordings; signals are not read.
 
     A Challenge recording whose header cannot be parsed is listed without codes: `read_record` refuses it with the
@@ -69,7 +73,8 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, list_absent: bool
     Args:
       folder: of the corpus.
       rate_of_files: in Hz, which files to take where each recording is there at several rates; 0: the highest.
-      list_absent: list recordings of PTB-XL's table whose files are not there, too; reading them gives the cause.
+      skip_lost: go on where the table of PTB-XL or labels.csv has recordings without a file, or the folder of the
+        latter files without a row; `Corpus.lost` has them.
 
     Raises:
       CorpusError: the folder is none of `KNOWN_FOLDERS`, or its tables contradict its files.
@@ -83,13 +88,19 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, list_absent: bool
     if not found and (below := [path for name in OPENERS for path in sorted(root.glob(f"[!.]*/{name}"))]):
         raise CorpusError(f"{root}: {below[0]} is one folder below. Give {below[0].parent}.")
     kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
-    chosen = (rate_of_files, list_absent) if kind == "ptbxl" else ()
     if rate_of_files and kind != "ptbxl":
         raise CorpusError(f"{root}: has each recording at one rate only. Leave out --rate-of-files.")
-    entries = tuple(sorted(entries_of(root, *chosen), key=lambda entry: entry.id))
+    options = [rate_of_files] if kind == "ptbxl" else []
+    found_entries, gaps = entries_of(root, *options)
+    entries = tuple(sorted(found_entries, key=lambda entry: entry.id))
+    for gap in gaps:
+        if not (skip_lost and entries):
+            _refuse(*gap)
     if not entries:
         raise CorpusError(f"{root}: holds no recordings of a known corpus. Looked for: {KNOWN_FOLDERS}.")
-    return Corpus(kind, root, entries, rate_of_files)
+    lost = {name: f"{gap.where}: {gap.problem} it" for gap in gaps for name in gap.names}
+    annotated = _read_annotated(root / "labels.csv") if kind == "wfdb-csv" else ()
+    return Corpus(kind, root, entries, rate_of_files, annotated, lost)
 
 
 def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
@@ -110,16 +121,29 @@ def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
     return codes
 
 
-def _cpsc_entries(root: Path) -> list[Entry]:
+class _Gap(NamedTuple):
+    """Recordings that a table has without a file, or a folder without a row; the arguments of `_refuse`."""
+
+    where: Path
+    problem: str
+    names: list[str]
+    remedy: str
+
+
+#: The end of what to do about a gap.
+_LEAVE_OUT = "or leave them out (--on-bad-recording skip of train, sweep, evaluate and compare)"
+
+
+def _cpsc_entries(root: Path) -> tuple[list[Entry], list[_Gap]]:
     """Returns the `.mat` files that are there. The table may list more: parts of the corpus are common."""
     codes = read_reference(root / "REFERENCE.csv")
     paths = _paths_by_name(_files_below(root, ".mat"))
     unlisted = [name for name in paths if name not in codes]
     _refuse(root / "REFERENCE.csv", "no row for", unlisted, "Use the table of these recordings.")
-    return [Entry(name, path, codes[name]) for name, path in paths.items()]
+    return [Entry(name, path, codes[name]) for name, path in paths.items()], []
 
 
-def _challenge_entries(root: Path) -> list[Entry]:
+def _challenge_entries(root: Path) -> tuple[list[Entry], list[_Gap]]:
     paths = _paths_by_name(_files_below(root, ".hea"))
     entries, unlabeled = [], []
     for name, path in paths.items():
@@ -134,14 +158,14 @@ def _challenge_entries(root: Path) -> list[Entry]:
     _refuse(root, "no line #Dx: in the header of", unlabeled, "Write a labels.csv (docs/data.md).")
     headless = [path.stem for path in _files_below(root, ".mat") if path.stem not in paths]
     _refuse(root, "no header (.hea) beside the signal file of", headless, f"Looked for: {KNOWN_FOLDERS}.")
-    return entries
+    return entries, []
 
 
 #: Rates of PTB-XL's files in Hz, the highest first → their folder, and the column of its table that names them.
 _PTBXL_FILES: dict[int, tuple[str, str]] = {500: ("records500", "filename_hr"), 100: ("records100", "filename_lr")}
 
 
-def _ptbxl_entries(root: Path, rate: int, list_absent: bool) -> list[Entry]:
+def _ptbxl_entries(root: Path, rate: int) -> tuple[list[Entry], list[_Gap]]:
     table = root / "ptbxl_database.csv"
     there = [possible for possible, (folder, _) in _PTBXL_FILES.items() if (root / folder).is_dir()]
     if rate not in (0, *_PTBXL_FILES):
@@ -152,13 +176,10 @@ def _ptbxl_entries(root: Path, rate: int, list_absent: bool) -> list[Entry]:
     _check_unique(table, [entry.id for entry in entries])
     headers = set(_files_below(root / folder, ".hea"))
     absent = [entry.id for entry in entries if entry.path not in headers]
-    if list_absent and len(absent) < len(entries):
-        return entries
-    others = [f"give --rate-of-files {other}" for other in there if _PTBXL_FILES[other][0] != folder]
-    without = "leave them out (--on-bad-recording skip of train, sweep, evaluate and compare)"
-    remedy = ", or ".join(["Complete the download", *([without] if len(absent) < len(entries) else []), *others])
-    _refuse(table, f"no file in {folder}/ for", absent, f"{remedy}.")
-    return entries
+    others = [f"or give --rate-of-files {other}" for other in there if _PTBXL_FILES[other][0] != folder]
+    remedy = ", ".join(["Complete the download", *others, *([_LEAVE_OUT] if len(absent) < len(entries) else [])])
+    gap = _Gap(table, f"no file in {folder}/ for", absent, f"{remedy}.")
+    return [entry for entry in entries if entry.path in headers], [gap]
 
 
 def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, column: str) -> Entry:
@@ -189,7 +210,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
     )
 
 
-def _csv_entries(root: Path) -> list[Entry]:
+def _csv_entries(root: Path) -> tuple[list[Entry], list[_Gap]]:
     table = root / "labels.csv"
     rows = _read_table(table, ("labels",))
     if rows and not {"id", "file"} & rows[0].keys():
@@ -199,9 +220,12 @@ def _csv_entries(root: Path) -> list[Entry]:
     names = [by_file.get(row["file"], row["file"]) if "file" in row else row["id"] for row in rows]
     _check_unique(table, names)
     fileless = [name for name in names if name not in paths]
-    _refuse(table, "no recording (.hea, or a hospital's file) for", fileless, "Restore the file or remove the row.")
-    _refuse(table, "no row for", sorted(set(paths) - set(names)), "Add the row or remove the file.")
-    return [
+    rowless = sorted(set(paths) - set(names))
+    gaps = [
+        _Gap(table, "no recording (.hea, or a hospital's file) for", fileless, f"Restore the file, {_LEAVE_OUT}."),
+        _Gap(table, "no row for", rowless, f"Add the row, {_LEAVE_OUT}."),
+    ]
+    entries = [
         Entry(
             id=name,
             path=paths[name],
@@ -212,7 +236,9 @@ def _csv_entries(root: Path) -> list[Entry]:
             sex=parse_sex(row.get("sex", "")),
         )
         for name, row in zip(names, rows, strict=True)
+        if name in paths
     ]
+    return entries, gaps
 
 
 def name_recordings(root: Path) -> dict[str, Path]:
@@ -246,7 +272,7 @@ _NO_RECORDINGS = frozenset(
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.
-OPENERS: dict[str, tuple[str, Callable[..., list[Entry]]]] = {
+OPENERS: dict[str, tuple[str, Callable[..., tuple[list[Entry], list[_Gap]]]]] = {
     "ptbxl_database.csv": ("ptbxl", _ptbxl_entries),
     "REFERENCE.csv": ("cpsc2018", _cpsc_entries),
     "labels.csv": ("wfdb-csv", _csv_entries),
@@ -257,18 +283,36 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Reads the rows of a CSV table, cells stripped; an error names the missing columns or the line."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file, strict=True)
+            first = file.readline()
+            above = int(first.startswith(_ANNOTATED))
+            reader = csv.DictReader(file if above else chain([first], file), strict=True)
             if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
                 raise CorpusError(f"{path}: no column {', '.join(missing)}. Restore or complete the table.")
             rows = []
             for row in reader:
                 if None in row or None in row.values():
                     problem = "has more or fewer cells than the first. Correct it."
-                    raise CorpusError(f"{path}: line {reader.line_num} {problem}")
+                    raise CorpusError(f"{path}: line {above + reader.line_num} {problem}")
                 rows.append({column: cell.strip() for column, cell in row.items()})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise CorpusError(f"{path}: cannot be read as a UTF-8 CSV table ({error}). Restore it.") from error
     return rows
+
+
+#: How a line above the columns of labels.csv begins, that lists the classes which the corpus annotates.
+_ANNOTATED = "classes:"
+
+
+def _read_annotated(table: Path) -> tuple[str, ...]:
+    """Returns the classes that the first line of a labels.csv lists; () where there is no such line."""
+    with table.open(encoding="utf-8-sig") as file:
+        first = file.readline(100_000)
+    if not first.startswith(_ANNOTATED):
+        return ()
+    names = tuple(name.strip() for name in re.split("[;|,]", first.removeprefix(_ANNOTATED)) if name.strip())
+    if not names:
+        raise CorpusError(f"{table}: line 1 lists no class behind {_ANNOTATED} Name those that are annotated.")
+    return names
 
 
 def _files_below(root: Path, suffix: str) -> list[Path]:

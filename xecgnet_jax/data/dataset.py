@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,10 @@ from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.labels import Vocabulary, read_vocabulary
 from xecgnet_jax.data.normalization import Normalization, mean_normalization
 from xecgnet_jax.data.pack import Pack, pack_of
+from xecgnet_jax.data.pack.duplicates import group_rows
 from xecgnet_jax.data.signals import PLAIN, signal_spec
 from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split, read_split, stratified_split
-from xecgnet_jax.errors import ConfigError, SplitError
+from xecgnet_jax.errors import ConfigError, SplitError, first_few
 from xecgnet_jax.files import default_cache
 
 #: Size, first and last name of CPSC2018; the paper's split is defined for exactly its names.
@@ -53,7 +55,14 @@ class Dataset:
     def summary(self) -> str:
         """Returns a line for the terminal: how many recordings the parts have, and of which kind of corpus."""
         train, validation, test = len(self.train), len(self.validation), len(self.test)
-        return f"{train} recordings to train on, {validation} to validate, {test} to test ({self.pack.kind})"
+        lines = [f"{train} recordings to train on, {validation} to validate, {test} to test ({self.pack.kind})"]
+        if unknown := self.pack.patients.count(None):
+            lines.append(f"the patients of {unknown} recordings are unknown: one may be in several parts")
+        part_of = {self.pack.ids[row]: part for part in Split._fields for row in getattr(self, part).tolist()}
+        for names in self.pack.audit.duplicates:
+            if len({part_of[name] for name in names if name in part_of}) > 1:
+                lines.append(f"WARNING: one ECG is in several parts: {first_few(names)}")
+        return "\n".join(lines)
 
 
 def open_corpus(
@@ -61,6 +70,7 @@ def open_corpus(
     config: DataConfig,
     *,
     cache: str | Path | None = None,
+    annotated: Sequence[str] = (),
     on_bad_recording: Literal["fail", "skip"] = "fail",
     workers: int | None = None,
     progress: bool = True,
@@ -73,6 +83,7 @@ def open_corpus(
       folder: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or WFDB records with a labels.csv.
       config: the split, the windows and the normalization.
       cache: where packs are kept; None: `default_cache`.
+      annotated: classes that the corpus annotates, in place of those that labels.csv may name; none: these, or all.
       on_bad_recording, workers, progress: see `build_pack`.
 
     Raises:
@@ -82,13 +93,14 @@ def open_corpus(
     """
     cache = default_cache() if cache is None else Path(cache)
     how: Any = {"on_bad_recording": on_bad_recording, "workers": workers, "progress": progress}
-    return make_dataset(pack_for(Path(folder), cache, config, **how), config)
+    return make_dataset(pack_for(Path(folder), cache, config, annotated=annotated, **how), config)
 
 
-def pack_for(corpus: Path, cache: Path, config: DataConfig, **how: Any) -> Pack:
-    """Returns the pack of a corpus with signals as the config says; `how` are the other options of `pack_of`."""
+def pack_for(corpus: Path, cache: Path, config: DataConfig, *, annotated: Sequence[str] = (), **how: Any) -> Pack:
+    """Returns the pack of a corpus with signals as the config says; see `open_corpus`, `how` is of `pack_of`."""
     place = pack_folder(corpus, cache, config)
-    return pack_of(corpus, place, signals=signal_spec(config), rate_of_files=config.rate_of_files, **how)
+    pack = pack_of(corpus, place, signals=signal_spec(config), rate_of_files=config.rate_of_files, **how)
+    return pack.annotate(annotated) if annotated else pack
 
 
 def pack_folder(corpus: Path, cache: Path, config: DataConfig) -> Path:
@@ -186,6 +198,22 @@ def choose_split(pack: Pack, config: DataConfig) -> Split:
     elif kind == "file":
         split = read_split(Path(config.split_file))
     else:
-        split = stratified_split(pack.ids, pack.labels, pack.patients, seed=config.split_seed)
+        split = stratified_split(pack.ids, pack.labels, people_of(pack), seed=config.split_seed)
     check_split(split, pack.ids, pack.patients)
     return split
+
+
+def people_of(pack: Pack) -> list[str | None]:
+    """Returns the patient of each recording, None where unknown; one for all recordings that are one ECG."""
+    people = list(pack.patients)
+    if not pack.audit.duplicates:
+        return people
+    rows = {name: row for row, name in enumerate(pack.ids)}
+    first: dict[str, int] = {}
+    pairs = [(first.setdefault(who, row), row) for row, who in enumerate(people) if who is not None]
+    pairs += [(rows[names[0]], rows[name]) for names in pack.audit.duplicates for name in names]
+    for members in group_rows(len(people), pairs):
+        known = [people[row] for row in members if people[row] is not None]
+        for row in members:
+            people[row] = known[0] if known else f"of {pack.ids[members[0]]}"
+    return people

@@ -30,6 +30,16 @@ class Thresholds(NamedTuple):
     name: ThresholdName
     values: Floats
 
+    def spread(self, columns: np.ndarray, classes: int) -> Thresholds:
+        """Returns the thresholds of all classes, 0.5 for those that are not in `columns`, where these are."""
+        values = np.full(classes, THRESHOLD)
+        values[columns] = self.values
+        return self._replace(values=values)
+
+    def pick(self, columns: np.ndarray) -> Thresholds:
+        """Returns those of the classes at `columns`."""
+        return self._replace(values=self.values[columns])
+
     def by_class(self, classes: Sequence[str]) -> dict[str, float]:
         """Returns the value of each of the C classes."""
         return dict(zip(classes, self.values.tolist(), strict=True))

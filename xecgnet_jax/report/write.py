@@ -26,18 +26,23 @@ def write_report(evaluation: Evaluation, *, batch_size: int = 32, progress: bool
         return evaluation.report_file
     predictions = evaluation.predictions
     run, pack, rows = predictions.run, predictions.pack, predictions.rows
+    maps = predictions.make_maps(batch_size=batch_size, progress=progress)
+    if pack.annotated:
+        maps = [
+            one if one.responses is None else one._replace(responses=one.responses[:, pack.columns]) for one in maps
+        ]
     contents = Contents(
         title=f"{predictions.corpus}, {predictions.part} part",
         subtitle=run.title,
         about=_describe(predictions),
         metrics=evaluation.metrics,
-        classes=run.classes,
+        classes=predictions.classes,
         ids=predictions.ids,
         labels=predictions.labels,
-        probabilities=predictions.probabilities,
-        thresholds=evaluation.thresholds,
+        probabilities=predictions.scored,
+        thresholds=evaluation.thresholds.pick(pack.columns),
         signal=lambda position: pack.signal(int(rows[position])),
-        maps=predictions.make_maps(batch_size=batch_size, progress=progress),
+        maps=maps,
         training=evaluation.training,
         step=run.step,
         notes=[_note(pack, int(row)) for row in rows],
@@ -56,6 +61,9 @@ def _describe(predictions: PartPredictions) -> dict[str, str]:
     changed = "; ".join(differences(PRESETS["fast"], run.config))
     return {
         "Corpus": f"{predictions.corpus} ({pack.kind}), {len(pack)} recordings, fingerprint {pack.fingerprint[:12]}",
+        **(
+            {"Annotated": f"{', '.join(predictions.classes)}; the other classes are left out"} if pack.annotated else {}
+        ),
         "Part": f"{predictions.part}, {len(predictions.rows)} recordings, {known} named as in the training part",
         "Trained on": "this corpus" if own else f"another corpus ({run.data.get('kind', 'unknown')})",
         "Checkpoint": f"step {run.step}, weights {predictions.made_from['weights'][:12]}",

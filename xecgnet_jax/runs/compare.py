@@ -95,9 +95,12 @@ def compare(
             runs=tuple(run_names[one] for one in group),
             seeds=tuple(one.run.config.seed for one in group),
             labels=group[0].labels,
-            probabilities=np.stack([one.probabilities for one in group]),
+            probabilities=np.stack([one.scored for one in group]),
             predictions=np.stack(
-                [apply_thresholds(one.probabilities, one.run.thresholds(thresholds).values) for one in group]
+                [
+                    apply_thresholds(one.scored, one.run.thresholds(thresholds).pick(one.pack.columns).values)
+                    for one in group
+                ]
             ),
         )
         for name_of_group, group in zip(_name_groups(groups, run_names), groups, strict=True)

@@ -47,8 +47,9 @@ class Evaluation:
     @property
     def title(self) -> str:
         """A line that says what was scored on what."""
-        one, run = self.predictions, self.predictions.run
-        return f"{one.corpus}, {one.part} part: {len(one.rows)} recordings, {run.title}"
+        one, unknown = self.predictions, set(self.predictions.pack.classes) - set(self.predictions.classes)
+        without = f"; not annotated, so not scored: {', '.join(sorted(unknown))}" if unknown else ""
+        return f"{one.corpus}, {one.part} part: {len(one.rows)} recordings, {one.run.title}{without}"
 
     def _file(self, stem: str, suffix: str) -> Path:
         chosen = "" if self.thresholds.name == "0.5" else f"-{self.thresholds.name}"
@@ -104,12 +105,13 @@ def evaluate_predictions(
     evaluation = Evaluation(predictions, thresholds, {}, training)
     metrics = _read_metrics(evaluation.metrics_file, basis, resamples)
     if metrics is None:
+        calibrated = run.calibrate(predictions.probabilities)
         metrics = basis | scores.evaluate(
             predictions.labels,
-            predictions.probabilities,
-            apply_thresholds(predictions.probabilities, thresholds.values),
-            run.classes,
-            calibrated=run.calibrate(predictions.probabilities),
+            predictions.scored,
+            apply_thresholds(predictions.scored, thresholds.pick(predictions.pack.columns).values),
+            predictions.classes,
+            calibrated=None if calibrated is None else calibrated[:, predictions.pack.columns],
             patients=predictions.patients,
             groups=groups_of_people(predictions.pack, predictions.rows),
             resamples=resamples,

@@ -57,9 +57,19 @@ class PartPredictions:
         return tuple(self.pack.ids[row] for row in self.rows)
 
     @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the A classes that the corpus annotates, all but rarely: they are scored."""
+        return tuple(self.pack.classes[column] for column in self.pack.columns)
+
+    @property
     def labels(self) -> np.ndarray:
-        """True labels, [R, C] uint8, 0 or 1."""
-        return self.pack.labels[self.rows]
+        """True labels of these classes, [R, A] uint8, 0 or 1."""
+        return self.pack.labels[self.rows][:, self.pack.columns]
+
+    @property
+    def scored(self) -> np.ndarray:
+        """Probabilities of these classes, [R, A] float32."""
+        return self.probabilities[:, self.pack.columns]
 
     @property
     def patients(self) -> tuple[str | None, ...]:

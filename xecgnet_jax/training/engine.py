@@ -82,6 +82,7 @@ class Engine:
             optimizer=optimizer,
             config=config,
             pos_weight=class_weights(config.objective, dataset.pack.labels[dataset.train]),
+            columns=dataset.pack.columns if dataset.pack.annotated else None,
         )
         # Drawn once: what is compiled in a third of the time serves better than a fast program. The bits are the same.
         self._init = jax.jit(

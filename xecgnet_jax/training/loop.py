@@ -168,10 +168,10 @@ def validate(
 ) -> tuple[dict[str, float | None], dict[str, Thresholds], Calibration]:
     """Returns the metrics of the validation part, the thresholds that do best on it, by name, and the calibration.
 
-    Recordings count as the dataset weighs them.
+    Recordings count as the dataset weighs them. A class that the corpus does not annotate keeps 0.5, uncalibrated.
     """
-    pack, rows = dataset.pack, dataset.validation
-    labels, weights = pack.labels[rows], dataset.weights[rows]
+    pack, rows, columns = dataset.pack, dataset.validation, dataset.pack.columns
+    labels, weights = pack.labels[rows][:, columns], dataset.weights[rows]
     probabilities = predict_recordings(
         engine.predict,
         engine.place(collapse(engine.model, variables).variables),
@@ -180,14 +180,15 @@ def validate(
         spec=engine.spec,
         normalization=dataset.normalization,
         batch_size=engine.config.batch_size,
-    ).probabilities
+    ).probabilities[:, columns]
     found = summarize(labels, apply_thresholds(probabilities), weights)
     found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
+    classes = len(pack.classes)
     chosen = (best_f1(labels, probabilities, weights), best_subset(labels, probabilities, weights))
-    calibration = fit_calibration(labels, probabilities, weights)
+    calibration = fit_calibration(labels, probabilities, weights).spread(columns, classes)
     return (
         {f"validation_{name}": value for name, value in found.items()},
-        {one.name: one for one in chosen},
+        {one.name: one.spread(columns, classes) for one in chosen},
         calibration,
     )
 

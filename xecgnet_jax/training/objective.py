@@ -8,7 +8,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from xecgnet_jax.model import Outputs
 from xecgnet_jax.model.layers import Array
@@ -106,6 +106,7 @@ def objective(
     asl_clip: float = 0.0,
     pos_weight: Float[Array | np.ndarray, " C"] | None = None,
     weights: Float[Array, " B"] | None = None,
+    columns: Int[np.ndarray, " A"] | None = None,
 ) -> tuple[Float[Array, ""], dict[str, Float[Array, ""]]]:
     """Returns the training loss and its parts, means over the batch.
 
@@ -121,6 +122,7 @@ def objective(
       loss: of each class and head: binary cross-entropy, or the asymmetric loss with its three settings.
       pos_weight: factors on the loss of positives, or None.
       weights: how much each recording counts (0 for the padding of a last batch), or None for 1 each.
+      columns: classes that count; the others are unknown, with labels of 0. None: all.
 
     Returns:
       (loss, {"attention_loss", "perception_loss", "alignment"}).
@@ -142,7 +144,7 @@ def objective(
         each = binary_cross_entropy(logits, labels) if loss == "bce" else asymmetric_loss(logits, labels, **focus)
         if pos_weight is not None:
             each = each * (1 + labels * (pos_weight - 1)[None, :])
-        return mean(jnp.mean(each, axis=-1))
+        return mean(jnp.mean(each if columns is None else each[:, columns], axis=-1))
 
     attention_loss = classification(outputs.attention_logits)
     perception_loss = classification(outputs.perception_logits)

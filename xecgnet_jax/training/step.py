@@ -36,6 +36,7 @@ def train_step(
     config: Config,
     pos_weight: Float[Array | np.ndarray, " C"] | None = None,
     gamma: Float[Array, ""] | float | None = None,
+    columns: Int[np.ndarray, " A"] | None = None,
 ) -> tuple[TrainState, Metrics]:
     """Makes one step of gradient descent; pure, to be jitted, vmapped and scanned.
 
@@ -47,6 +48,7 @@ def train_step(
       config: of the run.
       pos_weight: see `class_weights`.
       gamma: instead of the config's; may be traced.
+      columns: see `objective`.
 
     Returns:
       (the state after the step, its `METRICS`: means over the batch, and the norm of the gradient).
@@ -62,7 +64,8 @@ def train_step(
     def loss(params: Variables) -> tuple[jax.Array, tuple[Variables, Metrics]]:
         variables = state.variables | {"params": params}
         outputs, updated = apply(variables, batch.signal, train=True, bins=batch.bins, mutable=["batch_stats"])
-        total, terms = objective(outputs, batch.labels, weights=batch.weights, pos_weight=pos_weight, **settings)
+        counted: dict[str, Any] = {"weights": batch.weights, "pos_weight": pos_weight, "columns": columns}
+        total, terms = objective(outputs, batch.labels, **counted, **settings)
         return total, (updated["batch_stats"], terms)
 
     (total, (statistics, terms)), gradient = jax.value_and_grad(loss, has_aux=True)(state.variables["params"])

@@ -56,7 +56,7 @@ def test_limb_leads_that_contradict_each_other_are_told_as_predict_tells_it(sign
     signal[:, 3] *= 2.5
     told = find_problems(signal).limb_leads
     assert told is not None and told == {w.kind: w.text for w in find_warnings(signal)}["limb-leads"]
-    audit = make_audit({"A": find_problems(signal)}, {}, [()])
+    audit = make_audit({"A": find_problems(signal)}, {}, [()], [])
     assert audit.limb_leads == {"A": told}
     assert "  limb leads contradict each other (1): A" in format_audit(audit).splitlines()
     signal[:, 3] = 0
@@ -85,7 +85,7 @@ def test_audit_gathers_findings_by_recording() -> None:
         "C": SignalProblems("1", flat=(), clipped=(), absurd=()),
     }
     codes = [("AF", "SR"), ("SR",), ("SR", "PAC", "AF")]
-    audit = make_audit(findings, {"X": "damaged"}, codes)
+    audit = make_audit(findings, {"X": "damaged"}, codes, [[0, 2]])
     assert audit == Audit(
         packed=3,
         refused={"X": "damaged"},
@@ -104,7 +104,7 @@ def test_audit_gathers_findings_by_recording() -> None:
         "  flat leads (1): A (I)",
         "  clipped (1): B (V6)",
         "  absurd amplitude (1): A (V1 V2)",
-        "  same signal (1): A = C",
+        "  one ECG (1): A = C",
         "  without a class (1): B",
         "  unmapped codes (1): SR (3×)",
     ]

@@ -32,6 +32,7 @@ class SignalProblems(NamedTuple):
     absurd: tuple[str, ...]  #: leads with an amplitude that no ECG has, see `ABSURD_LEVEL` and `ABSURD_STD`
     #: How the limb leads contradict each other, None where they do not, or where one of them is flat or clipped.
     limb_leads: str | None = None
+    extremes: tuple[float, ...] = ()  #: mV, the lowest and the highest value of each lead
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Audit:
     clipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     absurd: Mapping[str, Sequence[str]] = field(default_factory=dict)
     limb_leads: Mapping[str, str] = field(default_factory=dict)  #: id → how they contradict each other
-    duplicates: Sequence[Sequence[str]] = ()  #: groups of ids with the same signal
+    duplicates: Sequence[Sequence[str]] = ()  #: groups of ids of one ECG, see `find_duplicates`
     without_class: Sequence[str] = ()  #: ids of recordings with none of the classes
     classes: Mapping[str, int] = field(default_factory=dict)  #: class → number of packed recordings that have it
     #: Code → number of packed recordings that have it, of codes that stand for none of the classes.
@@ -67,27 +68,29 @@ def find_problems(signal: np.ndarray, rate: float = RATE) -> SignalProblems:
     )
     limbs = None if (flat | clipped)[:6].any() else limb_lead_warning(signal)  # such leads break the relations anyway
     digest = hashlib.sha256(microvolts.tobytes()).hexdigest()
-    return SignalProblems(digest, flat_leads, clipped_leads, absurd_leads, limbs)
+    return SignalProblems(digest, flat_leads, clipped_leads, absurd_leads, limbs, (*low.tolist(), *high.tolist()))
 
 
 def make_audit(
-    problems: Mapping[str, SignalProblems], refused: Mapping[str, str], codes: Sequence[Collection[str]]
+    problems: Mapping[str, SignalProblems],
+    refused: Mapping[str, str],
+    codes: Sequence[Collection[str]],
+    duplicates: Sequence[Sequence[int]],
 ) -> Audit:
     """Returns the audit of a corpus: problems of packed recordings and causes of refused ones by id, and codes.
 
-    `codes` has the diagnostic codes of each packed recording, in the order of `problems`.
+    `codes` has the diagnostic codes of each packed recording, in the order of `problems`; `duplicates` are groups of
+    numbers in that order.
     """
-    same: dict[str, list[str]] = {}
-    for name, found in problems.items():
-        same.setdefault(found.digest, []).append(name)
+    ids = tuple(problems)
     odd: dict[str, Any] = {
         kind: {name: list(getattr(found, kind)) for name, found in problems.items() if getattr(found, kind)}
         for kind in ("flat", "clipped", "absurd")
     }
     odd["limb_leads"] = {name: found.limb_leads for name, found in problems.items() if found.limb_leads}
-    duplicates = [names for names in same.values() if len(names) > 1]
-    audit = Audit(packed=len(problems), refused=dict(refused), **odd, duplicates=duplicates)
-    return count_classes(audit, tuple(problems), codes, CPSC2018)
+    same = [[ids[row] for row in group] for group in duplicates]
+    audit = Audit(packed=len(ids), refused=dict(refused), **odd, duplicates=same)
+    return count_classes(audit, ids, codes, CPSC2018)
 
 
 def count_classes(audit: Audit, ids: Sequence[str], codes: Sequence[Collection[str]], vocabulary: Vocabulary) -> Audit:
@@ -112,7 +115,7 @@ def format_audit(audit: Audit) -> str:
     for problem, by_id in (("flat leads", audit.flat), ("clipped", audit.clipped), ("absurd amplitude", audit.absurd)):
         examples[problem] = [f"{name} ({' '.join(leads)})" for name, leads in by_id.items()]
     examples["limb leads contradict each other"] = list(audit.limb_leads)
-    examples["same signal"] = [" = ".join(names) for names in audit.duplicates]
+    examples["one ECG"] = [" = ".join(names) for names in audit.duplicates]
     examples["without a class"] = list(audit.without_class)
     examples["unmapped codes"] = [f"{code} ({count}×)" for code, count in audit.unmapped.items()]
     lines = [

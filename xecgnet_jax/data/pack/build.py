@@ -27,6 +27,7 @@ from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import signal_moments
 from xecgnet_jax.data.pack import storage
 from xecgnet_jax.data.pack.audit import SignalProblems, find_problems, make_audit
+from xecgnet_jax.data.pack.duplicates import find_duplicates
 from xecgnet_jax.data.pack.pack import Pack, open_pack
 from xecgnet_jax.data.pack.quantized import quantize, to_millivolts
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
@@ -89,7 +90,7 @@ def pack_of(
         if on_bad_recording == "skip" or not pack.audit.refused:
             return pack
     return build_pack(
-        read_corpus(corpus_folder, rate_of_files=rate_of_files, list_absent=on_bad_recording == "skip"),
+        read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=on_bad_recording == "skip"),
         pack_folder,
         signals=signals,
         on_bad_recording=on_bad_recording,
@@ -172,7 +173,7 @@ def _write_pack(
 ) -> None:
     """Writes the files of a pack into an empty folder."""
     packed: list[tuple[Entry, PackedRecording]] = []
-    refused: dict[str, str] = {}
+    refused = dict(corpus.lost)
     content = hashlib.sha256()
     with storage.samples_writer(folder / storage.SAMPLES) as append:
         for entry, result in read:
@@ -187,7 +188,8 @@ def _write_pack(
         causes = "; ".join(list(refused.values())[:CAUSES_SHOWN])
         more = f"; and {len(refused) - CAUSES_SHOWN} more" if len(refused) > CAUSES_SHOWN else ""
         raise PackError(
-            f"{corpus.root}: {len(refused)} of {len(corpus.entries)} recordings cannot be read: {causes}{more}. Repair "
+            f"{corpus.root}: {len(refused)} of {len(corpus.entries) + len(corpus.lost)} recordings cannot be read: "
+            f"{causes}{more}. Repair "
             'or remove them, or leave them out (--on-bad-recording skip, from Python on_bad_recording="skip").'
         )
     ages = [row.age if entry.age is None else entry.age for entry, row in packed]
@@ -210,6 +212,8 @@ def _write_pack(
     for name in ("step", "zero", "labels"):
         content.update(index[name].data)
     content.update(storage.to_json(texts["ids"]))
+    if corpus.annotated:
+        content.update(storage.to_json(corpus.annotated))
     manifest = {
         "format": storage.FORMAT,
         "kind": corpus.kind,
@@ -217,6 +221,7 @@ def _write_pack(
         "filter": signals.filter,
         "leads": LEADS,
         "classes": CPSC2018.classes,
+        "annotated": corpus.annotated,
         "recordings": len(packed),
         "samples": int(index["offsets"][-1]),
         "fingerprint": content.hexdigest(),
@@ -224,7 +229,14 @@ def _write_pack(
     }
     arrays = io.BytesIO()
     np.savez(arrays, allow_pickle=False, **index)
-    audit = make_audit({entry.id: row.problems for entry, row in packed}, refused, [entry.codes for entry, _ in packed])
+    counts = np.load(folder / storage.SAMPLES, mmap_mode="r")
+    duplicates = find_duplicates(
+        [row.problems.digest for _, row in packed],
+        np.array([row.problems.extremes for _, row in packed]),
+        lambda at: to_millivolts(counts[slice(*index["offsets"][at : at + 2])], index["step"][at], index["zero"][at]),
+    )
+    problems = {entry.id: row.problems for entry, row in packed}
+    audit = make_audit(problems, refused, [entry.codes for entry, _ in packed], duplicates)
     files = {
         storage.INDEX: arrays.getvalue(),
         storage.RECORDINGS: storage.to_json(texts),

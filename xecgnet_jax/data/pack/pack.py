@@ -38,6 +38,7 @@ class Pack:
     codes: tuple[tuple[str, ...], ...]  #: diagnostic codes as the corpus writes them
     likelihoods: tuple[tuple[float, ...], ...]  #: of the codes in percent, where the corpus gives them, else ()
     classes: tuple[str, ...]  #: names of the C classes
+    annotated: tuple[str, ...]  #: those that the corpus annotates; the others are unknown in it. (): all
     leads: tuple[str, ...]  #: names of the 12 leads
     signals: SignalSpec  #: rate in Hz, and filter
     kind: str  #: which corpus, as in `Corpus`
@@ -67,7 +68,16 @@ class Pack:
         """Returns the pack with the labels of a vocabulary, from codes that are likely enough; signals are shared.
 
         `min_likelihood` is in percent; a likelihood of 0 means unknown, and its code counts.
+
+        Raises:
+          PackError: the corpus annotates what is no class of the vocabulary, or a recording has a class that it does
+            not annotate.
         """
+        if unknown := [name for name in self.annotated if name not in vocabulary.classes]:
+            raise PackError(
+                f"the corpus annotates {first_few(unknown)}, which is no class of {vocabulary.name}; name some of "
+                f"{first_few(vocabulary.classes, 9)} (--annotated, or the first line of labels.csv)"
+            )
         codes = self.codes
         if min_likelihood:
             codes = tuple(
@@ -79,13 +89,31 @@ class Pack:
         fingerprint = self.packed
         if min_likelihood or vocabulary.digest() != CPSC2018.digest():
             fingerprint = hashlib.sha256(f"{fingerprint} {vocabulary.digest()} {min_likelihood}".encode()).hexdigest()
+        labels = np.stack([vocabulary.label_vector(own) for own in codes])
+        for at, name in enumerate(vocabulary.classes):
+            if self.annotated and name not in self.annotated and labels[:, at].any():
+                example = self.ids[int(labels[:, at].argmax())]
+                raise PackError(
+                    f"{example} has {name}, which the corpus does not annotate; name it, or correct the label"
+                )
         return replace(
             self,
-            labels=np.stack([vocabulary.label_vector(own) for own in codes]),
+            labels=labels,
             classes=vocabulary.classes,
             fingerprint=fingerprint,
             audit=count_classes(self.audit, self.ids, codes, vocabulary),
         )
+
+    @property
+    def columns(self) -> np.ndarray:
+        """Columns of `labels` that the corpus annotates, ascending, int64."""
+        return np.array([at for at, name in enumerate(self.classes) if not self.annotated or name in self.annotated])
+
+    def annotate(self, classes: Iterable[str]) -> Pack:
+        """Returns the pack of a corpus that annotates these classes only, whatever it says itself; relabel it next."""
+        named = tuple(classes)
+        packed = hashlib.sha256(f"{self.packed} {named}".encode()).hexdigest()
+        return replace(self, annotated=named, packed=packed, fingerprint=packed)
 
     def select(self, ids: Iterable[str]) -> np.ndarray:
         """Returns the rows of n recordings, [n] int64, in the order of `ids`.
@@ -121,6 +149,7 @@ def open_pack(folder: Path) -> Pack:
             codes=tuple(tuple(codes) for codes in texts["codes"]),
             likelihoods=tuple(tuple(given) for given in texts["likelihoods"]),
             classes=tuple(manifest["classes"]),
+            annotated=tuple(manifest.get("annotated", ())),
             leads=tuple(manifest["leads"]),
             signals=SignalSpec(manifest["rate"], tuple(manifest["filter"])),
             kind=manifest["kind"],
