@@ -24,6 +24,8 @@ OptionalPreset = Annotated[
     PresetName | None, tyro.conf.arg(metavar="{" + ",".join(PRESETS) + "}", help_behavior_hint="")
 ]
 OptionalNumber = Annotated[int | None, tyro.conf.arg(metavar="INT", help_behavior_hint="")]
+OptionalHertz = Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="")]
+OptionalUnits = Annotated[Literal["mV", "uV", "V"] | None, tyro.conf.arg(metavar="{mV,uV,V}", help_behavior_hint="")]
 Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 
@@ -42,6 +44,12 @@ class CorpusArguments:
     on_bad_recording: Literal["fail", "skip"] = "fail"
     #: Classes that the corpus annotates, where these are not all: the others are unknown in it, not absent.
     annotated: tuple[str, ...] = ()
+    #: Name of the data set in HDF5 files, [recordings, samples, 12].
+    hdf5_dataset: str = "tracings"
+    #: Their sampling rate in Hz, which they do not say.
+    hdf5_rate: OptionalHertz = None
+    #: Their units, which they do not say.
+    hdf5_units: OptionalUnits = None
     #: Processes that read recordings; by default one per CPU.
     workers: OptionalNumber = None
 
@@ -49,6 +57,7 @@ class CorpusArguments:
 def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) -> Any:
     """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are."""
     from xecgnet_jax.data.dataset import pack_folder, pack_for
+    from xecgnet_jax.data.io.hdf5 import HDF5
     from xecgnet_jax.data.labels import CPSC2018, read_vocabulary
     from xecgnet_jax.data.pack.audit import format_audit, format_losses
     from xecgnet_jax.data.pack.storage import AUDIT, generation_folder, read_manifest
@@ -60,10 +69,11 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
         number = corpus.simulate or SIMULATED
         folder = corpus.cache / f"simulated-{number}-{corpus.simulate_seed}-v{VERSION}"
         simulate_corpus(folder, number, corpus.simulate_seed, progress=progress, workers=corpus.workers)
-    destination = pack_folder(folder, corpus.cache, config)
+    hdf5 = HDF5(corpus.hdf5_dataset, corpus.hdf5_rate, corpus.hdf5_units)
+    destination = pack_folder(folder, corpus.cache, config, hdf5)
     before = _changed(destination)
     how = {"on_bad_recording": corpus.on_bad_recording, "workers": corpus.workers, "progress": progress}
-    pack = pack_for(folder, corpus.cache, config, annotated=corpus.annotated, **how)
+    pack = pack_for(folder, corpus.cache, config, annotated=corpus.annotated, hdf5=hdf5, **how)
     print(f"corpus: {folder}\npack: {destination}")
     audit = pack.audit  # of the nine classes: labeling takes half a second on large corpora
     if config.classes != CPSC2018.name or config.min_likelihood or pack.annotated:
@@ -108,11 +118,18 @@ def keep_compiled(cache: Path) -> None:
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.2)
 
 
+#: Options that name a corpus.
+_NAMING_OPTIONS = (
+    *("data", "cache", "on_bad_recording", "annotated", "hdf5_dataset", "hdf5_rate", "hdf5_units"),
+    *("simulate", "simulate_seed"),
+)
+
+
 def command_line(name: str, what: list[str], corpus: CorpusArguments) -> str:
     """Returns the command `xecgnet NAME` with `what` and the options that name the corpus."""
     words = ["xecgnet", name, *what]
     ordinary = CorpusArguments()
-    for option in ("data", "cache", "on_bad_recording", "annotated", "simulate", "simulate_seed"):
+    for option in _NAMING_OPTIONS:
         if (value := getattr(corpus, option)) != getattr(ordinary, option):
             words += [f"--{option.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
     return shlex.join(words)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import tyro
 
-from xecgnet_jax.cli.common import CorpusArguments, OptionalNumber, command_line
+from xecgnet_jax.cli.common import CorpusArguments, OptionalHertz, OptionalNumber, OptionalUnits, command_line
 from xecgnet_jax.errors import first_few
 
 PositionalFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
@@ -25,14 +25,20 @@ class DescribeCorpus:
     classes: str = "cpsc2018"
     #: Rate in Hz of the files to look at where a corpus has each recording at several; 0: the highest.
     rate_of_files: int = 0
+    #: Data set, rate in Hz and units of HDF5 files, which do not say them.
+    hdf5_dataset: str = "tracings"
+    hdf5_rate: OptionalHertz = None
+    hdf5_units: OptionalUnits = None
 
     def run(self) -> None:
         """Prints the description, and the command that trains on the corpus."""
         from xecgnet_jax.data.corpora import read_corpus
+        from xecgnet_jax.data.io.hdf5 import HDF5
         from xecgnet_jax.data.labels import count_codes, read_vocabulary
 
         vocabulary = read_vocabulary(self.classes)
-        corpus = read_corpus(self.folder, rate_of_files=self.rate_of_files, skip_lost=True)
+        hdf5 = HDF5(self.hdf5_dataset, self.hdf5_rate, self.hdf5_units)
+        corpus = read_corpus(self.folder, rate_of_files=self.rate_of_files, skip_lost=True, hdf5=hdf5)
         classes, unmapped = count_codes((entry.codes for entry in corpus.entries), vocabulary)
         patients = {entry.patient for entry in corpus.entries} - {None}
         folds = sorted({entry.fold for entry in corpus.entries if entry.fold is not None})
@@ -48,7 +54,10 @@ class DescribeCorpus:
             names = [name for name, own in corpus.lost.items() if own == why]
             print(f"left out ({number}): {first_few(names)}: {why}")
         words = ["--preset", "fast", *(["--classes", self.classes] if self.classes != "cpsc2018" else [])]
-        print(f"train on it: {command_line('train', words, CorpusArguments(data=self.folder))}")
+        arguments = CorpusArguments(
+            data=self.folder, **{f"hdf5_{name}": value for name, value in hdf5._asdict().items()}
+        )
+        print(f"train on it: {command_line('train', words, arguments)}")
 
 
 @dataclass(frozen=True)

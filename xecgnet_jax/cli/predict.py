@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, keep_compiled
+from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, OptionalHertz, OptionalUnits, keep_compiled
 from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
@@ -34,9 +34,9 @@ class Predict:
     #: tables whose first line names the leads, or folders of them; arrays (.npy, .npz).
     words: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[RUN] PATH [PATH ...]")]
     #: Sampling rate of CSV tables and arrays in Hz. Other files say it themselves.
-    rate: Annotated[float | None, tyro.conf.arg(metavar="HZ", help_behavior_hint="")] = None
+    rate: OptionalHertz = None
     #: Units of CSV tables and arrays. Other files say it themselves.
-    units: Annotated[Literal["mV", "uV", "V"] | None, tyro.conf.arg(metavar="{mV,uV,V}", help_behavior_hint="")] = None
+    units: OptionalUnits = None
     #: Names of the columns of arrays, in their order.
     leads: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LEAD [LEAD ...]", help_behavior_hint="")] = ()
     #: File for all probabilities, label sets and warnings: .csv or .jsonl.

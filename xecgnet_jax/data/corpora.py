@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from xecgnet_jax.data.io.formats import format_of
+from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID, read_contents
 from xecgnet_jax.data.io.hospital import recording_name
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header
@@ -33,18 +34,22 @@ class Entry:
     fold: int | None = None  #: the corpus's own fold, or None
     age: float | None = None  #: years, or None
     sex: str | None = None  #: "F", "M" or None
+    row: int | None = None  #: in a file of many recordings
 
 
 @dataclass(frozen=True)
 class Corpus:
     """A folder of recordings as published."""
 
-    kind: str  #: "cpsc2018", "challenge", "ptbxl" or "wfdb-csv"
+    kind: str  #: "cpsc2018", "challenge", "ptbxl", "wfdb-csv" or "hdf5"
     root: Path
-    entries: tuple[Entry, ...]  #: sorted by id
+    entries: tuple[Entry, ...]  #: sorted by id; of HDF5, in the order of files and rows
     rate_of_files: int = 0  #: Hz of the files that were chosen where each recording has several; 0: the highest
     annotated: tuple[str, ...] = ()  #: classes that the corpus annotates, the others are unknown; none: all it has
     lost: Mapping[str, str] = field(default_factory=dict)  #: id → why a recording of its table or folder has no entry
+    hdf5: HDF5 = UNSAID  #: what the user says of HDF5 files
+    together: int = 1  #: recordings that are best read together, see `Tracings`
+    samples: int = 0  #: of all recordings, where it is known without reading them
 
     def left_out(self) -> tuple[tuple[Path, str], ...]:
         """Returns the folders and hidden recordings below its own that are not looked into, and why."""
@@ -59,12 +64,13 @@ class Corpus:
 KNOWN_FOLDERS: str = (
     "ptbxl_database.csv and records500/ or records100/ (PTB-XL); "
     "REFERENCE.csv and .mat files beside it or in TrainingSet*/ (CPSC2018); "
+    "exams.csv and the HDF5 files that its column trace_file names (CODE-15 %); "
     "labels.csv and WFDB records (.hea) or files of hospitals below it (columns: docs/data.md); "
     "WFDB records (.hea) with a line #Dx: (PhysioNet/CinC Challenge)"
 )
 
 
-def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool = False) -> Corpus:
+def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool = False, hdf5: HDF5 = UNSAID) -> Corpus:
     """Recognizes the corpus in `folder` and lists its recordings; signals are not read.
 
     A Challenge recording whose header cannot be parsed is listed without codes: `read_record` refuses it with the
@@ -75,6 +81,7 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool =
       rate_of_files: in Hz, which files to take where each recording is there at several rates; 0: the highest.
       skip_lost: go on where the table of PTB-XL or labels.csv has recordings without a file, or the folder of the
         latter files without a row; `Corpus.lost` has them.
+      hdf5: data set, rate and units of HDF5 files.
 
     Raises:
       CorpusError: the folder is none of `KNOWN_FOLDERS`, or its tables contradict its files.
@@ -90,15 +97,14 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool =
     kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
     if rate_of_files and kind != "ptbxl":
         raise CorpusError(f"{root}: has each recording at one rate only. Leave out --rate-of-files.")
+    if kind == "hdf5":
+        return _hdf5_corpus(root, hdf5, skip_lost)
     options = [rate_of_files] if kind == "ptbxl" else []
     found_entries, gaps = entries_of(root, *options)
     entries = tuple(sorted(found_entries, key=lambda entry: entry.id))
-    for gap in gaps:
-        if not (skip_lost and entries):
-            _refuse(*gap)
+    lost = _lost(gaps, skip=skip_lost and bool(entries))
     if not entries:
         raise CorpusError(f"{root}: holds no recordings of a known corpus. Looked for: {KNOWN_FOLDERS}.")
-    lost = {name: f"{gap.where}: {gap.problem} it" for gap in gaps for name in gap.names}
     annotated = _read_annotated(root / "labels.csv") if kind == "wfdb-csv" else ()
     return Corpus(kind, root, entries, rate_of_files, annotated, lost)
 
@@ -128,6 +134,14 @@ class _Gap(NamedTuple):
     problem: str
     names: list[str]
     remedy: str
+
+
+def _lost(gaps: Iterable[_Gap], *, skip: bool) -> dict[str, str]:
+    """Returns id → cause of the recordings of gaps, or refuses the first."""
+    for gap in gaps:
+        if not skip:
+            _refuse(*gap)
+    return {name: f"{gap.where}: {gap.problem} it" for gap in gaps for name in gap.names}
 
 
 #: The end of what to do about a gap.
@@ -241,6 +255,62 @@ def _csv_entries(root: Path) -> tuple[list[Entry], list[_Gap]]:
     return entries, gaps
 
 
+def _hdf5_corpus(root: Path, layout: HDF5, skip_lost: bool) -> Corpus:
+    """Reads exams.csv as CODE-15 % has it: columns of True and False are codes; files lie in the folder itself."""
+    table = root / "exams.csv"
+    rows = _read_table(table, ("exam_id", "trace_file"))
+    _check_unique(table, [row["exam_id"] for row in rows])
+    flags = (
+        [name for name in rows[0] if name not in _NO_CODES and {row[name] for row in rows} <= {"True", "False"}]
+        if rows
+        else []
+    )
+    by_id = {row["exam_id"]: row for row in rows}
+    names = sorted({row["trace_file"] for row in rows})
+    if odd := [name for name in names if Path(name).name != name or name.startswith(".")]:
+        raise CorpusError(f"{table}: trace_file {odd[0][:60]!r} is no name of a file. Restore the table.")
+    files = {path.name: path for path in _files_below(root, ".hdf5") if path.name in names}
+    contents = {path: read_contents(path, layout) for path in files.values()}
+    entries = [
+        _exam(by_id[name], path, row, flags)
+        for path, held in contents.items()
+        for row, name in enumerate(held.ids)
+        if name in by_id and by_id[name]["trace_file"] == path.name
+    ]
+    there = Counter(entry.id for entry in entries)
+    _refuse(root, "more than one tracing for", [name for name, number in there.items() if number > 1], "Keep one.")
+    rowless = [name for held in contents.values() for name in held.ids if name not in by_id]
+    gaps = [
+        _Gap(
+            table,
+            "no tracing in the files for",
+            [name for name in by_id if name not in there],
+            f"Restore them, {_LEAVE_OUT}.",
+        ),
+        _Gap(table, "no row for", rowless, f"Add the rows, {_LEAVE_OUT}."),
+    ]
+    lost = _lost(gaps, skip=skip_lost and bool(entries))
+    samples = sum(contents[entry.path].samples for entry in entries)
+    together = max((held.together for held in contents.values()), default=1)
+    return Corpus("hdf5", root, tuple(entries), lost=lost, hdf5=layout, together=together, samples=samples)
+
+
+#: Columns of exams.csv that are True or False, and no finding.
+_NO_CODES = frozenset({"is_male", "death", "normal_ecg"})
+
+
+def _exam(row: Mapping[str, str], path: Path, number: int, flags: Sequence[str]) -> Entry:
+    return Entry(
+        id=row["exam_id"],
+        path=path,
+        codes=tuple(name for name in flags if row[name] == "True"),
+        patient=row.get("patient_id") or None,
+        age=parse_age(row.get("age", "")),
+        sex={"True": "M", "False": "F"}.get(row.get("is_male", "")),
+        row=number,
+    )
+
+
 def name_recordings(root: Path) -> dict[str, Path]:
     """Returns name → file of the WFDB records and the files of hospitals below a folder, sorted by path.
 
@@ -272,10 +342,11 @@ _NO_RECORDINGS = frozenset(
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.
-OPENERS: dict[str, tuple[str, Callable[..., tuple[list[Entry], list[_Gap]]]]] = {
+OPENERS: dict[str, tuple[str, Callable[..., Any]]] = {
     "ptbxl_database.csv": ("ptbxl", _ptbxl_entries),
     "REFERENCE.csv": ("cpsc2018", _cpsc_entries),
     "labels.csv": ("wfdb-csv", _csv_entries),
+    "exams.csv": ("hdf5", _hdf5_corpus),
 }
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xecgnet_jax.config import DataConfig
+from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.labels import Vocabulary, read_vocabulary
 from xecgnet_jax.data.normalization import Normalization, mean_normalization
 from xecgnet_jax.data.pack import Pack, pack_of
@@ -71,6 +72,7 @@ def open_corpus(
     *,
     cache: str | Path | None = None,
     annotated: Sequence[str] = (),
+    hdf5: HDF5 = UNSAID,
     on_bad_recording: Literal["fail", "skip"] = "fail",
     workers: int | None = None,
     progress: bool = True,
@@ -84,6 +86,7 @@ def open_corpus(
       config: the split, the windows and the normalization.
       cache: where packs are kept; None: `default_cache`.
       annotated: classes that the corpus annotates, in place of those that labels.csv may name; none: these, or all.
+      hdf5: data set, rate and units of HDF5 files.
       on_bad_recording, workers, progress: see `build_pack`.
 
     Raises:
@@ -92,24 +95,28 @@ def open_corpus(
       SplitError: see `make_dataset`.
     """
     cache = default_cache() if cache is None else Path(cache)
-    how: Any = {"on_bad_recording": on_bad_recording, "workers": workers, "progress": progress}
+    how: Any = {"hdf5": hdf5, "on_bad_recording": on_bad_recording, "workers": workers, "progress": progress}
     return make_dataset(pack_for(Path(folder), cache, config, annotated=annotated, **how), config)
 
 
-def pack_for(corpus: Path, cache: Path, config: DataConfig, *, annotated: Sequence[str] = (), **how: Any) -> Pack:
+def pack_for(
+    corpus: Path, cache: Path, config: DataConfig, *, annotated: Sequence[str] = (), hdf5: HDF5 = UNSAID, **how: Any
+) -> Pack:
     """Returns the pack of a corpus with signals as the config says; see `open_corpus`, `how` is of `pack_of`."""
-    place = pack_folder(corpus, cache, config)
-    pack = pack_of(corpus, place, signals=signal_spec(config), rate_of_files=config.rate_of_files, **how)
+    place = pack_folder(corpus, cache, config, hdf5)
+    how |= {"signals": signal_spec(config), "rate_of_files": config.rate_of_files, "hdf5": hdf5}
+    pack = pack_of(corpus, place, **how)
     return pack.annotate(annotated) if annotated else pack
 
 
-def pack_folder(corpus: Path, cache: Path, config: DataConfig) -> Path:
+def pack_folder(corpus: Path, cache: Path, config: DataConfig, hdf5: HDF5 = UNSAID) -> Path:
     """Returns where a pack is kept: by the name of the corpus's folder, and a digest of the whole path and its signals.
 
     The digest of signals as they are by default is that of the path alone.
     """
     signals = signal_spec(config), config.rate_of_files
     what = "" if signals == (PLAIN, 0) else f" {signals}"
+    what += "" if hdf5 == UNSAID else f" {tuple(hdf5)}"
     digest = hashlib.sha256(f"{corpus.resolve()}{what}".encode()).hexdigest()[:8]
     return cache / "packs" / f"{corpus.resolve().name}-{digest}"
 

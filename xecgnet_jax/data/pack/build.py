@@ -8,11 +8,13 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import shutil
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from dataclasses import asdict
 from functools import partial
+from itertools import chain, groupby
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -21,6 +23,8 @@ from tqdm import tqdm
 
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.io.formats import format_of, read_hospital
+from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID, read_rows
+from xecgnet_jax.data.io.recording import Recording
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
@@ -57,8 +61,10 @@ class PackedRecording(NamedTuple):
     patient: str | None  #: keyed hash of the patient's id in the file, likewise
 
 
-#: A recording of a corpus, and its samples [T, 12] int16 and row in the index, or why it cannot be read.
-ReadEntry: TypeAlias = tuple[Entry, tuple[np.ndarray, PackedRecording] | RecordError]
+#: The samples [T, 12] int16 of a recording and its row in the index, or why it cannot be read.
+ReadResult: TypeAlias = tuple[np.ndarray, PackedRecording] | RecordError
+#: A recording of a corpus, and this.
+ReadEntry: TypeAlias = tuple[Entry, ReadResult]
 
 
 def pack_of(
@@ -67,6 +73,7 @@ def pack_of(
     *,
     signals: SignalSpec = PLAIN,
     rate_of_files: int = 0,
+    hdf5: HDF5 = UNSAID,
     on_bad_recording: OnBadRecording = "fail",
     workers: int | None = None,
     progress: bool = True,
@@ -75,7 +82,7 @@ def pack_of(
 
     A corpus has changed when one of its files has another name, size or time of modification, or a table another
     content; its signals are not read to find out. A copy of a corpus has new times, so its pack is made anew. The
-    arguments are those of `build_pack`, and `rate_of_files` that of `read_corpus`.
+    arguments are those of `build_pack`, and `rate_of_files` and `hdf5` those of `read_corpus`.
 
     Raises:
       CorpusError: the folder is missing, or no known corpus.
@@ -84,13 +91,13 @@ def pack_of(
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
     is_packed = (pack_folder / storage.MANIFEST).is_file()
     if is_packed and storage.read_manifest(pack_folder)["state"] == corpus_state(
-        corpus_folder, pack_folder, signals, rate_of_files
+        corpus_folder, pack_folder, signals, rate_of_files, hdf5
     ):
         pack = open_pack(pack_folder)
         if on_bad_recording == "skip" or not pack.audit.refused:
             return pack
     return build_pack(
-        read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=on_bad_recording == "skip"),
+        read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=on_bad_recording == "skip", hdf5=hdf5),
         pack_folder,
         signals=signals,
         on_bad_recording=on_bad_recording,
@@ -125,7 +132,8 @@ def build_pack(
     """
     folder = Path(folder).resolve()
     try:
-        state = corpus_state(corpus.root, folder, signals, corpus.rate_of_files)
+        state = corpus_state(corpus.root, folder, signals, corpus.rate_of_files, corpus.hdf5)
+        _check_space(corpus, folder, signals)
         with (
             storage.new_generation(folder) as new,
             closing(_read_entries(corpus, signals, workers, progress)) as entries,
@@ -143,6 +151,20 @@ def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRe
         recording = read_record(path, rate=signals.rate) if kind is None else read_hospital(path, kind)
     except RecordError as error:
         return error
+    return _packed(recording, signals)
+
+
+def read_together(task: tuple[Path, list[Entry]], signals: SignalSpec, hdf5: HDF5) -> list[ReadResult]:
+    """Reads recordings of one file that are best read together, or the one that a file holds."""
+    path, entries = task
+    rows = [entry.row for entry in entries if entry.row is not None]
+    if not rows:
+        return [read_for_pack(path, signals)]
+    found = read_rows(path, hdf5, rows, [entry.id for entry in entries])
+    return [one if isinstance(one, RecordError) else _packed(one, signals) for one in found]
+
+
+def _packed(recording: Recording, signals: SignalSpec) -> tuple[np.ndarray, PackedRecording]:
     signal = prepare_signal(recording.signal, recording.rate, signals._replace(filter=()))
     problems = find_problems(signal, signals.rate)
     filtered = np.ascontiguousarray(filter_signal(signal, signals), np.float32)
@@ -159,13 +181,29 @@ def _read_entries(corpus: Corpus, signals: SignalSpec, workers: int | None, prog
     if workers < 1:
         raise PackError(f"recordings cannot be read by {workers} workers; ask for 1 or more")
     bar = tqdm(corpus.entries, f"packing {corpus.root}", unit=" recordings", disable=None if progress else True)
-    paths = [entry.path for entry in corpus.entries]
+    tasks = list(_tasks(corpus))
+    read = partial(read_together, signals=signals, hdf5=corpus.hdf5)
     try:
-        with closing(map_in_processes(partial(read_for_pack, signals=signals), paths, workers)) as results, bar:
-            yield from zip(bar, results, strict=True)
+        with closing(map_in_processes(read, tasks, workers)) as results, bar:
+            yield from zip(bar, chain.from_iterable(results), strict=True)
     except BrokenProcessPool as error:
         problem = "a process that reads recordings was ended from outside, perhaps because memory ran out"
         raise PackError(f"{problem}; try again with fewer workers") from error
+
+
+def _tasks(corpus: Corpus) -> Iterator[tuple[Path, list[Entry]]]:
+    """Yields the recordings of a corpus, those of one block of a file together."""
+    for (path, _), group in groupby(corpus.entries, lambda entry: (entry.path, (entry.row or 0) // corpus.together)):
+        yield path, list(group)
+
+
+def _check_space(corpus: Corpus, folder: Path, signals: SignalSpec) -> None:
+    """Refuses a pack for which the disk has no room, where its size is known before anything is read."""
+    there = next(one for one in (folder, *folder.parents) if one.exists())
+    needed = corpus.samples * len(LEADS) * 2 * signals.rate / (corpus.hdf5.rate or signals.rate)
+    if needed > (free := shutil.disk_usage(there).free):
+        problem = f"the pack takes up to {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free"
+        raise PackError(f"{folder}: {problem}; make room, or name another place (--cache)")
 
 
 def _write_pack(
@@ -245,7 +283,13 @@ def _write_pack(
     storage.write_checked(folder, files, manifest)
 
 
-def corpus_state(corpus_folder: Path, pack_folder: Path, signals: SignalSpec = PLAIN, rate_of_files: int = 0) -> str:
+def corpus_state(
+    corpus_folder: Path,
+    pack_folder: Path,
+    signals: SignalSpec = PLAIN,
+    rate_of_files: int = 0,
+    hdf5: HDF5 = UNSAID,
+) -> str:
     """Returns the sha256 of all that decides what a pack will hold, without reading signals.
 
     That is the name, size and time of modification of each file of the corpus, the content of its tables, the default
@@ -255,7 +299,7 @@ def corpus_state(corpus_folder: Path, pack_folder: Path, signals: SignalSpec = P
     Raises:
       CorpusError: the folder is missing, or cannot be listed.
     """
-    fixed = [storage.FORMAT, signals, rate_of_files, LEADS, CPSC2018.to_json()]
+    fixed = [storage.FORMAT, signals, rate_of_files, hdf5, LEADS, CPSC2018.to_json()]
     state = hashlib.sha256(storage.to_json(fixed))
     try:
         for table in sorted(corpus_folder.glob("*.csv")):
