@@ -1,1 +1,1 @@
-"""Benchmarks: `python -m benchmarks --list`. docs/performance.md says how they measure and what they gave."""
+"""Benchmarks: `python -m benchmarks --help`. docs/performance.md says how they measure and what they gave."""

@@ -15,7 +15,7 @@ HUGE_PAGES = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 def description() -> dict[str, str]:
     """Returns machine, cores, memory and versions, by name."""
-    packages = ("jax", "jaxlib", "flax", "optax", "numpy", "wfdb", "torch")
+    packages = ("jax", "jaxlib", "torch")
     return {
         "processor": _processor(),
         "threads": str(available_cpus()),

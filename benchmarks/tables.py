@@ -120,8 +120,8 @@ def fill_page(results: Path, page: Path) -> None:
       ConfigError: the file holds no results, or the page has no place for any of them.
     """
     found = read_results(results)
-    machine = "\n".join(f"- {name}: {value}" for name, value in found["machine"].items())
-    sections = {"gpu_machine" if "gpu" in found["machine"] else "machine": machine}
+    machine = "; ".join(f"{name} {value}" for name, value in found["machine"].items())
+    sections = {"gpu_machine" if "gpu" in found["machine"] else "machine": f"Measured on: {machine}."}
     for name, one in found["benchmarks"].items():
         sections[name] = "\n\n".join(Table(**table).markdown() for table in one["tables"])
     text, places = page.read_text(encoding="utf-8"), 0

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -249,6 +250,12 @@ def test_help_fits_the_terminal_in_any_encoding(name):
     lines = shown(*words, PYTHONIOENCODING="cp1252").decode("cp1252").splitlines()
     assert len(lines) > 8 and max(map(len, lines[1:])) <= 80 and len(lines[0]) <= 90  # usage is not wrapped
     assert not any("None" in line for line in lines)
+
+
+def test_no_line_of_a_help_text_begins_with_an_option():
+    """Such a line of a comment begins a new line of the help, in the middle of a sentence."""
+    files = [ROOT / "xecgnet_jax" / "config.py", *(ROOT / "xecgnet_jax" / "cli").glob("*.py")]
+    assert [file.name for file in files if re.search(r"^ +#: -", file.read_text(encoding="utf-8"), re.M)] == []
 
 
 @pytest.mark.parametrize("script", ["train", "eval", "predict", "export"])

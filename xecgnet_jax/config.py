@@ -100,7 +100,7 @@ class DataConfig:
     rate_of_files: int = 0
     #: Limits in Hz of a zero-phase filter on all signals: none, one (low-pass) or two (band-pass).
     filter: tuple[float, ...] = ()
-    #: The classes: a vocabulary of this package, or a TOML or CSV file.
+    #: The classes: cpsc2018, ptbxl-superdiagnostic or another vocabulary of this package, or a TOML or CSV file.
     classes: str = "cpsc2018"
     #: Codes that their corpus gives a likelihood (PTB-XL, in percent) below this do not count; 0 there means unknown,
     #: and counts.
@@ -149,12 +149,12 @@ class Config:
     epochs: int = 1000
     #: Stop after this many epochs without a better validation micro F1; 0: never.
     patience: int = 50
-    #: Of initial weights, order, windows and augmentation.
+    #: Seed of the initial weights, the order of recordings, windows and augmentation.
     seed: int = 0
     #: Weights to begin with: a run, a checkpoint, a folder of weights, or the name of weights of this package. All that
     #: fits is taken; a head of other classes is drawn anew.
     init: str = ""
-    #: What of them does not learn.
+    #: The part of these weights that does not learn.
     freeze: Literal["none", "backbone"] = "none"
 
     def __post_init__(self) -> None:

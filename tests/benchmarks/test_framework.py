@@ -74,13 +74,17 @@ def test_numbers_are_shown_with_three_digits(cell, text):
 
 def test_a_page_gets_the_tables_it_has_places_for(tmp_path):
     table = Table("Speed", ("", "s"), [["ours", 0.5]])
-    results = {"machine": {"threads": "2"}, "benchmarks": {"step": {"tables": [table.to_json()]}}}
+    results = {"machine": {"threads": "2", "jax": "1.0"}, "benchmarks": {"step": {"tables": [table.to_json()]}}}
     (tmp_path / "results.json").write_text(json.dumps(results))
     page = tmp_path / "page.md"
-    page.write_text("# Title\n<!-- step -->\nold\n<!-- /step -->\ntext\n<!-- other -->\nkept\n<!-- /other -->\n")
+    page.write_text(
+        "# Title\n<!-- step -->\nold\n<!-- /step -->\n"
+        "<!-- machine --><!-- /machine -->\ntext\n<!-- other -->\nkept\n<!-- /other -->\n"
+    )
     assert main(["--fill", str(tmp_path / "results.json"), str(page)]) == 0
     text = page.read_text()
     assert "| ours | 0.5 |" in text and "old" not in text
+    assert "<!-- machine -->\nMeasured on: threads 2; jax 1.0.\n<!-- /machine -->" in text
     assert text.startswith("# Title\n") and text.endswith("\ntext\n<!-- other -->\nkept\n<!-- /other -->\n")
     page.write_text("nothing")
     with pytest.raises(ConfigError, match=r"no place for machine, step"):

@@ -21,7 +21,8 @@ class DescribeCorpus:
 
     #: The corpus.
     folder: PositionalFolder
-    #: The classes to count: a vocabulary of this package, or a TOML or CSV file.
+    #: The classes to count: cpsc2018, ptbxl-superdiagnostic or another vocabulary of this package, or a TOML or CSV
+    #: file.
     classes: str = "cpsc2018"
     #: Rate in Hz of the files to look at where a corpus has each recording at several; 0: the highest.
     rate_of_files: int = 0

@@ -49,7 +49,8 @@ class Scoring:
 class Evaluate:
     """Score a run on whole recordings: tables, probabilities, a report."""
 
-    #: Working directory of a training run, or one checkpoint in it (WORKDIR/checkpoints/STEP).
+    #: Working directory of a training run, one checkpoint in it (WORKDIR/checkpoints/STEP), a folder of weights, or the
+    #: name of weights of this package.
     run_folder: Run
     corpus: CorpusArguments = field(default_factory=CorpusArguments)
     scoring: Scoring = field(default_factory=Scoring)

@@ -25,8 +25,8 @@ class Export:
     #: others; needs the extra onnx. weights: model.safetensors, config.json and a model card with the metrics that
     #: xecgnet evaluate has kept, a folder that takes the place of a run in every command.
     format: Literal["jax", "onnx", "weights"] = "jax"
-    #: Fixed length of the recordings, in samples at the network's rate. By default any length; ONNX files of runs with
-    #: --window crop or pad need it.
+    #: Fixed length of the recordings, in samples at the network's rate. By default any length. ONNX files need it where
+    #: the run was trained with --window crop or pad.
     samples: OptionalNumber = None
     #: For weights: also write which recordings and patients the run was made with (split.csv.gz), so that they are
     #: recognized when a corpus is scored. Not for recordings whose names are private.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -55,7 +56,10 @@ class Inspect:
             )
             write_text(self.plot, picture)
             print(f"picture: {self.plot}")
-        print(f"predict it: xecgnet predict {self.file}")
+        words: list[object] = ["xecgnet", "predict", self.file]
+        words += [] if self.rate is None else ["--rate", f"{self.rate:g}", "--units", self.units]
+        words += ["--leads", *self.leads] if self.leads else []
+        print(f"predict it: {shlex.join(map(str, words))}")
 
 
 def describe(recording: Recording) -> list[str]:

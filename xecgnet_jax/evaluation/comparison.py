@@ -65,8 +65,21 @@ def compare(
 
     With one run in each group the interval is the percentile interval of the paired bootstrap: both groups on the same
     resamples. With several it is the difference of the means ± t · SE, SE² = (bootstrap of that difference)² +
-    variance of the seeds / runs of each group, with Welch and Satterthwaite's degrees of freedom. The layout of the
-    result and the reasons are in docs/evaluation.md.
+    variance of the seeds / runs of each group, with Welch and Satterthwaite's degrees of freedom; docs/evaluation.md
+    has the reasons. The result::
+
+        candidate, baseline  name, runs, seeds
+        recordings           {all, single_label, multi_label}
+        metrics              {KEY}: label, better (higher or lower), candidate and baseline {mean, sd, values},
+                             difference, interval, detectable, method (bootstrap or t), identical, verdict, words,
+                             standard_error and degrees_of_freedom (t only),
+                             recordings and same_predictions (subset accuracies only)
+        mcnemar              [{candidate, baseline, seed, by_label_count {all, single_label, multi_label}:
+                             recordings, both, only_candidate, only_baseline, neither, p}]
+        words, notes         sentences
+        resampling           as in `scores.evaluate`
+
+    KEY is one of `METRICS`. `verdict` is better or worse (the candidate), not distinguishable, identical or undefined.
 
     Args:
       candidate, baseline: the groups, on the same recordings.

@@ -83,7 +83,24 @@ def evaluate(
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
-    """Returns all metrics with their intervals, as JSON values; the layout is in docs/evaluation.md.
+    """Returns all metrics with their intervals, as JSON values: what metrics.json holds.
+
+    Beside metrics stands `intervals`: the same names, each with `[low, high]` or null. An undefined metric is null. ::
+
+        subset_accuracy  {all, single_label, multi_label, no_label}: accuracy, exact, recordings
+        micro            precision, recall, f1, support
+        macro            precision, recall, f1, auroc, average_precision, classes
+        per_class        {CLASS}: precision, recall, f1, auroc, average_precision, support, predicted,
+                         brier, calibration_error, calibration_error_by_chance
+        hamming_loss, samples_f1, samples_f1_empty_as_0, macro_f1_undefined_as_0
+        calibration      brier, calibration_error, calibration_error_by_chance,
+                         bins [{from, to, pairs, probability, true}] over all cells
+        calibrated       the same of calibrated probabilities, and per_class {CLASS}; null without a calibration
+        groups           {women, men, under 40 years, …}: recordings, subset_accuracy, micro_f1, macro_auroc,
+                         auroc_classes (how many of the classes it is over)
+        label_sets       recordings, outcomes {exact, all_and_more, part, none},
+                         sets [{true, recordings, exact, missed, extra, predicted}]
+        resampling       level, resamples, seed, units (recordings or patients), number, recordings
 
     Args:
       labels, predictions: [R, C], 0 or 1; the latter from `metrics.apply_thresholds`.

@@ -40,7 +40,7 @@ def ecg_picture(
     """Draws a recording at 25 mm/s and 10 mm/mV with its maps.
 
     Twelve rows, one lead each: the maps are over all of the recording's time, so each lead is shown over all of it, not
-    2.5 s each as in the usual 3 × 4 print. What is drawn, and to which scale, is told in docs/pictures.md.
+    2.5 s each as in the usual 3 × 4 print. docs/pictures.md tells how to read it.
 
     Args:
       signal: [T, 12] mV, leads in the order of `LEADS`.

@@ -23,7 +23,7 @@ class Contents:
 
     Attributes:
       title, subtitle: of the page, and a line under it.
-      metrics: from `scores.evaluate`, as JSON; its layout is in docs/evaluation.md.
+      metrics: from `scores.evaluate`, as JSON; see there.
       classes, ids: C and R names.
       labels, probabilities: [R, C], 0 or 1 and float in 0 … 1.
       thresholds: those that `metrics` were computed with.

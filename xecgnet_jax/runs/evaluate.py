@@ -27,7 +27,7 @@ AGES = (40, 60, 80)
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """A run's scores on a part of a corpus: `metrics` as in docs/evaluation.md, `training` as in metrics.jsonl."""
+    """A run's scores on a part of a corpus: `metrics` as of `evaluate`, `training` as in metrics.jsonl."""
 
     predictions: PartPredictions
     thresholds: Thresholds
@@ -67,7 +67,10 @@ def evaluate(
     batch_size: int = 32,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Scores a run on a part of a corpus, and returns its metrics as JSON values; the layout is in docs/evaluation.md.
+    """Scores a run on a part of a corpus, and returns its metrics as JSON values.
+
+    They are those of `scores.evaluate`, and `thresholds` (name, values, and calibrated: the same on that scale),
+    `made_from`, `trained_on` (how many of the recordings the run knew) and `epochs`.
 
     Writes metrics.json and predictions.csv to WORKDIR/evaluation/CORPUS-PART (of weights: `Run.results`). What is there
     already, made from the same, is read, not made again.

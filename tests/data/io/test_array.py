@@ -1,10 +1,12 @@
 """Arrays in files: what is read, and what is refused."""
 
 import re
+import shlex
 
 import numpy as np
 import pytest
 
+from tests import commands as cli
 from xecgnet_jax.data.io.array import read_array
 from xecgnet_jax.data.io.discover import find_recording_files, load_recording
 from xecgnet_jax.data.leads import LEADS
@@ -81,3 +83,12 @@ def test_it_is_read_where_it_is_named_and_says_what_is_missing(values, tmp_path)
         load_recording(source, rate=250.0, units="mV")
     in_folder = find_recording_files([tmp_path])
     assert not in_folder.recordings and "name it itself" in in_folder.ignored[0][1]
+
+
+def test_the_command_to_type_next_says_what_the_array_does_not(values, tmp_path, capsys):
+    path = tmp_path / "a b.npy"
+    np.save(path, values / 5)
+    options = ["--rate", "250", "--units", "mV", "--leads", *LEADS]
+    assert cli.inspect([str(path), *options]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert shlex.split(last.removeprefix("predict it: ")) == ["xecgnet", "predict", str(path), *options]
