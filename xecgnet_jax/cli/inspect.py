@@ -55,8 +55,8 @@ class Inspect:
                 rate=recording.rate,
             )
             write_text(self.plot, picture)
-            print(f"picture: {self.plot}")
-        words: list[object] = ["xecgnet", "predict", self.file]
+            print(f"picture: {path_text(self.plot)}")
+        words: list[object] = ["xecgnet", "predict", path_text(self.file)]
         words += [] if self.rate is None else ["--rate", f"{self.rate:g}", "--units", self.units]
         words += ["--leads", *self.leads] if self.leads else []
         print(f"predict it: {shlex.join(map(str, words))}")

@@ -18,8 +18,11 @@ from xecgnet_jax.data.io.hospital import recording_name
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header
 from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex, split_codes
-from xecgnet_jax.data.labels import CPSC2018
+from xecgnet_jax.data.labels import CPSC2018, strip_decimals
 from xecgnet_jax.errors import CorpusError, RecordError, first_few
+
+#: Suffixes of WFDB's headers and signal files.
+_OF_WFDB = (".hea", ".mat", ".dat")
 
 
 @dataclass(frozen=True)
@@ -56,8 +59,7 @@ class Corpus:
         found: list[tuple[Path, str]] = []
         for _ in walk_folders(self.root, found):
             pass
-        signal = (".hea", ".mat", ".dat")
-        return tuple((path, why) for path, why in found if why != HIDDEN or path.is_dir() or path.suffix in signal)
+        return tuple((path, why) for path, why in found if why != HIDDEN or path.is_dir() or path.suffix in _OF_WFDB)
 
 
 #: The corpora that `read_corpus` recognizes, as its error message lists it.
@@ -217,10 +219,10 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
         path=root / f"{name}.hea",
         codes=tuple(codes),
         likelihoods=tuple(float(given) for given in codes.values()),
-        patient=row["patient_id"].removesuffix(".0") or None,
+        patient=strip_decimals(row["patient_id"]) or None,
         fold=_parse_fold(where, row["strat_fold"]),
         age=parse_age(row["age"]),
-        sex={"0": "M", "1": "F"}.get(row["sex"].removesuffix(".0")),
+        sex={"0": "M", "1": "F"}.get(strip_decimals(row["sex"])),
     )
 
 
@@ -244,7 +246,7 @@ def _csv_entries(root: Path) -> tuple[list[Entry], list[_Gap]]:
             id=name,
             path=paths[name],
             codes=split_codes(row["labels"], "[;|,]"),
-            patient=re.sub(r"(?<=\d)\.0$", "", row.get("patient", "")) or None,
+            patient=strip_decimals(row.get("patient", "")) or None,
             fold=_parse_fold(f"{table}: id {name}", row.get("fold", "")),
             age=parse_age(row.get("age", "")),
             sex=parse_sex(row.get("sex", "")),
@@ -318,11 +320,12 @@ def name_recordings(root: Path) -> dict[str, Path]:
     WFDB names its records itself, so that two of one name are an error.
     """
     headers = _files_below(root, ".hea")
+    described = {path.with_suffix("") for path in headers}
     others = [
         path
         for _, files in walk_folders(root, [])
         for path in files
-        if path.suffix.lower() not in _NO_RECORDINGS and format_of(path) is not None
+        if not (path.suffix in _OF_WFDB and path.with_suffix("") in described) and format_of(path) is not None
     ]
     times = Counter(map(recording_name, [*headers, *others]))
     names = {}
@@ -333,12 +336,6 @@ def name_recordings(root: Path) -> dict[str, Path]:
     if len(names) < len(others) or both:
         raise CorpusError(f"{root}: two recordings are named {first_few(both or list(names))}. Rename one.")
     return _paths_by_name(headers) | names
-
-
-#: Suffixes of files that are parts of other recordings, or none.
-_NO_RECORDINGS = frozenset(
-    {".hea", ".dat", ".mat", ".atr", ".csv", ".tsv", ".txt", ".json", ".md", ".pdf", ".npy", ".npz"}
-)
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.
@@ -423,6 +420,6 @@ def _parse_fold(where: str, text: str) -> int | None:
     if not text:
         return None
     try:
-        return int(text.removesuffix(".0"))
+        return int(strip_decimals(text))
     except ValueError as error:
         raise CorpusError(f"{where}: the fold {text!r} is no integer. Correct it.") from error

@@ -26,6 +26,11 @@ VOCABULARIES: tuple[str, ...] = tuple(sorted(path.stem for path in _SHIPPED.glob
 _NAME = re.compile(r"[^\s,;|\"'][^\t\n\r,;|\"']{0,39}")
 
 
+def strip_decimals(text: str) -> str:
+    """Returns `17` for the `17.0` or `17.00` of a spreadsheet, in which a whole number became a decimal."""
+    return re.sub(r"(?<=\d)\.0+$", "", text)
+
+
 @dataclass(frozen=True)
 class Vocabulary:
     """C classes, and the codes that stand for them. A string means one class, whatever the coding system."""
@@ -59,8 +64,8 @@ class Vocabulary:
     def _spell(self, code: str) -> str:
         """Returns a code as this vocabulary writes it: `2` for a spreadsheet's `2.0`, `AFIB` for `afib`."""
         if code not in self._spelled:
-            plain = re.sub(r"(?<=\d)\.0+$", "", code)
-            self._spelled[code] = code if code in self.class_of else self._by_spelling.get(plain.lower(), code)
+            plain = strip_decimals(code).lower()
+            self._spelled[code] = code if code in self.class_of else self._by_spelling.get(plain, code)
         return self._spelled[code]
 
     def in_system(self, system: str) -> dict[str, str]:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from xecgnet_jax.config import window_length
 from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
-from xecgnet_jax.data.quality.plausibility import RecordingWarning
+from xecgnet_jax.data.io.recording import RecordingWarning
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps, Predictions
 from xecgnet_jax.evaluation.metrics import apply_thresholds

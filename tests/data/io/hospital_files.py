@@ -27,7 +27,18 @@ def columns(signal: np.ndarray, leads: Sequence[str]) -> list[np.ndarray]:
     return [counts_of(signal[:, LEADS.index(lead)]) for lead in leads]
 
 
-def write_muse(path: Path, signal: np.ndarray, rate: float, leads: Sequence[str] = LEADS, **change: str) -> Path:
+def write_muse(
+    path: Path,
+    signal: np.ndarray,
+    rate: float,
+    leads: Sequence[str] = LEADS,
+    *,
+    base: str = "",
+    encoding: str = "ISO-8859-1",
+    **change: str,
+) -> Path:
+    """Changes are to the last lead; `base` is what stands for the elements of the rate."""
+    base = base or f"<SampleBase>{rate:g}</SampleBase><SampleExponent>0</SampleExponent>"
     parts = []
     for lead, counts in zip(leads, columns(signal, leads), strict=True):
         data = counts.astype("<i2").tobytes()
@@ -47,19 +58,57 @@ def write_muse(path: Path, signal: np.ndarray, rate: float, leads: Sequence[str]
         inside = "".join(f"<{name}>{text}</{name}>" for name, text in fields.items() if text)
         parts.append(f"<LeadData>{inside}</LeadData>")
     path.write_text(
-        f"""<?xml version="1.0" encoding="ISO-8859-1"?><RestingECG><MuseInfo><MuseVersion>9</MuseVersion></MuseInfo>
+        f"""<?xml version="1.0" encoding="{encoding}"?><RestingECG><MuseInfo><MuseVersion>9</MuseVersion></MuseInfo>
 <PatientDemographics><PatientID>{PATIENT}</PatientID><PatientLastName>{NAME}</PatientLastName><PatientAge>61</PatientAge>
 <AgeUnits>YEARS</AgeUnits><Gender>FEMALE</Gender></PatientDemographics><Diagnosis><DiagnosisStatement>
 <StmtFlag>ENDSLINE</StmtFlag><StmtText>SINUS RHYTHM</StmtText></DiagnosisStatement></Diagnosis><Waveform>
-<WaveformType>Rhythm</WaveformType><SampleBase>{rate:g}</SampleBase><SampleExponent>0</SampleExponent>{"".join(parts)}
+<WaveformType>Rhythm</WaveformType>{base}{"".join(parts)}
 </Waveform></RestingECG>""",
-        encoding="latin-1",
+        encoding=encoding,
     )
     return path
 
 
+def pack_lzw(raw: bytes) -> bytes:
+    """Returns LZW codes of 10 bits, the last of which is 1023."""
+    table, codes, word = {bytes([one]): one for one in range(256)}, [], b""
+    for one in raw:
+        longer = word + bytes([one])
+        if longer not in table:
+            codes.append(table[word])
+            if len(table) < 1023:
+                table[longer] = len(table)
+            longer = bytes([one])
+        word = longer
+    bits = "".join(f"{code:010b}" for code in [*codes, table[word], 1023])
+    size = -(-len(bits) // 8)
+    return int(bits.ljust(8 * size, "0"), 2).to_bytes(size, "big")
+
+
+def pack_xli(inputs: Sequence[np.ndarray]) -> list[bytes]:
+    """Returns Philips' XLI chunks of leads in the standard order, the last four limb leads as residuals."""
+    chunks = []
+    stored = [one.astype(np.int64) for one in inputs]
+    if len(stored) > 5:
+        one, two, three = stored[:3]
+        stored[2] = two - one - three
+        stored[3] = -stored[3] - (one + two) // 2
+        stored[4] = (one - three) // 2 - stored[4]
+        stored[5] = (two + three) // 2 - stored[5]
+    for samples in stored:
+        # The first two samples are as they are. Then comes what the line through two misses, plus 64: the first in the
+        # chunk's head, so that the last place is left over.
+        missed = 2 * samples[1:-1] - samples[:-2] - samples[2:]
+        words = np.concatenate([samples[:2], missed[1:] + 64, [64]]).astype(">i2")
+        packed = pack_lzw(words.view(np.uint8).reshape(-1, 2).T.tobytes())  # all high bytes, then all low ones
+        chunks.append(struct.pack("<IHh", len(packed), 1, missed[0]) + packed)
+    return chunks
+
+
 def write_philips(path: Path, signal: np.ndarray, rate: float, leads: Sequence[str] = LEADS, **change: str) -> Path:
-    data = base64.b64encode(b"".join(c.astype("<i2").tobytes() for c in columns(signal, leads))).decode()
+    inputs = [c.astype("<i2") for c in columns(signal, leads)]
+    xli = change.get("compression") == "XLI"
+    data = base64.b64encode(b"".join(pack_xli(inputs) if xli else [c.tobytes() for c in inputs])).decode()
     attributes = {
         "dataencoding": "Base64",
         "compression": "",

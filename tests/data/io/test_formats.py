@@ -85,7 +85,7 @@ def test_a_missing_and_a_doubled_lead_are_refused(kind, tmp_path):
     [
         (write_muse, {"LeadAmplitudeUnitsPerBit": ""}, "V6 states no scale"),
         (write_muse, {"LeadAmplitudeUnits": "NONE"}, "V6 states no scale"),
-        (write_muse, {"LeadAmplitudeUnitsPerBit": "nan"}, "no scale|is damaged"),
+        (write_muse, {"LeadAmplitudeUnitsPerBit": "nan"}, "V6 states no scale|PerBit is no number"),
         (write_muse, {"LeadDataCRC32": "12"}, "checksum"),
         (write_muse, {"LeadTimeOffset": "8"}, "V6 begins at another time"),
         (write_muse, {"FirstSampleBaseline": "100"}, "V6 begins at another time"),
@@ -95,7 +95,7 @@ def test_a_missing_and_a_doubled_lead_are_refused(kind, tmp_path):
         (write_philips, {"durationperchannel": "6000"}, "damaged, cut off"),
         (write_philips, {"durationperchannel": "4980"}, "leads would be mixed up"),
         (write_philips, {"samplespersecond": "250"}, "leads would be mixed up"),
-        (write_aecg, {"scale": "nan"}, "states no scale"),
+        (write_aecg, {"scale": "nan"}, "scale of lead I is no number"),
         (write_aecg, {"unit": "furlong"}, "states no scale"),
         (write_aecg, {"increment": "0"}, "damaged, cut off"),
         (write_scp, {"first": 3}, "do not begin at the same time"),

@@ -13,14 +13,14 @@ import numpy as np
 
 from xecgnet_jax.data.io.array import ARRAYS, read_array
 from xecgnet_jax.data.io.formats import Format, format_of, read_hospital
-from xecgnet_jax.data.io.recording import Recording
+from xecgnet_jax.data.io.recording import Recording, RecordingWarning
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header, read_record
 from xecgnet_jax.data.io.wfdb_header import parse_header
 from xecgnet_jax.data.leads import LEADS
-from xecgnet_jax.data.quality.plausibility import RecordingWarning, find_warnings
+from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
 from xecgnet_jax.errors import RecordError
 
@@ -207,19 +207,28 @@ def _recording_of(path: Path) -> RecordingFile:
         if path.name and header_of_name.is_file():
             return RecordingFile(header_of_name)
         raise RecordError(f"{path}: no such file or folder. Check the path.")
+    if (found := _by_content(path)) is not None:
+        return found
     if _is_upper_case(path):
         raise RecordError(f"{path}: {UPPER_CASE.format(path.suffix.lower())}.")
-    if path.suffix == ".mat":
-        return RecordingFile(path)
     if path.suffix in ARRAYS:
         return RecordingFile(path)
     if path.suffix == ".dat":
         raise RecordError(f"{path}: its header {header.name} is missing. Restore it: only there are names and gains.")
-    if (kind := format_of(path)) is not None:
-        return RecordingFile(path, format=kind)
     if path.suffix.lower() in TABLES or names_leads(path):
         return RecordingFile(path, is_table=True)
     raise RecordError(f"{path}: is no recording. Known are {KNOWN}.")
+
+
+def _by_content(path: Path) -> RecordingFile | None:
+    """Returns the recording that a file without a header is, found in a folder or named: its content comes first."""
+    if (kind := format_of(path)) is not None:
+        return RecordingFile(path, format=kind)
+    if path.suffix == ".mat":
+        return RecordingFile(path)
+    if path.suffix.lower() in TABLES and names_leads(path):
+        return RecordingFile(path, is_table=True)
+    return None
 
 
 def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[RecordingFile]:
@@ -236,22 +245,22 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
             with suppress(RecordError):  # a damaged header is refused later, when it is read
                 described |= {line.split()[0] for line in parse_header(header).signal_lines}
         for path in paths:
-            is_table = path.suffix.lower() in TABLES
             has_header = path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
             if has_header and path.suffix != ".hea":
                 continue
-            if path.suffix in (".hea", ".mat") or (is_table and names_leads(path)):
-                found.append(RecordingFile(path, is_table))
+            recording = RecordingFile(path) if path.suffix == ".hea" else _by_content(path)
+            if recording is not None:
+                found.append(recording)
             elif _is_upper_case(path):
                 ignored.append((path, UPPER_CASE.format(path.suffix.lower())))
             elif path.suffix in ARRAYS:
                 ignored.append((path, "an array; name it itself where it is a recording"))
-            elif not is_table and (kind := format_of(path)) is not None:
-                found.append(RecordingFile(path, format=kind))
             elif path.suffix == ".dat":
                 ignored.append((path, "no header (.hea) describes it"))
+            elif path.suffix.lower() in TABLES:
+                ignored.append((path, "its first line names no leads"))
             else:
-                ignored.append((path, "its first line names no leads" if is_table else "no format of recordings"))
+                ignored.append((path, "no format of recordings"))
     ignored += [(path, reason) for path, reason in left_out if reason != HIDDEN]
     return found
 

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.data.io.recording import Recording, hash_patient
+from xecgnet_jax.data.io.recording import Recording, RecordingWarning, hash_patient
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS, parse_age, parse_sex
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
@@ -30,20 +30,25 @@ SUFFIXES = frozenset({".hea", ".xml", ".dcm", ".dicom", ".edf", ".scp", ".aecg"}
 STORED = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 #: Seconds of the longest gap that is filled in, and the share of a lead that gaps may take.
 LONGEST_GAP, GAPS_ALLOWED = 0.04, 0.05
-#: mV by which leads may differ where all show the calibration pulse; seconds and height (mV) of such an end.
-ALIKE, SHORTEST_PULSE, PULSE = 0.03, 0.3, (0.8, 1.2)
+#: mV by which leads may differ where all show the calibration pulse; seconds and height (mV) of such an end, and the
+#: fewest leads that must show it: others may be off, and stay where they are.
+ALIKE, SHORTEST_PULSE, PULSE, SHOW_PULSE = 0.03, 0.3, (0.8, 1.2), 6
+#: mV of the smallest and the largest step of a converter.
+STEPS = (1e-9, 10.0)
+_NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,3})?", re.ASCII)
 
 
 class Contents(NamedTuple):
     """What a file says, before its leads are put in order.
 
     Attributes:
-      leads: name and [N] float64 mV of each, in the file's order; NaN where a sample is missing.
+      leads: name and [N] float64 mV of each standard lead, in the file's order; NaN where a sample is missing.
       rate: Hz, not rounded.
       patient: id, "" where there is none.
       age, sex: years; "F" or "M"; None where unknown.
       statements: diagnoses.
       notes: what was chosen or left out.
+      marked: leads that the file itself says are off or bad, as "V3 (off)".
     """
 
     leads: list[tuple[str, np.ndarray]]
@@ -53,6 +58,7 @@ class Contents(NamedTuple):
     sex: str | None = None
     statements: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    marked: tuple[str, ...] = ()
 
 
 def parse(path: Path, kind: str, read: Callable[[], Any]) -> tuple[Any, list[warnings.WarningMessage]]:
@@ -71,6 +77,8 @@ def parse(path: Path, kind: str, read: Callable[[], Any]) -> tuple[Any, list[war
         warnings.simplefilter("always")
         try:
             return read(), said
+        except RecordError:  # of checks of ours, which are made where the parser has its tree
+            raise
         except UnsupportedFormatError:
             problem = "it is of a version, or holds a compression or encoding, that cannot be read. Export it anew"
         except MissingElementError:
@@ -94,23 +102,56 @@ def _quiet_pydicom() -> Iterator[None]:
         log.disabled = before
 
 
+def number(path: Path, what: str, text: str | None, default: float | None = None) -> float:
+    """Returns a number that a file writes, or `default` where it writes nothing.
+
+    Parsers read `0` or a default where they find no number; so numbers that the signal depends on pass here first.
+
+    Raises:
+      RecordError: it is none. Its text is not in the error: it may belong to a person.
+    """
+    plain = (text or "").strip()
+    if not plain and default is not None:
+        return default
+    if _NUMBER.fullmatch(plain) is None or not math.isfinite(value := float(plain)):
+        raise RecordError(f"{path}: {what} is no number. Export it anew.")
+    return value
+
+
+def is_beat(label: str) -> bool:
+    """Whether the label of a recording within a file says that it is one averaged heartbeat, and no rhythm."""
+    return re.search("BEAT|MEDIAN|AVERAGE|REPRESENTATIVE|TEMPLATE", label.upper()) is not None
+
+
 def leads_in_mv(path: Path, leads: Sequence[Any], *, may_turn: bool = False) -> list[tuple[str, np.ndarray]]:
-    """Returns name and [N] float64 mV of leads of ecgdatakit.
+    """Returns name and [N] float64 mV of the standard leads among leads of ecgdatakit, whose samples become these.
 
     `may_turn` says that a scale below 0 is allowed: only EDF turns signals so.
 
     Raises:
-      RecordError: a standard lead states no scale or unit.
+      RecordError: a standard lead is there more than once, or states no scale or unit.
     """
+    # A second V2 is V2_2 there.
+    if doubled := [one.label for one in leads if "_" in one.label and one.label.rpartition("_")[0] in LEADS]:
+        names = ", ".join(name.rpartition("_")[0] for name in doubled)
+        raise RecordError(f"{path}: lead {names} is there more than once, so which is meant is unknown.")
     found = []
     for lead in leads:
+        if lead.label not in LEADS:
+            continue
         unit = MILLIVOLTS.get(lead.resolution_unit.lower())
         scales = (lead.resolution, lead.adc_resolution)  # the second is 0 where the file has none
-        scaled = unit is not None and all(math.isfinite(one) and (one > 0 or (may_turn and one < 0)) for one in scales)
-        if lead.label in LEADS and not (scaled and math.isfinite(lead.offset)):
+        scaled = all(math.isfinite(one) and (one > 0 or (may_turn and one < 0)) for one in scales)
+        if unit is None or not scaled or not math.isfinite(lead.offset):
             raise RecordError(f"{path}: lead {lead.label} states no scale in volts, so its millivolts are unknown.")
-        values = np.asarray(lead.samples, np.float64) * lead.resolution + lead.offset
-        found.append((lead.label, values * (unit or math.nan)))
+        step = lead.resolution * unit
+        if not STEPS[0] <= abs(step) <= STEPS[1]:
+            raise RecordError(f"{path}: lead {lead.label} states steps of {abs(step):g} mV, which no ECG has.")
+        values = np.require(lead.samples, np.float64, "W")
+        values *= step  # in place: memory that is touched for the first time costs more than the arithmetic
+        if lead.offset:
+            values += lead.offset * unit
+        found.append((lead.label, values))
     return found
 
 
@@ -134,12 +175,9 @@ def assemble(path: Path, kind: str, contents: Contents) -> Recording:
     """Returns the recording of a file's contents: twelve leads in the standard order, gaps filled in.
 
     Raises:
-      RecordError: leads are missing, doubled or of different lengths; the rate is no ECG's; gaps are too long.
+      RecordError: leads are missing or of different lengths; the rate is no ECG's; gaps are too long.
     """
-    names = [re.sub(r"_\d+$", "", name) for name, _ in contents.leads]
-    if doubled := [lead for lead in LEADS if names.count(lead) > 1]:
-        raise RecordError(f"{path}: lead {', '.join(doubled)} is there more than once, so which is meant is unknown.")
-    by_name = {name: values for name, values in contents.leads if name in LEADS}
+    by_name = dict(contents.leads)
     if missing := [lead for lead in STORED if lead not in by_name]:
         raise RecordError(
             f"{path}: lead {', '.join(missing)} is missing. Needed are I, II and V1 to V6, or all twelve leads."
@@ -149,22 +187,25 @@ def assemble(path: Path, kind: str, contents: Contents) -> Recording:
         raise RecordError(f"{path}: its leads have {' and '.join(map(str, sorted(lengths)))} samples. Export it anew.")
     if not 50 <= contents.rate <= 100_000:
         raise RecordError(f"{path}: the sampling rate is {contents.rate:g}; an ECG has 50 to 100,000 Hz.")
-    one, two = by_name["I"], by_name["II"]
-    derivable = {"III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2}
     derived = tuple(lead for lead in LEADS if lead not in by_name)
-    signal = np.stack([(derivable | by_name)[lead] for lead in LEADS], axis=1)
-    signal, notes = fill_gaps(path, signal, contents.rate)
+    if derived:
+        one, two = by_name["I"], by_name["II"]
+        by_name = {"III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2} | by_name
+    rows = np.stack([by_name[lead] for lead in LEADS], dtype=np.float32, casting="same_kind")
+    signal, notes = fill_gaps(path, rows.T, contents.rate)
     if derived:
         notes = (f"computed from I and II: {', '.join(derived)}", *notes)
+    said = f"the file itself marks {', '.join(contents.marked)}: check the electrodes"
     return Recording(
         id=recording_name(path),
-        signal=np.ascontiguousarray(signal, np.float32),
+        signal=signal,
         rate=contents.rate,
         age=contents.age,
         sex=contents.sex,
         format=kind,
         patient=hash_patient(contents.patient),
         derived=derived,
+        warnings=(RecordingWarning("marked", said),) if contents.marked else (),
         notes=contents.notes + notes,
         statements=contents.statements,
     )
@@ -181,6 +222,8 @@ def fill_gaps(path: Path, signal: np.ndarray, rate: float) -> tuple[np.ndarray, 
     Raises:
       RecordError: a gap is of 40 ms or more, or gaps take 5 % of a lead or more.
     """
+    if np.isfinite(signal.sum()):
+        return signal, ()
     missing = ~np.isfinite(signal)
     if not missing.any():
         return signal, ()
@@ -205,12 +248,15 @@ def cut_calibration(contents: Contents) -> Contents:
     """Returns contents without the calibration pulse at their end: 1 mV in all leads alike, where there is one."""
     if len({len(values) for _, values in contents.leads}) != 1 or len(contents.leads) < len(STORED):
         return contents
-    signal = np.stack([values for _, values in contents.leads], axis=1)
-    differ = np.flatnonzero(~(np.ptp(signal, axis=1) <= ALIKE))
+    signal = np.stack([values for _, values in contents.leads])
+    shortest = math.ceil(SHORTEST_PULSE * contents.rate)
+    moving = signal[np.ptp(signal[:, -shortest:], axis=1) > ALIKE]  # without leads that are off
+    signal = moving if len(moving) >= SHOW_PULSE else signal
+    differ = np.flatnonzero(~(signal.max(axis=0) - signal.min(axis=0) <= ALIKE))
     kept = differ[-1] + 1 if len(differ) else 0
-    end = signal[kept:]
-    if len(end) < SHORTEST_PULSE * contents.rate or not PULSE[0] <= np.ptp(end) <= PULSE[1]:
+    end = signal[:, kept:]
+    if end.shape[1] < shortest or not PULSE[0] <= np.ptp(end) <= PULSE[1]:
         return contents
-    note = f"its last {len(end) / contents.rate:.2f} s are a calibration pulse, and cut off"
+    note = f"its last {end.shape[1] / contents.rate:.2f} s are a calibration pulse, and cut off"
     leads = [(name, values[:kept]) for name, values in contents.leads]
     return contents._replace(leads=leads, notes=(*contents.notes, note))

@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import os
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.files import default_cache, write_bytes
+from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.files import create_private, default_cache
 
-if TYPE_CHECKING:
-    from xecgnet_jax.data.quality.plausibility import RecordingWarning
+#: Length of the key of patients' hashes.
+_KEY_BYTES = 64
+
+
+class RecordingWarning(NamedTuple):
+    """One thing that looks wrong with a recording."""
+
+    #: A word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical, flat,
+    #: clipped, short, long, marked.
+    kind: str
+    text: str  #: what was seen, and what to do; without "; ", which separates several warnings
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,19 +55,36 @@ def hash_patient(patient: str) -> str | None:
 
     The key is XECGNET_PATIENT_KEY where the environment has it, else a random one that is kept in the user's cache.
     Without the key nobody can tell whose hash it is by trying all ids. None for an empty id.
+
+    Raises:
+      ConfigError: the key cannot be kept, or what is kept is none.
     """
     if not patient.strip():
         return None
-    return hmac.new(_key(), patient.strip().encode(), hashlib.sha256).hexdigest()[:16]
+    return hmac.digest(_key(), patient.strip().encode(), "sha256").hex()[:16]
 
 
 def _key() -> bytes:
     if given := os.environ.get("XECGNET_PATIENT_KEY"):
         return given.encode()
-    file = default_cache() / "patient.key"
+    return _kept_key(default_cache() / "patient.key")
+
+
+@cache
+def _kept_key(file: Path) -> bytes:
+    """Returns the key that is in a file, which is made where it is not there.
+
+    Raises:
+      ConfigError: it cannot be read or made, or holds less than a key. No recording is to blame.
+    """
     try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        write_bytes(file, secrets.token_hex(32).encode())
-        file.chmod(0o600)
-        return file.read_bytes()
+        if not file.exists():
+            create_private(file, secrets.token_hex(_KEY_BYTES // 2).encode())
+        key = file.read_bytes()
+    except OSError as error:
+        problem = f"the key of patients' hashes cannot be kept there ({error.strerror})"
+        raise ConfigError(f"{file}: {problem}. Make its folder writable, or set XECGNET_PATIENT_KEY.") from error
+    if len(key) < _KEY_BYTES:
+        remedy = "Restore it, or remove it: patients then get other hashes"
+        raise ConfigError(f"{file}: holds {len(key)} bytes, and no key of patients' hashes. {remedy}.")
+    return key

@@ -147,7 +147,7 @@ def build_pack(
 def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRecording] | RecordError:
     """Reads one recording: samples [T, 12] int16 and its row. An error is returned, so that the others go on."""
     try:
-        kind = None if path.suffix in (".hea", ".mat") else format_of(path)
+        kind = None if path.suffix == ".hea" else format_of(path)
         recording = read_record(path, rate=signals.rate) if kind is None else read_hospital(path, kind)
     except RecordError as error:
         return error

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import combinations
-from typing import NamedTuple
 
 import numpy as np
 
+from xecgnet_jax.data.io.recording import RecordingWarning
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, RATE
 from xecgnet_jax.data.pack.audit import ABSURD_LEVEL, SignalProblems, find_problems
@@ -36,15 +36,6 @@ NARROW, NARROW_FOR_FAST = 60.0, 0.5
 
 #: Seconds; the longest recording of CPSC2018 has 144.
 LONGEST: float = 180.0
-
-
-class RecordingWarning(NamedTuple):
-    """One thing that looks wrong with a recording."""
-
-    #: A word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical, flat,
-    #: clipped, short, long.
-    kind: str
-    text: str  #: what was seen, and what to do; without "; ", which separates several warnings
 
 
 def find_warnings(signal: np.ndarray, *, rate: float = RATE, units: str | None = None) -> tuple[RecordingWarning, ...]:
