@@ -23,11 +23,9 @@ test-ci: $(VENV)/.installed-dev
 slow: $(VENV)/.installed-dev
 	$(BIN)/python -m pytest -m slow
 
-# What depends most on the versions of Python and JAX: parity, resume, checkpoints, export, commands, and `test-ci`.
+# `test-ci`, and what depends most on the versions of Python and JAX: parity, resume, checkpoints, export, commands.
 newest: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "ci and not slow"
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile tests/model/test_golden.py tests/training/test_loop.py \
-	  tests/runs/test_load.py tests/test_cli.py
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "(ci or versions) and not slow"
 
 # Prints ratios to plain JAX and PyTorch from one run and keeps the results. BENCH="step inference" runs some of it.
 bench: $(VENV)/.installed-bench

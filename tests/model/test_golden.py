@@ -15,6 +15,8 @@ from xecgnet_jax.model import XECGNet, apply_merged, collapse
 from xecgnet_jax.model.keras import from_keras, keras_paths, keras_shapes
 from xecgnet_jax.training.objective import alignment, objective
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture(scope="module")
 def golden(shared):

@@ -12,6 +12,8 @@ from xecgnet_jax.data.io.wfdb import resample
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.runs.load import Run, load_run
 
+pytestmark = pytest.mark.versions
+
 
 @pytest.fixture(scope="module")
 def run() -> Run:

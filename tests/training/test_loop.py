@@ -67,6 +67,7 @@ def test_it_learns(finished):
     assert records[-1]["loss"] < records[0]["loss"]
 
 
+@pytest.mark.versions
 def test_two_runs_with_one_seed_are_the_same_bits(dataset, finished, tmp_path):
     """The second by an engine of its own."""
     fit(CONFIG, dataset, tmp_path / "again", progress=False)
@@ -79,6 +80,7 @@ def test_another_seed_is_another_run(dataset, engine, finished, tmp_path):
     assert lines(tmp_path / "other")[0]["loss"] != lines(finished)[0]["loss"]
 
 
+@pytest.mark.versions
 @pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finished, tmp_path, number):
     """The process stops itself in the middle of epoch 2, looking up after every step (the other did more rarely)."""
@@ -148,6 +150,7 @@ def test_early_stopping(dataset, engine, tmp_path, monkeypatch):
     assert load_run(tmp_path / "run").step == best["step"]
 
 
+@pytest.mark.versions
 def test_a_checkpoint_describes_itself(finished, dataset):
     checkpoints = Checkpoints(finished, read_only=True)
     description = checkpoints.description(checkpoints.best())
@@ -201,6 +204,7 @@ def test_batches_do_not_depend_on_what_came_before(dataset):
         np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.versions
 def test_tensorboard_events_are_written(finished):
     from tensorboardX.proto import event_pb2  # noqa: F401
 
@@ -338,6 +342,7 @@ def write_old_run(workdir: Path, finished: Path, step: int) -> None:
         manager.save(step, args=ocp.args.Composite(**items), metrics={"micro_f1": 0.25, "step": step})
 
 
+@pytest.mark.versions
 def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, engine, finished, tmp_path):
     """Its config.json and checkpoints have other names; products were as the platform makes them."""
     step = sorted(int(path.name) for path in (finished / "checkpoints").iterdir())[-1]
