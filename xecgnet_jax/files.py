@@ -1,16 +1,26 @@
-"""Atomic writes (a file is whole or not there), and where the package keeps its caches."""
+"""Files that cannot lie: written whole or not at all, with checksums; and where the package keeps its caches."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import tempfile
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from xecgnet_jax.errors import ConfigError
+
+#: gs://bucket/run; paths keep one of the slashes. Drives of Windows have one letter.
+_ADDRESS = re.compile("([A-Za-z][A-Za-z0-9+.-]+):/")
+#: Of a folder: name of each of its files → sha256, as a sealed table.
+CHECKSUMS = "sha256.json"
+
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Writes `content` to `path` through a temporary file beside it."""
+    """Writes `content` to `path` through a temporary file beside it; afterwards it outlasts a power cut."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -20,6 +30,10 @@ def write_bytes(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+        sync(path.parent)
+    except OSError as error:
+        error.filename = error.filename or str(path)  # a full disk is told without a name
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -54,7 +68,120 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
+def read_json(path: Path) -> Any:
+    """Returns what a file of JSON holds. Raises OSError, or ValueError where it is none, however deep it is nested."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+
+
+def sync(path: Path) -> None:
+    """Brings a file or folder to the disk. Windows cannot do this to folders."""
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(content: bytes) -> str:
+    """Returns the sha256 of bytes, as hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def sha256_of(path: Path) -> str:
+    """Returns the sha256 of a file, which may be larger than the memory."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def seal(table: Mapping[str, Any]) -> str:
+    """Returns the sha256 of a table of JSON values without its entry "seal"."""
+    unsealed = {name: value for name, value in table.items() if name != "seal"}
+    return sha256(json.dumps(unsealed, allow_nan=False).encode())
+
+
+def sealed(table: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns a table of JSON values with its seal, by which `read_sealed` knows that it is as it was written."""
+    return {**table, "seal": seal(table)}
+
+
+def read_sealed(path: Path) -> dict[str, Any]:
+    """Returns a table that was sealed. Raises OSError, or ValueError where it is not as it was written."""
+    table = read_json(path)
+    if not isinstance(table, dict) or table.get("seal") != seal(table):
+        raise ValueError("not as it was written")
+    return table
+
+
+def write_checksums(folder: Path, files: Iterable[Path]) -> None:
+    """Writes the checksums of files in a folder, and brings these files and their folders to the disk."""
+    digests = {}
+    for path in sorted(files):
+        digests[path.relative_to(folder).as_posix()] = sha256_of(path)
+        sync(path)
+    for inner in {parent for name in digests for parent in (folder / name).parents if parent.is_relative_to(folder)}:
+        sync(inner)
+    write_json(folder / CHECKSUMS, sealed({"files": digests}))
+
+
+def damaged_file(folder: Path, *parts: str) -> str | None:
+    """Returns the name of a file in a folder that is not as its checksum says, None where all are.
+
+    Args:
+      folder: with checksums.
+      parts: folders in it that are looked at; without them, all files are.
+
+    Raises:
+      FileNotFoundError: it has no checksums.
+    """
+    try:
+        digests = read_sealed(folder / CHECKSUMS)["files"]
+    except ValueError:
+        return CHECKSUMS
+    for name, digest in digests.items():
+        if parts and name.split("/")[0] not in parts:
+            continue
+        path = folder / name
+        if not path.is_file() or sha256_of(path) != digest:
+            return str(name)
+    return None
+
+
+def check_local(path: Path, name: str) -> None:
+    """Raises ConfigError, naming the argument, where a path is an address or begins with ~: no folder is meant."""
+    text = path.as_posix()
+    if match := _ADDRESS.match(text):
+        raise ConfigError(
+            f"{name} {match[1]}://{text[match.end() :].lstrip('/')}: is an address; give a folder or file"
+        )
+    if path.parts[:1] == ("~",):
+        raise ConfigError(f"{name} {text}: ~ is your home folder only without quotes; give the whole path")
+
+
+def check_writable(folder: Path, name: str) -> None:
+    """Raises ConfigError, naming the argument, where a folder cannot be made or written to."""
+    there = folder.absolute()
+    while not there.exists() and there != there.parent:
+        there = there.parent
+    if not there.is_dir():
+        raise ConfigError(f"{name} {folder}: {there} is no folder; choose another place")
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"{name} {folder}: {there} cannot be written to ({error.strerror}); choose another place"
+        ) from error
+
+
 def default_cache() -> Path:
-    """Returns the folder of the user's caches that is this package's."""
+    """Returns the folder of the user's caches that is this package's; one in the current folder where none is known."""
     home = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(home).expanduser() / "xecgnet-jax"
+    try:
+        return Path(home).expanduser() / "xecgnet-jax"
+    except RuntimeError:  # no home folder: a container that runs as any user
+        return Path(".xecgnet-cache")

@@ -23,7 +23,7 @@ from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.errors import ExportError
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
-from xecgnet_jax.export.archive import describe, jax_archive, largest_difference
+from xecgnet_jax.export.archive import describe, exact_thresholds, jax_archive, largest_difference
 from xecgnet_jax.export.onnx import onnx_file
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.training.checkpoint import Checkpoints
@@ -169,7 +169,7 @@ def test_about_says_how_to_read_the_outputs():
     assert told["classes"] == list(CLASSES) and told["leads"][:3] == ["I", "II", "III"]
     assert (told["rate"], told["units"], told["window"], told["window_samples"]) == (500, "mV", "crop", 2880)
     assert told["thresholds"]["0.5"] == [0.5] * 9
-    np.testing.assert_allclose(told["thresholds"]["best-f1"], np.linspace(0.1, 0.9, 9))
+    np.testing.assert_allclose(told["thresholds"]["best-f1"], np.linspace(0.1, 0.9, 9), rtol=2e-7)
     assert told["samples"] is None
 
 
@@ -208,6 +208,19 @@ def in_fresh_process(code: str, folder: Path) -> str:
     return result.stdout
 
 
+def test_thresholds_decide_the_same_in_both_types_of_numbers():
+    """As predict decides: float32 probabilities beside float64 thresholds; "never" stays never."""
+    rng = np.random.default_rng(0)
+    likely = rng.uniform(size=400).astype(np.float32)
+    values = (likely.astype(np.float64) + np.nextafter(likely, np.float32(2))) / 2
+    values[:2] = np.nextafter(1.0, 2), 0.5
+    told = json.loads(json.dumps(exact_thresholds(values).tolist()))
+    for neighbor in (likely, np.nextafter(likely, np.float32(2)), np.float32([1, 0.5] * 200)):
+        by_predict = neighbor >= values
+        assert [p >= t for p, t in zip(neighbor, told, strict=True)] == by_predict.tolist()
+        assert [float(p) >= t for p, t in zip(neighbor, told, strict=True)] == by_predict.tolist()
+
+
 @pytest.fixture(scope="module")
 def converter():
     pytest.importorskip("jax2onnx", reason="needs the extra onnx")
@@ -239,6 +252,23 @@ def test_the_onnx_loader_in_the_docs(converter, tmp_path):
     in_fresh_process(loader("onnxruntime") + "import sys\nassert 'jax' not in sys.modules\n", tmp_path)
     with np.load(tmp_path / "found.npz") as found:
         assert_as_predicted(run, lambda _: dict(found), 5, 1000)
+
+
+@pytest.mark.parametrize("samples", [None, 600])
+def test_an_onnx_file_imports_its_operators_once_and_can_be_quantized(converter, tmp_path, samples):
+    import onnx
+    from onnxruntime import InferenceSession
+    from onnxruntime.quantization import quantize_dynamic
+
+    run = make_run()
+    content, function = onnx_file(run, samples, describe(run, samples))
+    assert [one.domain for one in onnx.load_from_string(content).opset_import] == [""]
+    (tmp_path / "model.onnx").write_bytes(content)
+    quantize_dynamic(tmp_path / "model.onnx", tmp_path / "small.onnx")
+    signals = recordings(run, 2, 600)
+    session = InferenceSession(tmp_path / "small.onnx", providers=["CPUExecutionProvider"])
+    (found,) = session.run(["probabilities"], {"signal": signals})
+    np.testing.assert_allclose(found, function(signals)["probabilities"], atol=0.2)
 
 
 @pytest.mark.parametrize("window", ["crop", "pad"])

@@ -133,12 +133,10 @@ def test_old_descriptions_have_the_nine_classes(run):
 
 
 def load_description(run):
-    from contextlib import closing
+    from xecgnet_jax.training.checkpoint import SavedCheckpoints
 
-    from xecgnet_jax.training.checkpoint import Checkpoints
-
-    with closing(Checkpoints(run, read_only=True)) as checkpoints:
-        return checkpoints.description(checkpoints.best()).to_json()
+    checkpoints = SavedCheckpoints(run)
+    return checkpoints.description(checkpoints.best()).to_json()
 
 
 @pytest.mark.parametrize(("kind", "rows"), [("ptbxl", [0, 2]), ("wfdb-csv", [])])

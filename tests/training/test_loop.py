@@ -1,7 +1,9 @@
 """Runs: a function of (config, data, seed, step), whatever happens to the process."""
 
 import dataclasses
+import errno
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -19,16 +21,18 @@ from tests.learnable_corpus import CONFIG, WORDS
 from xecgnet_jax.config import OLD_NAMES
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
+from xecgnet_jax.data.splits import Split, write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
 from xecgnet_jax.evaluation.thresholds import best_f1, best_subset
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.training import loop
-from xecgnet_jax.training.checkpoint import Checkpoints
+from xecgnet_jax.training.checkpoint import Checkpoints, SavedCheckpoints
 from xecgnet_jax.training.description import from_json
 from xecgnet_jax.training.loop import fit
 from xecgnet_jax.training.state import TrainState
-from xecgnet_jax.training.workdir import RunDirectory, read_config, read_metrics
+from xecgnet_jax.training.surroundings import changed_surroundings
+from xecgnet_jax.training.workdir import RunDirectory, hold_alone, read_config, read_metrics
 
 
 def arrays(workdir: Path) -> dict[str, np.ndarray]:
@@ -152,9 +156,8 @@ def test_early_stopping(dataset, engine, tmp_path, monkeypatch):
 
 @pytest.mark.versions
 def test_a_checkpoint_describes_itself(finished, dataset):
-    checkpoints = Checkpoints(finished, read_only=True)
+    checkpoints = SavedCheckpoints(finished)
     description = checkpoints.description(checkpoints.best())
-    checkpoints.close()
     assert description.data == dataset.description()
     description = description.to_json()
     assert description["classes"] == list(dataset.pack.classes)
@@ -250,9 +253,7 @@ def test_scores_of_other_weights_are_not_taken_for_these(dataset, finished, tmp_
     run = load_run(finished)
     state = TrainState(np.int32(run.step), jax.tree.map(lambda leaf: leaf * 0.5, run.variables), {"count": 0}, None)
     checkpoints = Checkpoints(workdir)
-    source = Checkpoints(finished, read_only=True)
-    checkpoints.save(state, source.description(run.step).to_json(), 1.0)
-    source.close()
+    checkpoints.save(state, SavedCheckpoints(finished).description(run.step).to_json(), 1.0)
     checkpoints.close()
     evaluate(workdir, dataset.pack, name="small", progress=False)
     after = json.loads((workdir / "evaluation/small-test/metrics.json").read_text())
@@ -274,9 +275,8 @@ def test_the_runs_own_corpus_changed_is_not_taken_for_another(finished, corpus, 
 
 @pytest.mark.parametrize("damage", ["leads", "rate", "progress", "normalization", "config"])
 def test_a_description_that_cannot_be_trusted_is_refused(finished, damage):
-    checkpoints = Checkpoints(finished, read_only=True)
+    checkpoints = SavedCheckpoints(finished)
     value = checkpoints.description(checkpoints.best()).to_json()
-    checkpoints.close()
     if damage == "leads":
         value["leads"] = value["leads"][::-1]
     elif damage == "rate":
@@ -296,13 +296,146 @@ def test_a_damaged_config_is_named(tmp_path, text):
         read_config(tmp_path)
 
 
+LINE = '{"step": %d, "epoch": %d, "validation_micro_f1": 0.5}\n'
+
+
 def test_a_line_that_a_kill_cut_short_is_left_out_and_damage_is_refused(tmp_path):
     path = tmp_path / "metrics.jsonl"
-    path.write_text('{"step": 3}\n{"step": 6}\n{"ste')
-    assert read_metrics(tmp_path) == [{"step": 3}, {"step": 6}]
-    path.write_text('{"step": 3}\n{"ste\n{"step": 9}\n')
-    with pytest.raises(CheckpointError, match="damaged"):
-        read_metrics(tmp_path)
+    path.write_text(LINE % (3, 1) + LINE % (6, 2) + '{"ste')
+    assert [epoch["step"] for epoch in read_metrics(tmp_path)] == [3, 6]
+    for damage in ('{"ste\n', '{"step": 9, "epoch": 3}\n', "[" * 200_000 + "\n", "\0" * 40 + "\n", '{"step": 3.5}\n'):
+        path.write_text(LINE % (3, 1) + damage + LINE % (9, 3))
+        with pytest.raises(CheckpointError, match=r"metrics\.jsonl is damaged"):
+            read_metrics(tmp_path)
+
+
+@pytest.mark.parametrize("lose", [lambda text: text[:-9], lambda text: b"\0" * len(text), lambda text: b""])
+def test_epochs_whose_lines_are_lost_are_told(dataset, finished, tmp_path, capsys, lose):
+    """Of a finished run nothing will make them anew."""
+    workdir = Path(shutil.copytree(finished, tmp_path / "run"))
+    path = workdir / "metrics.jsonl"
+    path.write_bytes(lose(path.read_bytes()))
+    fit(CONFIG, dataset, workdir, progress=False)
+    epochs = "4" if path.read_bytes() else "1, 2, 3, 4"
+    assert f"metrics.jsonl: the lines of epochs {epochs} are missing" in capsys.readouterr().err
+
+
+def copy_of_the_first_half(dataset, engine, folder: Path) -> Path:
+    """A run that was stopped after two epochs."""
+
+    def stop(record):
+        if record["epoch"] == 2:
+            raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        fit(CONFIG, dataset, folder, progress=False, on_epoch=stop, engine=engine)
+    return folder
+
+
+def test_tensorboard_keeps_the_epochs_before_a_run_goes_on(dataset, engine, tmp_path):
+    """A reader drops what is at the purged step or behind it."""
+    from tensorboardX.proto.event_pb2 import Event
+
+    workdir = copy_of_the_first_half(dataset, engine, tmp_path / "run")
+    fit(CONFIG, dataset, workdir, progress=False, engine=engine)
+    shown: set[int] = set()
+    for path in sorted((workdir / "tensorboard").iterdir(), key=lambda path: path.stat().st_mtime_ns):
+        content, at = path.read_bytes(), 0
+        while at < len(content):
+            length = int.from_bytes(content[at : at + 8], "little")
+            event = Event.FromString(content[at + 12 : at + 12 + length])
+            at += 16 + length
+            if event.HasField("session_log"):
+                shown = {step for step in shown if step < event.step}
+            elif event.HasField("summary"):
+                shown.add(event.step)
+    assert shown == {3, 6, 9, 12}
+
+
+@pytest.mark.parametrize("number", [errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP])
+def test_a_file_system_without_locks_is_told_and_a_file_stands_for_one(tmp_path, monkeypatch, capsys, number):
+    import fcntl
+
+    def no_locks(*_):
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    lock = hold_alone(tmp_path)
+    try:
+        with pytest.raises(CheckpointError, match="another process is training here"):
+            hold_alone(tmp_path)
+    finally:
+        lock.release()
+    hold_alone(tmp_path).release()
+    if number != errno.ENOSYS:  # the lock's own library may know that one
+        assert "its file system has no locks" in capsys.readouterr().err
+
+
+def test_files_that_settings_name_may_lie_elsewhere(dataset, engine, tmp_path):
+    """What they hold is compared, not where they are: a run goes on with its own split.csv."""
+    write_split(tmp_path / "mine.csv", dataset.split)
+    config = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, split="file"))
+    here, there = (
+        dataclasses.replace(config, data=dataclasses.replace(config.data, split_file=str(path)))
+        for path in (tmp_path / "mine.csv", tmp_path / "run" / "split.csv")
+    )
+    with RunDirectory(tmp_path / "run", here, make_dataset(dataset.pack, here.data), engine.devices):
+        pass
+    with RunDirectory(tmp_path / "run", there, make_dataset(dataset.pack, there.data), engine.devices):
+        pass
+    train, validation, test = dataset.split
+    write_split(tmp_path / "run" / "split.csv", Split(validation, train, test))
+    with (
+        pytest.raises(CheckpointError, match=r"other data \(split differ"),
+        RunDirectory(tmp_path / "run", there, make_dataset(dataset.pack, there.data), engine.devices),
+    ):
+        pass
+
+
+def test_weights_of_recordings_cannot_be_left_out(dataset, engine, tmp_path):
+    weighted = dataclasses.replace(dataset, weights=np.linspace(1, 2, len(dataset.weights)))
+    with RunDirectory(tmp_path / "run", CONFIG, weighted, engine.devices):
+        pass
+    with (
+        pytest.raises(CheckpointError, match=r"other data \(weights differ"),
+        RunDirectory(tmp_path / "run", CONFIG, dataset, engine.devices),
+    ):
+        pass
+
+
+def test_changed_surroundings_are_told(dataset, engine, tmp_path, capsys, monkeypatch):
+    workdir = copy_of_the_first_half(dataset, engine, tmp_path / "run")
+    monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
+    with RunDirectory(workdir, CONFIG, dataset, engine.devices) as directory:
+        directory.restore(engine)
+    said = capsys.readouterr().err
+    assert "other surroundings than the run was begun with: XLA_FLAGS none → --xla_cpu_enable_fast_math=true" in said
+    assert changed_surroundings({"jax": "1"}, {"jax": "1", "new": "2"}) == ""
+
+
+SETTINGS = {
+    "jax_enable_x64": True,
+    "jax_threefry_partitionable": False,
+    "jax_default_prng_impl": "rbg",
+    "jax_numpy_dtype_promotion": "strict",
+}
+
+
+@pytest.mark.ci
+@pytest.mark.parametrize("name", SETTINGS)
+def test_settings_of_the_process_change_no_bit(dataset, finished, tmp_path, name):
+    before = getattr(jax.config, name)
+    jax.config.update(name, SETTINGS[name])
+    try:
+        fit(CONFIG, dataset, tmp_path / "run", progress=False)
+        run = load_run(tmp_path / "run")
+        found = run.predict(np.zeros((600, 12)), maps=True)
+    finally:
+        jax.config.update(name, before)
+    assert_same_bits(finished, tmp_path / "run")
+    expected = load_run(finished).predict(np.zeros((600, 12)), maps=True)
+    np.testing.assert_array_equal(found.probabilities, expected.probabilities)
+    assert found.probabilities.dtype == found.maps.responses.dtype == np.float32
 
 
 def test_a_finished_run_without_its_curves_still_knows_its_best_epoch(dataset, finished, tmp_path):
@@ -329,14 +462,12 @@ def write_old_run(workdir: Path, finished: Path, step: int) -> None:
     source = finished / "checkpoints" / str(step)
     with ocp.StandardCheckpointer() as reader:
         model, train = (reader.restore((source / name).resolve()) for name in ("model", "train"))
-    checkpoints = Checkpoints(finished, read_only=True)
-    description = checkpoints.description(step)
-    checkpoints.close()
-    description = old_names(description.to_json())
+    description = old_names(SavedCheckpoints(finished).description(step).to_json())
     del description["config"]["model"]["matmul_precision"]
     assert "optimiser" in description["config"] and "deviation" in description["standardisation"]
     train["optimiser"] = train.pop("optimizer")
-    with ocp.CheckpointManager((workdir / "checkpoints").resolve()) as manager:
+    options = ocp.CheckpointManagerOptions(best_fn=lambda metrics: metrics["micro_f1"])
+    with ocp.CheckpointManager((workdir / "checkpoints").resolve(), options=options) as manager:
         items = {"model": ocp.args.StandardSave(model), "train": ocp.args.StandardSave(train)}
         items["description"] = ocp.args.JsonSave(description)
         manager.save(step, args=ocp.args.Composite(**items), metrics={"micro_f1": 0.25, "step": step})
@@ -354,11 +485,7 @@ def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, engine, fi
     np.testing.assert_array_equal(run.normalization.std, dataset.normalization.std)
     assert read_config(tmp_path / "run") == CONFIG
     shapes = engine.state_shapes
-    states = []
-    for workdir in (tmp_path / "run", finished):
-        checkpoints = Checkpoints(workdir, read_only=True)
-        states.append(checkpoints.state(step, shapes))
-        checkpoints.close()
+    states = [SavedCheckpoints(workdir).state(step, shapes) for workdir in (tmp_path / "run", finished)]
     jax.tree.map(np.testing.assert_array_equal, *states)
     assert fit(CONFIG, dataset, tmp_path / "run", progress=False)["step"] == load_run(finished).step
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 from dataclasses import dataclass, field
@@ -12,7 +13,8 @@ import tyro
 
 from xecgnet_jax.config import PRESETS, DataConfig, PresetName
 from xecgnet_jax.errors import ConfigError
-from xecgnet_jax.files import default_cache
+from xecgnet_jax.files import check_local, default_cache
+from xecgnet_jax.terminal import say
 
 #: Recordings of the simulated corpus, unless another number is asked for.
 SIMULATED = 1200
@@ -50,6 +52,8 @@ class CorpusArguments:
     hdf5_rate: OptionalHertz = None
     #: Their units, which they do not say.
     hdf5_units: OptionalUnits = None
+    #: Compare all samples of the pack with its checksum, though their file has not changed.
+    verify: bool = False
     #: Processes that read recordings; by default one per CPU.
     workers: OptionalNumber = None
 
@@ -59,6 +63,7 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     from xecgnet_jax.data.dataset import pack_folder, pack_for
     from xecgnet_jax.data.io.hdf5 import HDF5
     from xecgnet_jax.data.labels import CPSC2018, read_vocabulary
+    from xecgnet_jax.data.pack import check_samples, open_pack
     from xecgnet_jax.data.pack.audit import format_audit, format_losses
     from xecgnet_jax.data.pack.storage import AUDIT, generation_folder, read_manifest
 
@@ -74,14 +79,16 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     before = _changed(destination)
     how = {"on_bad_recording": corpus.on_bad_recording, "workers": corpus.workers, "progress": progress}
     pack = pack_for(folder, corpus.cache, config, annotated=corpus.annotated, hdf5=hdf5, **how)
-    print(f"corpus: {folder}\npack: {destination}")
+    if corpus.verify:
+        check_samples(open_pack(destination), destination, always=True)
+    say(f"corpus: {folder}\npack: {destination}")
     audit = pack.audit  # of the nine classes: labeling takes half a second on large corpora
     if config.classes != CPSC2018.name or config.min_likelihood or pack.annotated:
         audit = pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit
     if before != _changed(destination):
-        print(format_audit(audit))
+        say(format_audit(audit))
     elif losses := format_losses(audit):
-        print(f"{losses} (see {generation_folder(destination, read_manifest(destination)) / AUDIT})")
+        say(f"{losses} (see {generation_folder(destination, read_manifest(destination)) / AUDIT})")
     return pack
 
 
@@ -107,6 +114,21 @@ def check_arguments(corpus: CorpusArguments, numbers: dict[str, tuple[int, int]]
             raise ConfigError(
                 f"{name} {path} lies in the corpus {corpus.data}, which would change by it; choose another"
             )
+
+
+def refuse_addresses(command: Any) -> None:
+    """Refuses arguments that name no path of this computer, where folders of such names would be made.
+
+    Raises:
+      ConfigError: naming the argument.
+    """
+    for field_ in dataclasses.fields(command):
+        value = getattr(command, field_.name)
+        if dataclasses.is_dataclass(value):
+            refuse_addresses(value)
+        for path in value if isinstance(value, tuple) else (value,):
+            if isinstance(path, Path):
+                check_local(path, field_.name)
 
 
 def keep_compiled(cache: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Annotated
 
 import tyro
 
-from xecgnet_jax.cli.common import CorpusArguments, OptionalFile
+from xecgnet_jax.cli.common import CorpusArguments, OptionalFile, OptionalFolder
 from xecgnet_jax.cli.evaluate import Scoring, open_packs_and_options
 from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.terminal import say
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,8 @@ class Compare:
     runs: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="RUN RUN [RUN ...]")]
     corpus: CorpusArguments = field(default_factory=CorpusArguments)
     scoring: Scoring = field(default_factory=Scoring)
+    #: Folder in which predictions are kept, for runs that cannot be written to. By default in the runs.
+    results: OptionalFolder = None
     #: Also write everything to this JSON file.
     output: OptionalFile = None
 
@@ -37,10 +40,11 @@ class Compare:
 
         scoring = self.scoring
         packs, options = open_packs_and_options(self.corpus, scoring, self.runs)
-        comparison = compare(self.runs, packs, thresholds=scoring.thresholds, resamples=scoring.resamples, **options)
-        print("\n\n".join(format_comparison(result, comparison.title) for result in comparison.results))
+        options |= {"thresholds": scoring.thresholds, "resamples": scoring.resamples, "results": self.results}
+        comparison = compare(self.runs, packs, **options)
+        say("\n\n".join(format_comparison(result, comparison.title) for result in comparison.results))
         if self.output is None:
-            print("\nkeep it: the same command with --output FILE.json")
+            say("\nkeep it: the same command with --output FILE.json")
         else:
             write_json(self.output, {"title": comparison.title, "results": comparison.results})
-            print(f"\nwritten: {self.output}")
+            say(f"\nwritten: {self.output}")

@@ -11,6 +11,7 @@ import tyro
 
 from xecgnet_jax.cli.common import CorpusArguments, OptionalHertz, OptionalNumber, OptionalUnits, command_line
 from xecgnet_jax.errors import first_few
+from xecgnet_jax.terminal import say
 
 PositionalFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
 
@@ -43,22 +44,22 @@ class DescribeCorpus:
         classes, unmapped = count_codes((entry.codes for entry in corpus.entries), vocabulary)
         patients = {entry.patient for entry in corpus.entries} - {None}
         folds = sorted({entry.fold for entry in corpus.entries if entry.fold is not None})
-        print(f"{self.folder}: {corpus.kind}, {len(corpus.entries)} recordings")
-        print(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
+        say(f"{self.folder}: {corpus.kind}, {len(corpus.entries)} recordings")
+        say(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
         for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
-            print(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
+            say(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
         if corpus.annotated:
-            print(f"annotated: {', '.join(corpus.annotated)}; other classes are unknown, not absent")
+            say(f"annotated: {', '.join(corpus.annotated)}; other classes are unknown, not absent")
         for path, why in corpus.left_out():
-            print(f"left out: {path}: {why}")
+            say(f"left out: {path}: {why}")
         for why, number in Counter(corpus.lost.values()).items():
             names = [name for name, own in corpus.lost.items() if own == why]
-            print(f"left out ({number}): {first_few(names)}: {why}")
+            say(f"left out ({number}): {first_few(names)}: {why}")
         words = ["--preset", "fast", *(["--classes", self.classes] if self.classes != "cpsc2018" else [])]
         arguments = CorpusArguments(
             data=self.folder, **{f"hdf5_{name}": value for name, value in hdf5._asdict().items()}
         )
-        print(f"train on it: {command_line('train', words, arguments)}")
+        say(f"train on it: {command_line('train', words, arguments)}")
 
 
 @dataclass(frozen=True)
@@ -81,5 +82,5 @@ class Simulate:
         from xecgnet_jax.data.simulation.corpus import simulate_corpus
 
         simulate_corpus(**vars(self))
-        print(f"corpus: {self.folder}")
-        print(f"train on it: {command_line('train', ['--preset', 'quick'], CorpusArguments(data=self.folder))}")
+        say(f"corpus: {self.folder}")
+        say(f"train on it: {command_line('train', ['--preset', 'quick'], CorpusArguments(data=self.folder))}")

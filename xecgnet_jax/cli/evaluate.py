@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from xecgnet_jax.cli.common import (
     SIMULATED,
     CorpusArguments,
+    OptionalFolder,
     OptionalNumber,
     Run,
     check_arguments,
@@ -19,6 +20,7 @@ from xecgnet_jax.cli.common import (
     open_pack_of,
 )
 from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.terminal import say
 
 if TYPE_CHECKING:
     from xecgnet_jax.data.pack import Pack
@@ -54,6 +56,8 @@ class Evaluate:
     run_folder: Run
     corpus: CorpusArguments = field(default_factory=CorpusArguments)
     scoring: Scoring = field(default_factory=Scoring)
+    #: Folder of results, for runs that cannot be written to. By default RUN/evaluation.
+    output: OptionalFolder = None
     #: Write report.html: metrics, curves, and the recordings with their maps.
     report: bool = True
 
@@ -69,7 +73,7 @@ class Evaluate:
         (pack,), options = open_packs_and_options(self.corpus, scoring, [self.run_folder])
         run = load_run(self.run_folder)
         thresholds = run.thresholds(scoring.thresholds)
-        predictions = predict_part(run, pack, maps=self.report, **options)
+        predictions = predict_part(run, pack, maps=self.report, output=self.output, **options)
         evaluation = evaluate_predictions(predictions, thresholds, scoring.resamples)
         metrics = evaluation.metrics
         written = [evaluation.metrics_file.name, PREDICTIONS]
@@ -78,12 +82,12 @@ class Evaluate:
 
             written.append(write_report(evaluation, batch_size=scoring.batch_size, progress=scoring.progress).name)
         if predictions.trained_on is None:
-            print("The weights do not say which recordings they were made with; some of these may be among them.\n")
+            say("The weights do not say which recordings they were made with; some of these may be among them.\n")
         elif predictions.trained_on:
-            print(f"{predictions.trained_on} of these recordings have names or patients of the run's training part.\n")
-        print(format_table(metrics, evaluation.title), format_label_sets(metrics["label_sets"]), sep="\n\n")
-        print(f"\nwritten: {predictions.folder}/{', '.join(written)}")
-        print(f"compare it: {command_line('compare', [str(self.run_folder)], self.corpus)} OTHER_RUN")
+            say(f"{predictions.trained_on} of these recordings have names or patients of the run's training part.\n")
+        say(format_table(metrics, evaluation.title), format_label_sets(metrics["label_sets"]), sep="\n\n")
+        say(f"\nwritten: {predictions.folder}/{', '.join(written)}")
+        say(f"compare it: {command_line('compare', [str(self.run_folder)], self.corpus)} OTHER_RUN")
 
 
 def open_packs_and_options(

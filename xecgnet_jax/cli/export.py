@@ -10,6 +10,7 @@ import tyro
 
 from xecgnet_jax.cli.common import OptionalNumber, Run
 from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.terminal import say
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Export:
             raise ConfigError("--with-split is for --format weights")
         from xecgnet_jax.export.archive import export_run
 
-        print(export_run(self.run_folder, self.output, format=self.format, samples=self.samples))
-        print("use it: docs/export.md shows the lines of Python that predict with it")
+        say(export_run(self.run_folder, self.output, format=self.format, samples=self.samples))
+        say("use it: docs/export.md shows the lines of Python that predict with it")
 
     def _write_weights(self) -> None:
         if self.samples is not None:
@@ -54,5 +55,5 @@ class Export:
         run = load_run(self.run_folder)
         run.save_pretrained(self.output, split=self.with_split)
         size = sum(file.stat().st_size for file in self.output.iterdir())
-        print(f"written: {self.output} ({size / 1e6:.1f} MB), from {run.title}")
-        print(f"use it: xecgnet predict {self.output} RECORDINGS; read and complete {self.output / 'README.md'}")
+        say(f"written: {self.output} ({size / 1e6:.1f} MB), from {run.title}")
+        say(f"use it: xecgnet predict {self.output} RECORDINGS; read and complete {self.output / 'README.md'}")

@@ -14,6 +14,7 @@ from xecgnet_jax.data.io.discover import read_recording
 from xecgnet_jax.data.io.recording import Recording
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.files import write_text
+from xecgnet_jax.terminal import path_text, printable, say
 
 PositionalFile = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FILE")]
 
@@ -36,11 +37,9 @@ class Inspect:
 
     def run(self) -> None:
         """Prints what was read, and the command that predicts it."""
-        from xecgnet_jax.runs.prediction_table import path_text, printable
-
         recording = read_recording(self.file, rate=self.rate, units=self.units, leads=self.leads)
-        print(path_text(self.file))
-        print("\n".join(printable(line) for line in describe(recording)))
+        say(path_text(self.file))
+        say("\n".join(printable(line) for line in describe(recording)))
         if self.plot is not None:
             from xecgnet_jax.plotting.picture import ecg_picture
 
@@ -55,11 +54,11 @@ class Inspect:
                 rate=recording.rate,
             )
             write_text(self.plot, picture)
-            print(f"picture: {path_text(self.plot)}")
+            say(f"picture: {path_text(self.plot)}")
         words: list[object] = ["xecgnet", "predict", path_text(self.file)]
         words += [] if self.rate is None else ["--rate", f"{self.rate:g}", "--units", self.units]
         words += ["--leads", *self.leads] if self.leads else []
-        print(f"predict it: {shlex.join(map(str, words))}")
+        say(f"predict it: {shlex.join(map(str, words))}")
 
 
 def describe(recording: Recording) -> list[str]:

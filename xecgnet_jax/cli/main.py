@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import io
-import os
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, Union
 
 import tyro
 
 from xecgnet_jax import __version__
+from xecgnet_jax.cli.common import refuse_addresses
 from xecgnet_jax.cli.compare import Compare
 from xecgnet_jax.cli.corpus import DescribeCorpus, Simulate
 from xecgnet_jax.cli.evaluate import Evaluate
 from xecgnet_jax.cli.export import Export
+from xecgnet_jax.cli.guard import report
 from xecgnet_jax.cli.inspect import Inspect
 from xecgnet_jax.cli.predict import Predict
 from xecgnet_jax.cli.sweep import Sweep, sweep_defaults
 from xecgnet_jax.cli.train import Train, train_defaults
-from xecgnet_jax.errors import StoppedError, XECGNetError
+from xecgnet_jax.terminal import say
 
 #: Name of a subcommand → its arguments; its docstring is its help.
 COMMANDS: dict[str, Any] = {
@@ -38,9 +40,10 @@ DEFAULTS = {"train": train_defaults, "sweep": sweep_defaults}
 
 DESCRIPTION = """xECGNet: finds several arrhythmias in one 12-lead ECG, with attention maps.
 
-'xecgnet COMMAND --help' explains a command, 'xecgnet --version' says which."""
-#: Exit status of a command that was asked to stop, by Ctrl-C or SIGTERM, and of one whose reader closed the pipe.
-STOPPED, UNREAD = 130, 141
+'xecgnet COMMAND --help' explains a command, 'xecgnet --version' says which; with --traceback an error shows where it
+comes from."""
+#: Any command takes it, and shows where an error comes from.
+TRACEBACK = "--traceback"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -49,25 +52,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a terminal may lack Greek letters and arrows
     words = list(sys.argv[1:] if arguments is None else arguments)
+    shows_traceback = TRACEBACK in words
+    command: Any = None
     try:
         if words == ["--version"]:
-            print(f"xecgnet-jax {__version__}")
+            say(f"xecgnet-jax {__version__}")
         else:
-            parse(words).run()
+            command = parse([word for word in words if word != TRACEBACK])
+            refuse_addresses(command)
+            command.run()
         sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten goes nowhere
-        return UNREAD
-    except XECGNetError as error:
-        print(f"{'' if isinstance(error, StoppedError) else 'error: '}{error}", file=sys.stderr)
-        return STOPPED if isinstance(error, StoppedError) else 2
-    except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}; check the path, its permissions and the disk", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
-        return STOPPED
+    except (Exception, KeyboardInterrupt) as error:
+        if shows_traceback:
+            traceback.print_exception(error)
+        return report(error, command)
     return 0
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +13,8 @@ from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, Optiona
 from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
-from xecgnet_jax.files import default_cache
+from xecgnet_jax.files import check_writable, default_cache
+from xecgnet_jax.terminal import printable, say, warn
 
 if TYPE_CHECKING:
     from xecgnet_jax.runs.predict import FilePrediction, Refusal
@@ -89,16 +88,16 @@ class Predict:
         if self.output is not None:
             text = csv_text if self.output.suffix == ".csv" else jsonl_text
             write_text(self.output, text(run, thresholds, outcomes))
-        print(screen_text(run, thresholds, found, most=None if self.output is None else ROWS_SHOWN))
+        say(screen_text(run, thresholds, found, most=None if self.output is None else ROWS_SHOWN))
         count = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
-        print(f"\n{count}, {run.title}")
-        print("\n".join(thresholds_lines(**thresholds.to_json(run.classes, run.calibration))))
+        say(f"\n{count}, {run.title}")
+        say("\n".join(thresholds_lines(**thresholds.to_json(run.classes, run.calibration))))
         if self.output is not None:
-            print(f"written: {self.output}")
+            say(f"written: {self.output}")
         if self.plot is not None:
-            print(f"pictures: {self.plot}")
+            say(f"pictures: {self.plot}")
         else:
-            print("see why: the same command with --plot FOLDER draws each recording under its maps")
+            say("see why: the same command with --plot FOLDER draws each recording under its maps")
         if refused:
             raise RecordError(
                 f"{len(refused)} of {len(outcomes)} recordings cannot be read and have no prediction; "
@@ -123,25 +122,9 @@ def _check(arguments: Predict) -> None:
             raise ConfigError(f"output {output}: is a folder; name a file in it")
         if output.is_file() and names_leads(output):
             raise ConfigError(f"output {output}: is a recording, which would be overwritten; choose another name")
-        _check_writable("output", output.parent)
+        check_writable(output.parent, "output")
     if arguments.plot is not None:
-        _check_writable("plot", arguments.plot)
-
-
-def _check_writable(option: str, folder: Path) -> None:
-    """Refuses a folder that cannot be made or written to."""
-    there = folder.absolute()
-    while not there.exists() and there != there.parent:
-        there = there.parent
-    if not there.is_dir():
-        raise ConfigError(f"{option} {folder}: {there} is no folder; choose another place")
-    try:
-        with tempfile.TemporaryFile(dir=there):
-            pass
-    except OSError as error:
-        raise ConfigError(
-            f"{option} {folder}: {there} cannot be written to ({error.strerror}); choose another place"
-        ) from error
+        check_writable(arguments.plot, "plot")
 
 
 def split_words(words: Sequence[Path]) -> tuple[Path | None, tuple[Path, ...]]:
@@ -200,9 +183,7 @@ def _say_all(found: Sequence[FilePrediction], refused: Sequence[Refusal], most: 
 
 
 def _say(word: str, lines: Sequence[str], most: int | None = LINES) -> None:
-    from xecgnet_jax.runs.prediction_table import printable
-
     for line in lines[:most]:
-        print(f"{word}: {printable(line)}", file=sys.stderr)
+        warn(f"{word}: {printable(line)}")
     if most is not None and len(lines) > most:
-        print(f"{word}: … and {len(lines) - most} more", file=sys.stderr)
+        warn(f"{word}: … and {len(lines) - most} more")

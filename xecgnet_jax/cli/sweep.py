@@ -22,6 +22,7 @@ from xecgnet_jax.cli.common import (
 from xecgnet_jax.cli.train import Running, default_name, read_beginning, starting_config
 from xecgnet_jax.config import Config
 from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.terminal import say
 
 
 @dataclass(frozen=True)
@@ -66,15 +67,15 @@ class Sweep:
 
         dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
         initial = initial_weights(self.settings, dataset, members)
-        print(f"{len(members)} runs: {dataset.summary()}")
+        say(f"{len(members)} runs: {dataset.summary()}")
         best = sweep(members, dataset, at_once=self.at_once, initial=initial, **vars(running))
         for workdir, record in best.items():
-            print(f"{workdir}  best epoch {record['epoch']}: validation micro F1 {record['validation_micro_f1']:.3f}")
+            say(f"{workdir}  best epoch {record['epoch']}: validation micro F1 {record['validation_micro_f1']:.3f}")
         if len(self.gammas) > 1 or len(members) == 2:
-            print(f"compare them: {command_line('compare', list(map(str, members)), self.corpus)}")
+            say(f"compare them: {command_line('compare', list(map(str, members)), self.corpus)}")
         else:
             for workdir in members:
-                print(f"score it: {command_line('evaluate', [str(workdir)], self.corpus)}")
+                say(f"score it: {command_line('evaluate', [str(workdir)], self.corpus)}")
 
 
 def sweep_defaults(words: list[str]) -> Sweep:

@@ -13,6 +13,7 @@ from xecgnet_jax.cli.common import (
     CorpusArguments,
     OptionalFile,
     OptionalFolder,
+    OptionalNumber,
     OptionalPreset,
     check_arguments,
     command_line,
@@ -21,6 +22,7 @@ from xecgnet_jax.cli.common import (
 )
 from xecgnet_jax.config import PRESETS, Config, read_config_file
 from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.terminal import say
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,8 @@ class Train:
     #: Go on with the run in --workdir, with the settings it holds; an error where there is none. The command that began
     #: a run goes on with it, too.
     resume: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    #: Step of the checkpoint to go on from, where the latest is damaged; later ones are removed.
+    step: OptionalNumber = None
     corpus: CorpusArguments = field(default_factory=CorpusArguments)
     running: Running = field(default_factory=Running)
     #: Folder for a profile of five steps, for TensorBoard or Perfetto.
@@ -84,10 +88,11 @@ class Train:
         from xecgnet_jax.training.loop import fit
 
         dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
-        print(dataset.summary())
+        say(dataset.summary())
         initial = initial_weights(self.settings, dataset, [folder])
-        best = fit(self.settings, dataset, folder, profile=self.profile, initial=initial, **vars(running))
-        print(
+        more: dict[str, Any] = {"profile": self.profile, "initial": initial, "go_on_from": self.step}
+        best = fit(self.settings, dataset, folder, **more, **vars(running))
+        say(
             f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"
             f"run: {folder}\n"
             f"score it: {command_line('evaluate', [str(folder)], self.corpus)}"

@@ -82,9 +82,16 @@ def predict_recordings(
       progress: called with the number of windows after each step.
 
     Raises:
-      ValueError: there is no recording.
+      ValueError: there is no recording, or one is not of its length.
     """
     lengths = np.asarray(lengths)
+
+    def checked(position: int) -> np.ndarray:
+        samples = signal(position)
+        if len(samples) != lengths[position]:
+            raise ValueError(f"recording {position} has {len(samples)} samples, not {lengths[position]}")
+        return samples
+
     if not len(lengths):
         raise ValueError("no recordings to predict")
     recordings, starts = evaluation_windows(lengths, spec)
@@ -93,7 +100,7 @@ def predict_recordings(
     for rows, samples, repeat in _batches(lengths, recordings, spec, batch_size):
         # The samples that a repeated bin stands for are left out at the beginning of the window.
         left_out = 0 if repeat is None else repeat.more * spec.samples_per_bin
-        batch = gather_windows(signal, recordings[rows], starts[rows] + left_out, samples, normalization)
+        batch = gather_windows(checked, recordings[rows], starts[rows] + left_out, samples, normalization)
         bins, real = None, spec.whole_bins(lengths[recordings[rows]])
         if spec.kind == "whole" and np.any(real * spec.samples_per_bin < samples):
             bins = np.ones(batch_size, np.int32)

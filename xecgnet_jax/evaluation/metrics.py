@@ -60,10 +60,14 @@ def check_shapes(classes: int | None = None, **arrays: np.ndarray) -> None:
 
 
 def check_arrays(labels: np.ndarray, probabilities: np.ndarray, predictions: np.ndarray, classes: int) -> None:
-    """Refuses what is not [R, C] for R ≥ 1 and `classes`, and probabilities outside 0 … 1 (NaN is outside)."""
+    """Refuses what is not [R, C] for R ≥ 1 and `classes`, labels other than 0 and 1, probabilities outside 0 … 1."""
     check_shapes(classes, labels=labels, probabilities=probabilities, predictions=predictions)
     if not len(labels):
         raise ValueError("no recordings to score")
+    for name, array in (("labels", labels), ("predictions", predictions)):
+        wrong = np.asarray(array)[~np.isin(array, (0, 1))]
+        if len(wrong):
+            raise ValueError(f"{name} must be 0 or 1, not {wrong[0]:g}")
     if not np.all((probabilities >= 0) & (probabilities <= 1)):
         raise ValueError("probabilities must be numbers from 0 to 1")
 

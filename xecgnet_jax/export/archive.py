@@ -25,6 +25,7 @@ from xecgnet_jax.export.function import ABOUT, Predictor, recording_function
 from xecgnet_jax.files import write_bytes
 from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.training.description import UNITS
+from xecgnet_jax.training.surroundings import fixed_arithmetic
 
 Format = Literal["jax", "onnx"]
 
@@ -38,6 +39,7 @@ PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 TOLERANCE = 1e-5
 
 
+@fixed_arithmetic()
 def export_run(path: Path, output: Path, *, format: Format = "jax", samples: int | None = None) -> str:
     """Exports a run, checks the file against the checkpoint, and returns what to print.
 
@@ -123,7 +125,7 @@ def describe(run: Run, samples: int | None) -> str:
     window = run.config.data.window
     value = {
         "classes": list(run.classes),
-        "thresholds": {one.name: one.values.tolist() for one in run.all_thresholds()},
+        "thresholds": {one.name: exact_thresholds(one.values).tolist() for one in run.all_thresholds()},
         "calibration": None if run.calibration is None else run.calibration.to_json(),
         "leads": list(LEADS),
         "rate": run.signals.rate,
@@ -137,6 +139,15 @@ def describe(run: Run, samples: int | None) -> str:
         "versions": {"xecgnet_jax": __version__, "jax": jax.__version__},
     }
     return json.dumps(value, indent=2, allow_nan=False) + "\n"
+
+
+def exact_thresholds(values: np.ndarray) -> np.ndarray:
+    """Returns float64 thresholds that decide the same of float32 probabilities, compared in float32 or in float64.
+
+    Each is the least float32 that is not below the threshold: no probability lies between the two.
+    """
+    rounded = values.astype(np.float32)
+    return np.where(rounded < values, np.nextafter(rounded, np.float32(2)), rounded).astype(np.float64)
 
 
 def largest_difference(run: Run, predictor: Predictor, samples: int) -> float:

@@ -47,6 +47,7 @@ def onnx_file(run: Run, samples: int | None, description: str) -> tuple[bytes, P
         model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=outputs)
     else:
         model = _convert(recording_function(run), "signal", samples, outputs)
+    _import_once(model)
     helper.set_model_props(model, {ABOUT: description})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
@@ -76,6 +77,13 @@ def _convert(function: Predictor, input_name: str, samples: str | int, outputs: 
             input_names=[input_name],
             output_names=outputs,
         )
+
+
+def _import_once(model: Any) -> None:
+    """Leaves one import of ONNX's own operators, which has two names: merging two graphs keeps that of each."""
+    others = [one for one in model.opset_import if one.domain not in ("", "ai.onnx")]
+    del model.opset_import[:]
+    model.opset_import.extend([_library("onnx.helper").make_opsetid("", OPSET), *others])
 
 
 def _normalize_and_pad(ir_version: int, mean: np.ndarray, std: np.ndarray, samples_per_bin: int) -> Any:

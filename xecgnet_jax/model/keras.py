@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
-from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.errors import CheckpointError, first_few
 from xecgnet_jax.model.xecgnet import XECGNet
 
 #: Keras's names of a normalization's variables → (collection, ours).
@@ -58,16 +58,23 @@ def from_keras(weights: Mapping[str, np.ndarray]) -> dict:
       weights: Keras variable name → array, such as {"conv1d/kernel:0": [3, 12, 64], …}; all 132 of them.
 
     Raises:
-      CheckpointError: names that are missing, unknown or misshapen, all of them by name.
+      CheckpointError: names that are missing, unknown or misshapen, or values that no trained network has.
     """
     shapes = keras_shapes()
-    faults = [f"missing {name}" for name in shapes if name not in weights]
-    faults += [f"unknown {name}" for name in weights if name not in shapes]
-    faults += [
-        f"{name} has shape {np.shape(weights[name])}, not {shape}"
-        for name, shape in shapes.items()
-        if name in weights and np.shape(weights[name]) != shape
-    ]
-    if faults:
-        raise CheckpointError("these are not the weights of the authors' final network: " + "; ".join(faults))
-    return unflatten_dict({path: jnp.asarray(weights[name], jnp.float32) for name, path in keras_paths().items()})
+    missing = [name for name in shapes if name not in weights]
+    unknown = [name for name in weights if name not in shapes]
+    what = "these are not the weights of the authors' final network"
+    if missing or unknown:
+        kinds = [("missing", missing), ("unknown", unknown)]
+        said = "; ".join(f"{len(names)} {kind} ({first_few(names, 3)})" for kind, names in kinds if names)
+        hint = ", with the :0 that Keras 3 leaves out" if any(f"{name}:0" in shapes for name in unknown) else ""
+        raise CheckpointError(f"{what}: {said}; names must be like {next(iter(shapes))}{hint}")
+    arrays = {name: np.asarray(weights[name]) for name in shapes}
+    if wrong := [name for name, array in arrays.items() if array.shape != shapes[name]]:
+        found = "; ".join(f"{name} {arrays[name].shape}, not {shapes[name]}" for name in wrong[:3])
+        raise CheckpointError(f"{what}: {len(wrong)} of another shape ({found})")
+    if wrong := [name for name, array in arrays.items() if array.dtype.kind != "f" or not np.isfinite(array).all()]:
+        raise CheckpointError(f"{what}: {first_few(wrong, 3)} has values that are no numbers")
+    if wrong := [name for name, array in arrays.items() if "moving_variance" in name and (array < 0).any()]:
+        raise CheckpointError(f"{what}: {first_few(wrong, 3)} has variances below 0")
+    return unflatten_dict({path: jnp.asarray(arrays[name], jnp.float32) for name, path in keras_paths().items()})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any, NamedTuple
 
 import jax
@@ -11,8 +10,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from xecgnet_jax import __version__
 from xecgnet_jax.config import window_length
+from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.platt import LEAST_POSITIVES
 from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, format_value
+from xecgnet_jax.files import read_sealed
 from xecgnet_jax.runs.weights import PRETRAINED
 
 
@@ -113,7 +114,10 @@ def _evaluations(run: Any) -> list[dict[str, Any]]:
     """Returns the kept metrics of these very weights, at 0.5, of parts that they were not made with."""
     found = []
     for file in sorted(run.results.glob("*/metrics.json")):
-        metrics = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            metrics = read_sealed(file)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{file}: {error}; remove it, or evaluate the run again") from None
         made_from = metrics.get("made_from", {})
         is_unseen = made_from.get("part") in ("test", "unseen") or metrics.get("trained_on") == 0
         if made_from.get("weights") == run.digest() and made_from.get("part") != "validation" and is_unseen:

@@ -47,6 +47,7 @@ def compare(
     name: str | None = None,
     batch_size: int = 32,
     progress: bool = True,
+    results: str | Path | None = None,
 ) -> Comparison:
     """Compares runs on one part of a corpus. Runs whose configs differ in the seed alone are one group.
 
@@ -59,6 +60,7 @@ def compare(
         pack for each run.
       thresholds: each run's own of that name.
       resamples: of the bootstrap.
+      results: where predictions are kept, a folder for each run; None: in the run's own.
 
     Raises:
       CheckpointError: fewer than two runs, one run twice, runs that cannot be compared, or other recordings.
@@ -82,7 +84,8 @@ def compare(
     corpora = [corpus] * len(loaded) if isinstance(corpus, Dataset | Pack) else corpus
     predictions: list[PartPredictions] = []
     for run, own in zip(loaded, corpora, strict=True):
-        one = predict_part(run, own, name=name, part=part, batch_size=batch_size, progress=progress)
+        place = None if results is None else Path(results) / f"{run.workdir.resolve().name}-{run.digest()[:8]}"
+        one = predict_part(run, own, name=name, part=part, batch_size=batch_size, progress=progress, output=place)
         first = predictions[0] if predictions else one
         if mismatch := describe_mismatch(first.ids, one.ids):
             raise CheckpointError(f"{first.run.workdir} and {one.run.workdir} cannot be compared: {mismatch}")
@@ -105,7 +108,7 @@ def compare(
         )
         for name_of_group, group in zip(_name_groups(groups, run_names), groups, strict=True)
     ]
-    results = []
+    found: list[dict[str, Any]] = []
     for baseline, group in zip(arrays[1:], groups[1:], strict=True):
         result = comparison.compare(arrays[0], baseline, patients=predictions[0].patients, resamples=resamples)
         both = [*groups[0], *group]
@@ -115,10 +118,10 @@ def compare(
             "values": {run_names[one]: one.run.thresholds(thresholds).by_class(one.run.classes) for one in both},
         }
         result["made_from"] = {run_names[one]: {"workdir": str(one.run.workdir)} | one.made_from for one in both}
-        results.append(result)
+        found.append(result)
     first = predictions[0]
     used = "threshold 0.5" if thresholds == "0.5" else f"thresholds {thresholds} of each run's validation part"
-    return Comparison(f"{first.corpus}, {first.part} part: {len(first.rows)} recordings, {used}", results)
+    return Comparison(f"{first.corpus}, {first.part} part: {len(first.rows)} recordings, {used}", found)
 
 
 def describe_mismatch(first: Sequence[str], second: Sequence[str]) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,7 +15,7 @@ from xecgnet_jax.evaluation import scores
 from xecgnet_jax.evaluation.intervals import RESAMPLES
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.thresholds import ThresholdName, Thresholds
-from xecgnet_jax.files import write_json
+from xecgnet_jax.files import read_sealed, sealed, write_json
 from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.runs.predictions import Part, PartPredictions, predict_part
 from xecgnet_jax.training.workdir import read_metrics
@@ -66,14 +65,15 @@ def evaluate(
     name: str | None = None,
     batch_size: int = 32,
     progress: bool = True,
+    output: str | Path | None = None,
 ) -> dict[str, Any]:
     """Scores a run on a part of a corpus, and returns its metrics as JSON values.
 
     They are those of `scores.evaluate`, and `thresholds` (name, values, and calibrated: the same on that scale),
     `made_from`, `trained_on` (how many of the recordings the run knew) and `epochs`.
 
-    Writes metrics.json and predictions.csv to WORKDIR/evaluation/CORPUS-PART (of weights: `Run.results`). What is there
-    already, made from the same, is read, not made again.
+    Writes metrics.json and predictions.csv to `output`/CORPUS-PART. What is there already, made from the same, is read,
+    not made again.
 
     Args:
       run, corpus: the run, its working directory or checkpoint; the recordings.
@@ -83,13 +83,16 @@ def evaluate(
       name: of the corpus, in the folder of the results; None: that of the corpus's folder.
       batch_size: windows in a step.
       progress: show a progress bar.
+      output: folder of results; None: WORKDIR/evaluation (of weights: `Run.results`).
 
     Raises:
+      ConfigError: `output` cannot be written to.
       CheckpointError: no such checkpoint, thresholds that it does not have, or as `predict_part`.
     """
     run = run if isinstance(run, Run) else load_run(run)
     chosen = run.thresholds(thresholds)
-    predictions = predict_part(run, corpus, name=name, part=part, batch_size=batch_size, progress=progress)
+    options: dict[str, Any] = {"name": name, "part": part, "batch_size": batch_size, "progress": progress}
+    predictions = predict_part(run, corpus, output=output, **options)
     return evaluate_predictions(predictions, chosen, resamples).metrics
 
 
@@ -120,7 +123,7 @@ def evaluate_predictions(
             resamples=resamples,
         )
         evaluation.report_file.unlink(missing_ok=True)  # it shows these metrics
-        write_json(evaluation.metrics_file, metrics)
+        write_json(evaluation.metrics_file, sealed(metrics))
     return replace(evaluation, metrics=metrics)
 
 
@@ -138,9 +141,10 @@ def groups_of_people(pack: Pack, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def _read_metrics(file: Path, basis: dict[str, Any], resamples: int) -> dict[str, Any] | None:
-    """Returns the metrics that are there already, where they were made from the same, else None."""
+    """Returns the metrics that are there already, as they were written and made from the same, else None."""
     try:
-        metrics = json.loads(file.read_text(encoding="utf-8"))
+        metrics = read_sealed(file)
+        del metrics["seal"]
         same = metrics["resampling"]["resamples"] == resamples and all(metrics[name] == basis[name] for name in basis)
     except (OSError, ValueError, KeyError, TypeError):
         return None

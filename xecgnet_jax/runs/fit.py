@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from xecgnet_jax.data.signals import signal_spec
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.runs.predictions import kept_split, knows_beginning, made_with, rows_of
+from xecgnet_jax.terminal import warn
 from xecgnet_jax.training import loop
 from xecgnet_jax.training.checkpoint import FOLDER
 from xecgnet_jax.training.feed import DataOn
@@ -81,10 +81,9 @@ def initial_weights(config: Config, dataset: Dataset, workdirs: Iterable[Path]) 
     seen = rows_of(known, dataset.pack)
     for part in ("validation", "test"):
         if number := int(np.isin(getattr(dataset, part), seen).sum()):
-            print(
+            warn(
                 f"WARNING: {number} recordings of the {part} part, or their patients, were in the training or "
-                f"validation part of {run.title}: scores on them are too high",
-                file=sys.stderr,
+                f"validation part of {run.title}: scores on them are too high"
             )
     says_which = split is not None and knows_beginning(run)
     return Initial(run.title, run.digest(), run.vocabulary, run.variables, known if says_which else None)

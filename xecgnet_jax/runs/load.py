@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import compress
@@ -17,12 +15,11 @@ import numpy as np
 from tqdm import tqdm
 
 from xecgnet_jax.config import Config
-from xecgnet_jax.data.io.table import LARGEST
 from xecgnet_jax.data.labels import Vocabulary
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import Normalization
 from xecgnet_jax.data.pack import Pack
-from xecgnet_jax.data.signals import SignalSpec, prepare_signal, signal_spec
+from xecgnet_jax.data.signals import SignalSpec, signal_spec
 from xecgnet_jax.data.splits import people_text, read_patients, read_people, read_split, split_text
 from xecgnet_jax.data.windows import evaluation_windows, window_spec
 from xecgnet_jax.errors import CheckpointError
@@ -30,11 +27,15 @@ from xecgnet_jax.evaluation.inference import Maps, Predict, Predictions, make_pr
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
+from xecgnet_jax.files import sha256
 from xecgnet_jax.model import Collapsed, XECGNet, collapse
 from xecgnet_jax.runs import weights
-from xecgnet_jax.training.checkpoint import FOLDER, Checkpoints
+from xecgnet_jax.runs.arrays import check_signals
+from xecgnet_jax.training.checkpoint import FOLDER, SavedCheckpoints
 from xecgnet_jax.training.description import Description
+from xecgnet_jax.training.initial import by_name
 from xecgnet_jax.training.state import Variables, build_model
+from xecgnet_jax.training.surroundings import fixed_arithmetic
 from xecgnet_jax.training.workdir import INITIAL_RECORDINGS, SPLIT
 
 
@@ -162,7 +163,7 @@ class Run:
         is_one = not isinstance(signals, list | tuple) and np.ndim(signals) == 2
         if not isinstance(signals, list | tuple):
             signals = np.asarray(signals)[None] if is_one else np.asarray(signals)
-        recordings = _check_signals(signals, self.signals.rate if rate is None else rate, self.signals)
+        recordings = check_signals(signals, self.signals.rate if rate is None else rate, self.signals)
         lengths = np.array([len(signal) for signal in recordings])
         windows = len(evaluation_windows(lengths, window_spec(self.config))[0])
         size = min(batch_size, windows)
@@ -182,12 +183,17 @@ class Run:
     def predict_rows(
         self, pack: Pack, rows: np.ndarray, *, maps: bool = False, batch_size: int = 32, progress: bool = False
     ) -> Predictions:
-        """Predicts the recordings of a pack that have these rows; see `predict_signals`."""
+        """Predicts the recordings of a pack that have these rows; see `predict_signals`.
+
+        A batch is no larger than their windows.
+        """
         numbers = rows.tolist()
+        batch_size = min(batch_size, len(evaluation_windows(pack.lengths[rows], window_spec(self.config))[0]))
         return self.predict_signals(
             lambda at: pack.signal(numbers[at]), pack.lengths[rows], maps=maps, batch_size=batch_size, progress=progress
         )
 
+    @fixed_arithmetic()
     def predict_signals(
         self,
         signal: Callable[[int], np.ndarray],
@@ -262,15 +268,18 @@ class Run:
             Path(folder),
             self.variables,
             self.step,
-            _without_paths(self.description.to_json()),
+            weights.without_paths(self.description.to_json()),
             partial(model_card, self, Path(folder).name),
             made_with,
         )
 
     def digest(self) -> str:
         """Returns the sha256 of all weights, in the order of their names."""
-        weights = b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(self.variables))
-        return hashlib.sha256(weights).hexdigest()
+        return sha256(b"".join(np.asarray(leaf).tobytes() for leaf in jax.tree.leaves(self.variables)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves out what is compiled, so that a run can be pickled and copied whenever."""
+        return {name: value for name, value in vars(self).items() if name not in ("_collapsed", "_predict")}
 
     @cached_property
     def _collapsed(self) -> Collapsed:
@@ -296,9 +305,9 @@ def load_run(path: str | Path) -> Run:
     if weights.is_weights(path):
         saved = weights.read_weights(path)
         return _make_run(saved.description, saved.variables, path, saved.step, saved=True)
-    with _open_checkpoint(path) as (checkpoints, workdir, step, named):
-        read = partial(checkpoints.model, step)
-        return _make_run(checkpoints.description(step), read, workdir, step, named=named)
+    checkpoints, workdir, step, named = _find_checkpoint(path)
+    read = partial(checkpoints.model, step)
+    return _make_run(checkpoints.description(step), read, workdir, step, named=named)
 
 
 def load_pretrained(name: str = weights.DEFAULT) -> Run:
@@ -309,23 +318,20 @@ def load_pretrained(name: str = weights.DEFAULT) -> Run:
     return load_run(folder)
 
 
+@fixed_arithmetic()
 def _make_run(
     description: Description, read: Callable[[Variables], Variables], workdir: Path, step: int, **kind: bool
 ) -> Run:
-    """Returns the run of a description; `read` gives the variables of the shapes that it is given."""
+    """Returns the run of a description; `read` gives the variables of the shapes that it is given.
+
+    Raises:
+      CheckpointError: a variable is no number, or a variance below 0.
+    """
     model = build_model(description.config.model, len(description.vocabulary.classes))
     like = jax.eval_shape(model.init, jax.random.key(0), jnp.zeros((1, 1, len(LEADS))))
-    return Run(workdir=workdir, step=step, description=description, model=model, variables=read(dict(like)), **kind)
-
-
-def _without_paths(description: dict[str, Any]) -> dict[str, Any]:
-    """Returns a description whose settings name files without their folders, which may hold names of people."""
-    config = dict(description["config"])
-    config["data"] = {**config["data"]}
-    of_data = [(config["data"], name) for name in ("sample_weights", "split_file", "classes")]
-    for settings, name in [(config, "init"), *of_data]:
-        settings[name] = Path(settings[name]).name
-    return description | {"config": config}
+    variables = read(dict(like))
+    weights.check_numbers(by_name(variables), workdir if kind.get("saved") else workdir / FOLDER / str(step))
+    return Run(workdir=workdir, step=step, description=description, model=model, variables=variables, **kind)
 
 
 def _resolve(path: str | Path) -> Path:
@@ -343,50 +349,15 @@ def describe_run(path: str | Path) -> Description:
     path = _resolve(path)
     if weights.is_weights(path):
         return weights.read_weights(path).description
-    with _open_checkpoint(path) as (checkpoints, _, step, _):
-        return checkpoints.description(step)
+    checkpoints, _, step, _ = _find_checkpoint(path)
+    return checkpoints.description(step)
 
 
-@contextmanager
-def _open_checkpoint(path: Path) -> Iterator[tuple[Checkpoints, Path, int, bool]]:
-    """Opens the checkpoints of a run: (they, working directory, step, whether the path names the step)."""
+def _find_checkpoint(path: Path) -> tuple[SavedCheckpoints, Path, int, bool]:
+    """Returns (checkpoints, working directory, step, whether the path names the step)."""
     named = path.name.isdigit() and path.parent.name == FOLDER
     workdir = path.parent.parent if named else path
-    with closing(Checkpoints(workdir, read_only=True)) as checkpoints:
-        if named and not path.is_dir():
-            raise CheckpointError(f"{path}: there is no such checkpoint")
-        yield checkpoints, workdir, int(path.name) if named else checkpoints.best(), named
-
-
-def _check_signals(signals: np.ndarray | Sequence[np.ndarray], rate: float, spec: SignalSpec) -> list[np.ndarray]:
-    """Returns recordings [T, 12] in mV at `rate` Hz as the network sees them.
-
-    Raises:
-      ValueError: there is none, one has another shape or values that are no voltages, or the rate is impossible.
-    """
-    if not 50 <= rate <= 100_000:
-        raise ValueError(f"rate is {rate:g}; an ECG has 50 to 100,000 Hz: give the sampling rate of the signals")
-    if isinstance(signals, np.ndarray) and signals.ndim != 3:
-        raise ValueError(_wrong_shape("the signals are", signals.shape))
-    if not len(signals):
-        raise ValueError("there are no signals; give one recording or more")
-    checked = [_check_signal(np.asarray(signal), f"recording {i}") for i, signal in enumerate(signals)]
-    return [prepare_signal(signal, rate, spec) for signal in checked]
-
-
-def _check_signal(signal: np.ndarray, name: str) -> np.ndarray:
-    if signal.ndim != 2 or signal.shape[1] != len(LEADS) or not len(signal):
-        raise ValueError(_wrong_shape(f"{name} is", signal.shape))
-    if signal.dtype.kind not in "fiu":
-        raise ValueError(f"{name} is of type {signal.dtype}; give numbers, in mV")
-    if wrong := [lead for lead, ok in zip(LEADS, (np.abs(signal) <= LARGEST).all(axis=0), strict=True) if not ok]:
-        raise ValueError(
-            f"{name} has samples that are no voltages in {', '.join(wrong)}: NaN, or beyond {LARGEST:g} mV; cut them "
-            "off or fill them in before predicting"
-        )
-    return signal
-
-
-def _wrong_shape(what: str, shape: tuple[int, ...]) -> str:
-    turn = "; leads come last: transpose it" if len(shape) > 1 and shape[-2] == len(LEADS) != shape[-1] else ""
-    return f"{what} {list(shape)}, and must be [T, 12], [B, T, 12] or a list of [T, 12] with T of 1 or more{turn}"
+    checkpoints = SavedCheckpoints(workdir)
+    if named and not path.is_dir():
+        raise CheckpointError(f"{path}: there is no such checkpoint")
+    return checkpoints, workdir, int(path.name) if named else checkpoints.best(), named

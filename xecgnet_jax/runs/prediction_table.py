@@ -5,15 +5,14 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.runs.load import Run
 from xecgnet_jax.runs.predict import FilePrediction, Refusal
+from xecgnet_jax.terminal import cell, path_text, printable
 
 #: Columns behind the probabilities.
 REST = ("predicted", "thresholds", "warnings", "error", "step", "picture")
@@ -36,8 +35,14 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction
             numbers = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
             numbers += [] if one.calibrated is None else [f"{value:.6g}" for value in one.calibrated]
         warnings = printable("; ".join(f"{warning['kind']}: {warning['text']}" for warning in values["warnings"]))
-        rest = [thresholds.name, warnings, values["error"], run.step, values["picture"]]  # None is written as ""
-        rows.writerow([values["path"], values["id"], *numbers, ";".join(values["predicted"] or ()), *rest])
+        rest = [
+            thresholds.name,
+            warnings,
+            cell(values["error"] or ""),
+            run.step,
+            values["picture"],
+        ]  # None is written as ""
+        rows.writerow([cell(values["path"]), cell(values["id"]), *numbers, ";".join(values["predicted"] or ()), *rest])
     return text.getvalue()
 
 
@@ -88,17 +93,6 @@ def screen_text(
     if most is not None and len(outcomes) > most:
         lines.append(f"… and {len(outcomes) - most} more")
     return "\n".join(lines)
-
-
-def path_text(path: Path) -> str:
-    """Returns a path as text that every encoding has: what is not UTF-8 is lost, line breaks become spaces."""
-    return printable(os.fsdecode(path))
-
-
-def printable(text: str) -> str:
-    """Returns text without what cannot be printed or encoded."""
-    readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return "".join(character if character.isprintable() else " " for character in readable)
 
 
 def _labels(run: Run, thresholds: Thresholds, one: FilePrediction) -> str:

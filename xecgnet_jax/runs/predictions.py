@@ -17,8 +17,9 @@ from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.splits import Split, read_patients, read_people, read_split
 from xecgnet_jax.errors import CheckpointError, first_few
 from xecgnet_jax.evaluation.inference import Maps
+from xecgnet_jax.files import check_writable, sha256
 from xecgnet_jax.runs.load import Run
-from xecgnet_jax.runs.predictions_csv import read_probabilities, sha256, write_predictions
+from xecgnet_jax.runs.predictions_csv import kept_fingerprint, read_probabilities, write_predictions
 
 #: "auto" is the test part of the run's own corpus, all recordings of any other; "unseen" are all but those whose
 #: patients or names are in the run's training or validation part.
@@ -93,20 +94,24 @@ def predict_part(
     maps: bool = False,
     batch_size: int = 32,
     progress: bool = True,
+    output: str | Path | None = None,
 ) -> PartPredictions:
     """Returns what a run predicts for a part of a corpus.
 
-    Writes predictions.csv and predictions.json to `Run.results`/CORPUS-PART, with the step behind it where the
-    checkpoint was asked for by its step. Where they are there already, made from the same checkpoint and recordings,
-    they are read; where they are of others, all that was made from those is removed.
+    Writes predictions.csv and predictions.json to `output`/CORPUS-PART, with the step behind it where the checkpoint
+    was asked for by its step, and with the beginning of the corpus's fingerprint where another corpus has that folder.
+    Where they are there already, made from the same checkpoint and recordings, they are read; where they are of others
+    of the same corpus, all that was made from those is removed.
 
     Args:
       run, corpus: the checkpoint and the recordings.
       name, batch_size, progress: as of `evaluate.evaluate`.
       part: see `Part`; train, validation and test exist for the run's own corpus only. The split is the run's.
       maps: give the maps, too, where the predictions are made now; `make_maps` makes them of kept ones.
+      output: folder of results; None: `Run.results`.
 
     Raises:
+      ConfigError: the folder cannot be written to; it is asked before anything is predicted.
       CheckpointError: signals of another rate or filter, a part that the corpus does not have, or an empty one.
     """
     pack = corpus.pack if isinstance(corpus, Dataset) else corpus
@@ -128,7 +133,8 @@ def predict_part(
         split = choose_split(pack, run.config.data)
     trained, seen = (rows_of(people, pack) for people in made_with(run, split))
     part, rows = _select_part(run, pack, part, split, seen)
-    folder = run.results / "-".join([name, part, *([str(run.step)] if run.named else [])])
+    results = run.results if output is None else Path(output)
+    folder = _folder_of(results, name, [part, *([str(run.step)] if run.named else [])], pack.fingerprint)
     # What the pack's fingerprint leaves out.
     people = [[pack.patients[row], str(pack.ages[row]), pack.sexes[row], list(pack.codes[row])] for row in rows]
     made_from = {
@@ -144,10 +150,18 @@ def predict_part(
     }
     probabilities, new_maps = read_probabilities(folder, made_from, run.classes), None
     if probabilities is None:
+        check_writable(folder, "output")
         probabilities, new_maps = run.predict_rows(pack, rows, maps=maps, batch_size=batch_size, progress=progress)
         write_predictions(folder, made_from, run, pack, rows, probabilities)
     trained_on = None if split is None else int(np.isin(rows, trained).sum())
     return PartPredictions(run, pack, name, part, rows, probabilities, new_maps, folder, made_from, trained_on)
+
+
+def _folder_of(results: Path, name: str, rest: list[str], fingerprint: str) -> Path:
+    """Returns where predictions are kept: by the corpus's name, and by its content where another has that name."""
+    folder = results / "-".join([name, *rest])
+    held = kept_fingerprint(folder)
+    return folder if held in (None, fingerprint) else results / "-".join([name, fingerprint[:8], *rest])
 
 
 def kept_split(run: Run) -> Split | None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +11,9 @@ import numpy as np
 
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.evaluation.metrics import apply_thresholds
-from xecgnet_jax.files import write_json, write_text
+from xecgnet_jax.files import read_json, sha256, write_json, write_text
 from xecgnet_jax.runs.load import Run
+from xecgnet_jax.terminal import cell
 
 PREDICTIONS = "predictions.csv"
 #: What the predictions were made from; written after them.
@@ -25,12 +24,20 @@ def read_probabilities(folder: Path, made_from: dict[str, Any], classes: tuple[s
     """Returns the probabilities [R, C] float32 of a folder, or None where they are missing, damaged or of others."""
     try:
         content = (folder / PREDICTIONS).read_bytes()
-        if json.loads((folder / MADE_FROM).read_text(encoding="utf-8")) != made_from | {"sha256": sha256(content)}:
+        if read_json(folder / MADE_FROM) != made_from | {"sha256": sha256(content)}:
             return None
     except (OSError, ValueError):
         return None
     lines = csv.DictReader(io.StringIO(content.decode(), newline=""))
     return np.array([[line[f"probability {name}"] for name in classes] for line in lines], np.float32)
+
+
+def kept_fingerprint(folder: Path) -> str | None:
+    """Returns the fingerprint of the corpus whose predictions a folder has; None where it has none that can be read."""
+    try:
+        return str(read_json(folder / MADE_FROM)["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_predictions(
@@ -44,7 +51,7 @@ def write_predictions(
     """
     for old in (folder / MADE_FROM, *folder.glob("metrics*.json"), *folder.glob("report*.html")):
         old.unlink(missing_ok=True)
-    columns = {"id": [pack.ids[row] for row in rows]}
+    columns = {"id": [cell(pack.ids[row]) for row in rows]}
     for name, column in zip(run.classes, probabilities.T, strict=True):
         columns[f"probability {name}"] = [f"{value:.9g}" for value in column]  # gives a float32 back as it was
     calibrated = run.calibrate(probabilities)
@@ -59,8 +66,3 @@ def write_predictions(
     csv.writer(text, lineterminator="\n").writerows([list(columns), *zip(*columns.values(), strict=True)])
     write_text(folder / PREDICTIONS, text.getvalue())
     write_json(folder / MADE_FROM, made_from | {"sha256": sha256(text.getvalue().encode())})
-
-
-def sha256(content: bytes) -> str:
-    """Returns the sha256 of bytes, as hexadecimal digits."""
-    return hashlib.sha256(content).hexdigest()

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +13,8 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.files import write_bytes, write_json, write_text
+from xecgnet_jax.files import read_json, seal, sealed, sha256, write_bytes, write_json, write_text
+from xecgnet_jax.terminal import warn
 from xecgnet_jax.training.description import Description, from_json
 from xecgnet_jax.training.initial import by_name
 from xecgnet_jax.training.state import Variables
@@ -46,7 +45,7 @@ class SavedWeights(NamedTuple):
         """Returns the arrays, with the names and shapes of `like`.
 
         Raises:
-          CheckpointError: the file is missing, changed since it was written, of another network, or holds NaN.
+          CheckpointError: the file is missing, changed since it was written, or of another network.
         """
         path, expected = self.folder / WEIGHTS, by_name(like)
         size = sum(np.dtype(leaf.dtype).itemsize * leaf.size for leaf in expected.values())
@@ -56,7 +55,7 @@ class SavedWeights(NamedTuple):
             content = path.read_bytes()
         except OSError as error:
             raise CheckpointError(f"{path}: cannot be read ({error.strerror})") from error
-        if hashlib.sha256(content).hexdigest() != self.sha256:
+        if sha256(content) != self.sha256:
             raise CheckpointError(f"{path}: its checksum is not the one in {ABOUT}; it is damaged, get it anew")
         try:
             found = load(content)
@@ -67,12 +66,28 @@ class SavedWeights(NamedTuple):
         wanted = {name: (leaf.shape, leaf.dtype) for name, leaf in expected.items()}
         if {name: (array.shape, array.dtype) for name, array in found.items()} != wanted:
             raise CheckpointError(f"{path}: its arrays are not those of the network in {ABOUT}; get it anew")
-        if wrong := sorted(name for name, array in found.items() if not np.isfinite(array).all()):
-            raise CheckpointError(f"{path}: {wrong[0]} has values that are no numbers; get it anew")
-        if wrong := sorted(name for name, array in found.items() if name.endswith("/var") and (array < 0).any()):
-            raise CheckpointError(f"{path}: {wrong[0]} has variances below 0; get it anew")
         leaves = [found[name] for name in expected]
         return jax.tree.unflatten(jax.tree.structure(like), leaves)
+
+
+def check_numbers(arrays: Mapping[str, Any], where: Path) -> None:
+    """Raises CheckpointError, naming `where`, where an array has NaN or infinity, or a variance is below 0."""
+    for name, leaf in sorted(arrays.items()):
+        array = np.asarray(leaf)
+        if not np.isfinite(array).all():
+            raise CheckpointError(f"{where}: {name} has values that are no numbers; get it anew, or use another one")
+        if name.endswith("/var") and (array < 0).any():
+            raise CheckpointError(f"{where}: {name} has variances below 0; get it anew, or use another one")
+
+
+def without_paths(description: dict[str, Any]) -> dict[str, Any]:
+    """Returns a description whose settings name files without their folders, which may hold names of people."""
+    config = dict(description["config"])
+    config["data"] = {**config["data"]}
+    of_data = [(config["data"], name) for name in ("sample_weights", "split_file", "classes")]
+    for settings, name in [(config, "init"), *of_data]:
+        settings[name] = Path(settings[name]).name
+    return description | {"config": config}
 
 
 def is_weights(path: Path) -> bool:
@@ -93,13 +108,17 @@ def read_weights(folder: Path) -> SavedWeights:
     """
     path = folder / ABOUT
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
+        if "seal" not in value:
+            warn(f"{path}: has no checksum (an older version wrote it), so it cannot be checked")
+        elif value["seal"] != seal(value):
+            raise ValueError("its checksum is another")
         if value["format"] != FORMAT:
             raise ValueError(f"it is of the format {value['format']!r}, this version reads {FORMAT!r}")
         step, digest, description = int(value["step"]), str(value["sha256"]), dict(value["description"])
     except OSError as error:
         raise CheckpointError(f"{path}: cannot be read ({error.strerror}); a folder of weights has it") from error
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError) as error:
         raise CheckpointError(f"{path}: is damaged or of another version ({error}); get it anew") from None
     return SavedWeights(folder, step, from_json(description, path), digest)
 
@@ -128,8 +147,8 @@ def write_weights(
         raise CheckpointError(f"{folder}: holds something else than weights; choose a folder that is new or empty")
     content = save({name: np.asarray(leaf) for name, leaf in by_name(variables).items()})
     write_bytes(folder / WEIGHTS, content)
-    digest = hashlib.sha256(content).hexdigest()
-    write_json(folder / ABOUT, {"format": FORMAT, "step": step, "sha256": digest, "description": description})
+    about = {"format": FORMAT, "step": step, "sha256": sha256(content), "description": description}
+    write_json(folder / ABOUT, sealed(about))
     for name in (SPLIT, INITIAL):
         if name in made_with:
             write_bytes(folder / name, gzip.compress(made_with[name].encode(), mtime=0))

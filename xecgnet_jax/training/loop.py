@@ -28,6 +28,7 @@ from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import Progress, ProgressBar, Record
 from xecgnet_jax.training.state import TrainState, Variables
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
+from xecgnet_jax.training.surroundings import fixed_arithmetic
 from xecgnet_jax.training.workdir import RunDirectory
 
 #: The host looks at the losses about this often: for the progress bar, and for those that are not finite.
@@ -39,6 +40,7 @@ PROFILED = (2, 7)
 STOPPED = "stopped at step {} of {} and saved; the same command goes on from there"
 
 
+@fixed_arithmetic()
 def fit(
     config: Config,
     dataset: Dataset,
@@ -52,6 +54,7 @@ def fit(
     devices: int = 0,
     initial: Initial | None = None,
     engine: Engine | None = None,
+    go_on_from: int | None = None,
 ) -> Record:
     """Trains, or goes on with the run that `workdir` holds, and returns its best epoch's line of metrics.jsonl.
 
@@ -70,10 +73,12 @@ def fit(
       data_on: where the training part's samples are. The batches are the same.
       devices: how many of this computer's devices share each batch; 0: all.
       initial: the weights that `config.init` names, see `runs.fit.initial_weights`.
+      go_on_from: step of the checkpoint to go on from, where the latest is damaged; later ones are removed. None: the
+        latest.
       engine: of a config that differs in seed and γ only, on the same data, so that nothing is compiled again.
 
     Raises:
-      CheckpointError: `workdir` holds a run of another config or other data.
+      CheckpointError: `workdir` holds a run of another config or other data, or its checkpoint is damaged.
       ConfigError: there are fewer devices.
       DivergedError: naming the step whose loss is not finite.
       StoppedError: on Ctrl-C or SIGTERM, after saving.
@@ -81,7 +86,7 @@ def fit(
     on_devices = choose_devices(devices) if engine is None else engine.devices
     initial = initial if engine is None else engine.initial
     with ExitStack() as stack:
-        directory = stack.enter_context(RunDirectory(Path(workdir), config, dataset, on_devices, initial))
+        directory = stack.enter_context(RunDirectory(Path(workdir), config, dataset, on_devices, initial, go_on_from))
         stop = stack.enter_context(stop_requests())
         engine = engine or Engine(config, dataset, on_devices, initial)
         state, step, run = directory.restore(engine)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from xecgnet_jax.config import Config
+from xecgnet_jax.terminal import printable, warn
 
 #: A line of metrics.jsonl.
 Record = dict[str, Any]
@@ -50,7 +51,7 @@ class ProgressBar:
     def __init__(self, name: str, step: int, per_epoch: int, total: int, f1: float | None, shown: bool) -> None:
         from tqdm import tqdm  # slow to import, and not needed to read a checkpoint
 
-        self._name, self._f1 = name, f1
+        self._name, self._f1 = printable(name), f1
         self._per_epoch, self._epochs = per_epoch, total // per_epoch
         self._lines = shown and not sys.stderr.isatty()
         self._bar = tqdm(
@@ -78,7 +79,7 @@ class ProgressBar:
             f1, exact = (_format(record[f"validation_{of}"]) for of in ("micro_f1", "subset_accuracy"))
             line = f"{name or self._name}  epoch {record['epoch']}/{self._epochs}  loss {record['loss']:.4f}  "
             line += f"validation micro F1 {f1}  subset accuracy {exact}  {record['seconds']:.0f} s"
-            print(line, file=sys.stderr, flush=True)
+            warn(line)
 
     def close(self) -> None:
         """Takes the bar off the terminal's line."""

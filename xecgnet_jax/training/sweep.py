@@ -33,6 +33,7 @@ from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import ProgressBar, Record
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.step import RunningMetrics, check_finite, zero_metrics
+from xecgnet_jax.training.surroundings import fixed_arithmetic
 from xecgnet_jax.training.workdir import RunDirectory, check_config
 
 
@@ -59,6 +60,7 @@ def make_members(config: Config, seeds: Sequence[int], gammas: Sequence[float], 
     return members
 
 
+@fixed_arithmetic()
 def sweep(
     members: dict[Path, Config],
     dataset: Dataset,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.metadata
+import errno
 import json
-import platform
-import sys
+import math
+import os
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import jax
-from filelock import FileLock, Timeout
+from filelock import FileLock, SoftFileLock, Timeout
 
 from xecgnet_jax.config import Config, differences, from_dict, to_dict
 from xecgnet_jax.data.dataset import Dataset
@@ -19,13 +19,15 @@ from xecgnet_jax.data.splits import people_text, write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
-from xecgnet_jax.files import write_json, write_text
-from xecgnet_jax.training.checkpoint import Checkpoints
+from xecgnet_jax.files import check_local, read_json, write_json, write_text
+from xecgnet_jax.terminal import warn
+from xecgnet_jax.training.checkpoint import Checkpoints, remove_later
 from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.engine import Engine
 from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import Progress, Record
 from xecgnet_jax.training.state import TrainState
+from xecgnet_jax.training.surroundings import changed_surroundings, environment, surroundings
 
 CONFIG = "config.json"
 DATA = "data.json"
@@ -35,7 +37,10 @@ METRICS = "metrics.jsonl"
 INITIAL = "init.json"
 #: Recordings that these weights knew.
 INITIAL_RECORDINGS = "initial.csv"
-_PACKAGES = ("xecgnet-jax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy", "scipy", "wfdb")
+#: Settings that name files: what these hold is compared (data.json), not where they are.
+_FILES = {"data.split_file", "data.sample_weights", "data.classes"}
+#: What file systems say that have no locks.
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class RunDirectory:
@@ -44,8 +49,11 @@ class RunDirectory:
     Entering it writes what the run is of (config.json, data.json, split.csv, environment.json).
 
     Raises on entering:
-      CheckpointError: it holds a run of another config, other data or other first weights, or another process trains
-        in it.
+      CheckpointError: it holds a run of another config, other data or other first weights, another process trains
+        in it, or there is no whole checkpoint to go on from.
+
+    Args:
+      go_on_from: step of the checkpoint to go on from; later ones are removed. None: the latest.
 
     Attributes:
       path, name: the folder, and its own name.
@@ -60,28 +68,25 @@ class RunDirectory:
         dataset: Dataset,
         devices: list[jax.Device],
         initial: Initial | None = None,
+        go_on_from: int | None = None,
     ) -> None:
+        check_local(Path(path), "workdir")
         self.path, self.name = Path(path), Path(path).resolve().name
         self.config, self.dataset = config, dataset
         self._data = dataset.description() | ({} if initial is None else {"init": initial.digest})
-        self._versions = versions() | {"devices": f"{len(devices)} × {devices[0].device_kind}"}
+        self._versions, self._go_on_from = surroundings(devices), go_on_from
         self.latest_f1: float | None = None
 
     def __enter__(self) -> RunDirectory:
         check_config(self.path, self.config)
         self.path.mkdir(parents=True, exist_ok=True)
         with ExitStack() as stack:
-            try:
-                # Let go by the system, however the process ends.
-                stack.enter_context(FileLock(self.path / ".lock", timeout=0))
-            except Timeout:
-                raise CheckpointError(
-                    f"{self.path}: another process is training here; wait for it or stop it"
-                ) from None
+            stack.enter_context(hold_alone(self.path))
             held = _read_json(self.path / DATA) if (self.path / DATA).exists() else self._data
             if self.config.init and "init" not in self._data and "init" in held:
                 self._data["init"] = held["init"]  # taken when the run began
-            if changed := [name for name, value in self._data.items() if held.get(name) != value]:
+            names = dict.fromkeys([*self._data, *held])
+            if changed := [name for name in names if held.get(name) != self._data.get(name)]:
                 raise CheckpointError(
                     f"{self.path} holds a run on other data ({', '.join(changed)} differ); give the corpus (--data) "
                     "and split it was begun with, or another --workdir"
@@ -89,9 +94,9 @@ class RunDirectory:
             write_json(self.path / CONFIG, to_dict(self.config))
             write_json(self.path / DATA, self._data)
             write_split(self.path / SPLIT, self.dataset.split, self.dataset.patients())
-            environment = {"versions": self._versions, "platform": platform.platform(), "machine": platform.machine()}
-            environment["devices"] = [f"{device.platform}: {device.device_kind}" for device in jax.devices()]
-            write_json(self.path / "environment.json", environment)
+            write_json(self.path / "environment.json", environment(self._versions))
+            if self._go_on_from is not None:
+                remove_later(self.path, self._go_on_from)
             self._checkpoints = stack.enter_context(closing(Checkpoints(self.path)))
             self._held = stack.pop_all()
         return self
@@ -109,9 +114,8 @@ class RunDirectory:
         if step:
             begun = self._checkpoints.description(step)
             progress = begun.progress
-            if changed := [name for name, value in self._versions.items() if begun.versions.get(name) != value]:
-                names = ", ".join(changed)
-                print(f"other versions than the run was begun with: {names}; bits may differ", file=sys.stderr)
+            if changed := changed_surroundings(begun.versions, self._versions):
+                warn(f"other surroundings than the run was begun with: {changed}; bits may differ")
         if not progress.finished:
             from tensorboardX import SummaryWriter  # slow to import, and evaluation does without it
 
@@ -122,10 +126,11 @@ class RunDirectory:
                 write_json(self.path / INITIAL, {"source": source, "taken": found.taken, "drawn": found.drawn})
                 if engine.initial.made_with is not None:
                     write_text(self.path / INITIAL_RECORDINGS, people_text(engine.initial.made_with))
-                print(found.summary(source), file=sys.stderr)
-            events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step)
+                warn(found.summary(source))
+            events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
             self._events = self._held.enter_context(closing(events))
         records = [record for record in read_metrics(self.path) if record["step"] <= step]
+        self._say_missing([record["epoch"] for record in records], step // engine.per_epoch)
         write_text(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in records))
         self.latest_f1 = records[-1]["validation_micro_f1"] if records else None
         return state, step, progress
@@ -148,6 +153,8 @@ class RunDirectory:
         """
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
         for name, value in record.items():
             if isinstance(value, float):
                 self._events.add_scalar(name, value, record["step"])
@@ -159,6 +166,14 @@ class RunDirectory:
         """Waits until the checkpoints lie on the disk."""
         self._checkpoints.wait()
 
+    def _say_missing(self, epochs: list[int], made: int) -> None:
+        """Tells of epochs whose lines are lost: they are made, so they are not made again."""
+        if lost := sorted({*range(1, made + 1)} - {*epochs}):
+            warn(
+                f"{self.path / METRICS}: the lines of epochs {', '.join(map(str, lost))} are missing (cut off or "
+                "removed); the run goes on, its curves lack them"
+            )
+
     def _describe(
         self, progress: Progress, thresholds: dict[str, Thresholds] | None, calibration: Calibration | None
     ) -> dict[str, Any]:
@@ -166,20 +181,39 @@ class RunDirectory:
         return Description(*about, progress, thresholds, calibration).to_json()
 
 
-def versions() -> dict[str, str]:
-    """Returns the installed versions of what decides a run's numbers."""
-    found = {"python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = importlib.metadata.version(package)
-        except importlib.metadata.PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+def hold_alone(folder: Path) -> FileLock | SoftFileLock:
+    """Returns the lock of a folder, acquired: let go by the system, however the process ends.
+
+    Where the file system has no locks, a file stands for it, and a line says so.
+
+    Raises:
+      CheckpointError: another process has it.
+    """
+    lock, instead = FileLock(folder / ".lock", timeout=0), SoftFileLock(folder / ".lock-file", timeout=0)
+    try:
+        lock.acquire()
+        return lock
+    except Timeout:
+        raise CheckpointError(f"{folder}: another process is training here; wait for it or stop it") from None
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+            raise
+    try:
+        instead.acquire()
+    except Timeout:
+        raise CheckpointError(
+            f"{folder}: another process is training here, or one was killed: then remove {instead.lock_file}"
+        ) from None
+    warn(f"{folder}: its file system has no locks; {instead.lock_file} stands for one")
+    return instead
 
 
 def check_config(workdir: Path, config: Config) -> None:
     """Raises CheckpointError where the folder holds a run of another config."""
-    if (workdir / CONFIG).exists() and (changed := differences(read_config(workdir), config)):
+    if not (workdir / CONFIG).exists():
+        return
+    found = differences(read_config(workdir), config)
+    if changed := [line for line in found if line.partition(":")[0] not in _FILES]:
         raise CheckpointError(
             f"{workdir} holds a run of another config ({'; '.join(changed)}); choose another --workdir, or give the "
             "settings it was begun with"
@@ -210,16 +244,19 @@ def read_metrics(workdir: Path) -> list[Record]:
     lines = text[: text.rfind(b"\n") + 1].splitlines()
     try:
         epochs = [json.loads(line) for line in lines]
-        if any(not isinstance(epoch["step"], int) for epoch in epochs):
-            raise ValueError("a line without its step")
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckpointError(f"{path} is damaged ({error}); restore it, or remove it to lose the curves") from None
+        for epoch in epochs:
+            if not (isinstance(epoch["step"], int) and isinstance(epoch["epoch"], int)):
+                raise ValueError("a line without its step and epoch")
+            if not math.isfinite(epoch["validation_micro_f1"]):
+                raise ValueError("a line without its validation micro F1")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CheckpointError(f"{path} is damaged ({error!r}); restore it, or remove it to lose the curves") from None
     return epochs
 
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = read_json(path)
     except ValueError as error:
         raise CheckpointError(f"{path} is not valid JSON ({error}); restore it or train anew elsewhere") from None
     if not isinstance(value, dict):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from tests.data.small_corpus import converter_values, make, write_corpus, write_record
-from xecgnet_jax.data.pack import open_pack, pack_of
-from xecgnet_jax.data.pack.storage import ABANDONED, FILES, MANIFEST, SAMPLES, read_manifest, write_checked
+from xecgnet_jax.data.pack import check_samples, open_pack, pack_of
+from xecgnet_jax.data.pack.storage import ABANDONED, CHECKED, FILES, MANIFEST, SAMPLES, read_manifest, write_checked
 from xecgnet_jax.errors import PackError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -231,3 +231,34 @@ def test_a_pack_of_the_version_without_folders_is_made_anew(corpus_folder: Path,
         open_pack(folder)
     assert len(make(corpus_folder, folder)) == 4
     assert len(list(folder.iterdir())) == 2
+
+
+def change_a_sample(samples: Path) -> None:
+    content = bytearray(samples.read_bytes())
+    content[len(content) // 2] ^= 8
+    samples.write_bytes(content)
+
+
+def test_samples_that_changed_are_refused_when_their_file_tells_it(corpus_folder: Path, tmp_path: Path) -> None:
+    make(corpus_folder, tmp_path / "pack")
+    samples = file_of(tmp_path / "pack", SAMPLES)
+    change_a_sample(samples)
+    os.utime(samples, ns=(1, 1))
+    with pytest.raises(PackError, match=r"samples\.npy is not as it was written"):
+        open_pack(tmp_path / "pack")
+
+
+def test_samples_are_read_once_for_each_state_of_their_file(corpus_folder: Path, tmp_path: Path) -> None:
+    """A copy with another time is read, and known from then on; what leaves no trace is found where it is asked for."""
+    folder = tmp_path / "pack"
+    make(corpus_folder, folder)
+    samples = file_of(folder, SAMPLES)
+    assert not (folder / CHECKED).exists()
+    os.utime(samples, ns=(1, 1))
+    assert len(open_pack(folder)) == 4
+    assert (folder / CHECKED).exists()
+    change_a_sample(samples)
+    os.utime(samples, ns=(1, 1))
+    pack = open_pack(folder)
+    with pytest.raises(PackError, match=r"samples\.npy is not as it was written"):
+        check_samples(pack, folder, always=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,9 +15,25 @@ import numpy as np
 from xecgnet_jax.data.labels import CPSC2018, Vocabulary
 from xecgnet_jax.data.pack.audit import Audit, count_classes
 from xecgnet_jax.data.pack.quantized import to_millivolts
-from xecgnet_jax.data.pack.storage import AUDIT, FORMAT, INDEX, RECORDINGS, map_samples, read_checked, read_manifest
+from xecgnet_jax.data.pack.storage import (
+    AUDIT,
+    FORMAT,
+    INDEX,
+    RECORDINGS,
+    SAMPLES,
+    damaged,
+    is_known_state,
+    keep_state,
+    map_samples,
+    read_checked,
+    read_manifest,
+    to_json,
+)
 from xecgnet_jax.data.signals import SignalSpec
 from xecgnet_jax.errors import PackError, first_few
+
+#: Samples (24 bytes each) that are read at once to be checked.
+_AT_ONCE = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +145,7 @@ class Pack:
 
 
 def open_pack(folder: Path) -> Pack:
-    """Opens a pack. Signals are mapped, not read; everything else is checked against its sha256.
+    """Opens a pack. Signals are mapped; they are read only where their file has changed, see `check_samples`.
 
     Raises:
       PackError: there is no pack, it is damaged, or another version of this package made it.
@@ -144,7 +160,7 @@ def open_pack(folder: Path) -> Pack:
         texts = json.loads(read_checked(folder, RECORDINGS, manifest))
         rows: dict[str, Any] = {name: tuple(texts[name]) for name in ("ids", "patients", "sexes")}
         rows |= {name: index[name] for name in ("offsets", "step", "zero", "moments", "labels", "folds", "ages")}
-        return Pack(
+        pack = Pack(
             samples=map_samples(folder, manifest),
             codes=tuple(tuple(codes) for codes in texts["codes"]),
             likelihoods=tuple(tuple(given) for given in texts["likelihoods"]),
@@ -158,7 +174,34 @@ def open_pack(folder: Path) -> Pack:
             audit=Audit(**json.loads(read_checked(folder, AUDIT, manifest))),
             **rows,
         )
+        check_samples(pack, folder, manifest)
+        return pack
     except PackError:
         if read_manifest(folder) == manifest:
             raise
         return open_pack(folder)  # another process has replaced the pack meanwhile
+
+
+def check_samples(pack: Pack, folder: Path, manifest: Mapping[str, Any] | None = None, *, always: bool = False) -> None:
+    """Reads all samples of a pack and compares them with its checksum, once for each state of their file.
+
+    The state is size and time of modification; that of a pack as it was made is known. `always`: whatever the state.
+    The manifest is that of the folder.
+
+    Raises:
+      PackError: they are not as they were written.
+    """
+    manifest = manifest or read_manifest(folder)
+    if not always and is_known_state(folder, manifest):
+        return
+    content = hashlib.sha256()
+    for first in range(0, len(pack.samples), _AT_ONCE):
+        content.update(np.ascontiguousarray(pack.samples[first : first + _AT_ONCE]).data)
+    for part in (pack.step, pack.zero, pack.labels):
+        content.update(np.ascontiguousarray(part).data)
+    content.update(to_json(pack.ids))
+    if pack.annotated:
+        content.update(to_json(pack.annotated))
+    if content.hexdigest() != pack.packed:
+        raise damaged(folder, f"{SAMPLES} is not as it was written")
+    keep_state(folder, manifest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -10,14 +9,14 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from xecgnet_jax.errors import PackError
-from xecgnet_jax.files import write_bytes
+from xecgnet_jax.files import read_sealed, sealed, sha256, write_bytes
 
 #: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
 FORMAT: int = 6
@@ -26,6 +25,8 @@ FORMAT: int = 6
 #: can be replaced while another process has it mapped. The manifest has the sha256 of the small files, and of itself.
 SAMPLES, INDEX, RECORDINGS, AUDIT, MANIFEST = "samples.npy index.npz recordings.json audit.json pack.json".split()
 FILES: frozenset[str] = frozenset({SAMPLES, INDEX, RECORDINGS, AUDIT, MANIFEST})
+#: Beside the manifest: the state of the file of samples that was last read and found to be as written.
+CHECKED = "checked.json"
 
 #: Names of the folders in a pack.
 GENERATION = re.compile("[0-9a-f]{16}")
@@ -69,7 +70,7 @@ def new_generation(folder: Path) -> Iterator[Path]:
 
 
 def _is_ours(path: Path) -> bool:
-    return bool(GENERATION.fullmatch(path.name)) if path.is_dir() else path.name in FILES
+    return bool(GENERATION.fullmatch(path.name)) if path.is_dir() else path.name in FILES | {CHECKED}
 
 
 def _is_abandoned(folder: Path) -> bool:
@@ -107,11 +108,11 @@ def map_samples(folder: Path, manifest: Mapping[str, Any]) -> np.ndarray:
     try:
         samples = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
-        raise _damaged(folder, f"{SAMPLES} cannot be opened ({error})") from error
+        raise damaged(folder, f"{SAMPLES} cannot be opened ({error})") from error
     if not isinstance(samples, np.memmap) or samples.dtype != np.int16 or samples.shape != (count, 12):
-        raise _damaged(folder, f"{SAMPLES} does not hold int16 samples of shape [{count}, 12]")
+        raise damaged(folder, f"{SAMPLES} does not hold int16 samples of shape [{count}, 12]")
     if samples.offset + samples.nbytes != path.stat().st_size:
-        raise _damaged(folder, f"{SAMPLES} has bytes after its samples")
+        raise damaged(folder, f"{SAMPLES} has bytes after its samples")
     return samples
 
 
@@ -120,9 +121,9 @@ def write_checked(folder: Path, files: Mapping[str, bytes], manifest: Mapping[st
 
     The manifest gets the name of the folder and the sha256 of the files in addition to the given content.
     """
-    manifest = {**manifest, "folder": folder.name}
-    manifest = {**manifest, "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()}}
-    manifest["seal"] = _seal(manifest)
+    digests = {name: sha256(content) for name, content in files.items()}
+    about = {"folder": folder.name, "sha256": digests, "samples_state": _samples_state(folder)}
+    manifest = sealed({**manifest, **about})
     for name, content in files.items():
         write_bytes(folder / name, content)
     write_bytes(folder.parent / MANIFEST, to_json(manifest, indent=1))
@@ -133,21 +134,46 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise PackError(f"{folder}: no such pack; make it first")
     try:
-        manifest = json.loads(_read(folder, MANIFEST, folder))
-        intact = isinstance(manifest, dict) and manifest.get("seal") == _seal(manifest)
+        return read_sealed(folder / MANIFEST)
+    except OSError as error:
+        raise damaged(folder, f"{MANIFEST} cannot be read ({error.strerror})") from error
     except ValueError:
-        intact = False
-    if not intact:
-        raise _damaged(folder, f"{MANIFEST} is not as it was written")
-    return manifest
+        raise damaged(folder, f"{MANIFEST} is not as it was written") from None
 
 
 def read_checked(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
     """Reads a small file; refuses one that is missing or whose sha256 is not that of the manifest."""
     content = _read(generation_folder(folder, manifest), name, folder)
-    if hashlib.sha256(content).hexdigest() != manifest["sha256"][name]:
-        raise _damaged(folder, f"{name} is not as it was written")
+    if sha256(content) != manifest["sha256"][name]:
+        raise damaged(folder, f"{name} is not as it was written")
     return content
+
+
+def is_known_state(folder: Path, manifest: Mapping[str, Any]) -> bool:
+    """Whether the file of samples has not changed since it was written, or was read and found to be as written."""
+    state = _samples_state(generation_folder(folder, manifest))
+    if state == manifest.get("samples_state"):
+        return True
+    try:
+        return read_sealed(folder / CHECKED).get("samples_state") == state
+    except (OSError, ValueError):
+        return False
+
+
+def keep_state(folder: Path, manifest: Mapping[str, Any]) -> None:
+    """Keeps that the samples are as written, where the folder can be written to."""
+    with suppress(OSError):
+        state = _samples_state(generation_folder(folder, manifest))
+        write_bytes(folder / CHECKED, to_json(sealed({"samples_state": state})))
+
+
+def _samples_state(folder: Path) -> list[Any]:
+    """Returns the file of samples as [folder, bytes, nanoseconds of the last change]; of none, the folder."""
+    try:
+        found = (folder / SAMPLES).stat()
+    except OSError:
+        return [folder.name]
+    return [folder.name, found.st_size, found.st_mtime_ns]
 
 
 def to_json(value: object, indent: int | None = None) -> bytes:
@@ -158,7 +184,7 @@ def to_json(value: object, indent: int | None = None) -> bytes:
 def generation_folder(folder: Path, manifest: Mapping[str, Any]) -> Path:
     """Returns the folder that has the other files; refuses a manifest that names none inside the pack."""
     if not GENERATION.fullmatch(str(manifest.get("folder"))):
-        raise _damaged(folder, f"{MANIFEST} names no folder of a pack")
+        raise damaged(folder, f"{MANIFEST} names no folder of a pack")
     return folder / manifest["folder"]
 
 
@@ -166,14 +192,8 @@ def _read(folder: Path, name: str, pack: Path) -> bytes:
     try:
         return (folder / name).read_bytes()
     except OSError as error:
-        raise _damaged(pack, f"{name} cannot be read ({error.strerror})") from error
+        raise damaged(pack, f"{name} cannot be read ({error.strerror})") from error
 
 
-def _damaged(folder: Path, cause: str) -> PackError:
+def damaged(folder: Path, cause: str) -> PackError:
     return PackError(f"{folder}: the pack is damaged: {cause}; delete the folder and make the pack anew")
-
-
-def _seal(manifest: Mapping[str, Any]) -> str:
-    """Returns the sha256 of the manifest without its seal."""
-    unsealed = {name: value for name, value in manifest.items() if name != "seal"}
-    return hashlib.sha256(to_json(unsealed)).hexdigest()

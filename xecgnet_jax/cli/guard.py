@@ -1,0 +1,77 @@
+"""What a command that fails prints, and its exit status: one line, whatever was raised."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import traceback
+from typing import Any
+
+from xecgnet_jax.errors import StoppedError, XECGNetError
+from xecgnet_jax.terminal import warn
+
+#: Exit statuses: a fault of this program; what a user can act on (files, settings, memory, disk, devices); stopped by
+#: Ctrl-C or SIGTERM; the reader of the pipe is gone.
+FAULT, REFUSED, STOPPED, UNREAD = 1, 2, 130, 141
+#: What XLA says where memory runs out, at compiling or running.
+_OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
+#: Modules of JAX that find devices.
+_FINDS_DEVICES = "jax._src.xla_bridge"
+
+
+def report(error: BaseException, command: Any = None) -> int:
+    """Prints what a command was ended by, and returns its exit status; `command` is what it was asked to do."""
+    if isinstance(error, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left unwritten goes nowhere
+        return UNREAD
+    if isinstance(error, KeyboardInterrupt | StoppedError):
+        warn(str(error) or "stopped")
+        return STOPPED
+    status, text = describe(error, command)
+    warn(f"error: {text}")
+    return status
+
+
+def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
+    """Returns the exit status and the line of an error."""
+    if isinstance(error, XECGNetError):
+        return REFUSED, str(error)
+    if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
+        return REFUSED, f"memory ran out ({_first_line(error)}); {_lower(command)}"
+    if isinstance(error, OSError):
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "make room on the disk; nothing half-written is left" if full else "check the path and its permissions"
+        return REFUSED, f"{where}{error.strerror or error}; {remedy}"
+    if any(frame.f_globals.get("__name__") == _FINDS_DEVICES for frame, _ in traceback.walk_tb(error.__traceback__)):
+        asked = os.environ.get("JAX_PLATFORMS")
+        return REFUSED, (
+            f"JAX finds no device ({_first_line(error)})"
+            + (f"; JAX_PLATFORMS is {asked}: unset it, or install JAX for it" if asked else "; install JAX anew")
+        )
+    return FAULT, (
+        f"{_first_line(error)} (a fault of this program, or a file that it does not foresee; --traceback shows where)"
+    )
+
+
+def _lower(command: Any) -> str:
+    """Returns what of a command takes memory, and the options that lower it."""
+    settings, scoring = (getattr(command, name, None) for name in ("settings", "scoring"))
+    holder = settings or scoring or command
+    if not hasattr(holder, "batch_size"):
+        return "end other programs, or take a computer with more"
+    text = f"--batch-size is {holder.batch_size}: lower it"
+    if settings is not None:
+        now = f"{settings.data.seconds:g} s" if settings.data.seconds else "by default"
+        text += f"; or lower --seconds, the window ({settings.data.window}, {now}); or give --data-on host"
+    if hasattr(command, "at_once"):
+        text += ", or --at-once 1"
+    return text
+
+
+def _first_line(error: BaseException) -> str:
+    """Returns the kind of an error and the first line of what it says, shortened."""
+    said = str(error).strip().splitlines()
+    text = f"{type(error).__name__}: {said[0]}" if said else type(error).__name__
+    return text if len(text) <= 200 else f"{text[:200]}…"
