@@ -1,12 +1,16 @@
+import atexit
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# What one test compiled, the others and the processes they start find.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", tempfile.mkdtemp(prefix="xecgnet-jax-tests-"))
+# What one test compiled, the others and the processes they start find; nothing of it stays.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="xecgnet-jax-tests-")
+    atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.2")
 # Compiling takes longer than computing here; where rounding matters, tests ask for `compiled_as_users_do`.
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
