@@ -22,7 +22,8 @@ from tests import learnable_corpus
 from tests.data.small_corpus import write_record
 from tests.learnable_corpus import CONFIG
 from tests.model.numpy_network import random_variables
-from xecgnet_jax.data.io.discover import RecordingFile
+from xecgnet_jax.cli.predict import Predict, Table
+from xecgnet_jax.data.io.discover import RecordingFile, find_recording_files
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
@@ -377,6 +378,67 @@ def test_groups_and_batches_change_nothing(corpus, workdir, monkeypatch, tmp_pat
     for one, other in zip(together, apart, strict=True):
         if isinstance(one, prediction.FilePrediction) and isinstance(other, prediction.FilePrediction):
             np.testing.assert_allclose(one.probabilities, other.probabilities, atol=2e-6)
+
+
+def said_of(table: Path) -> list[tuple]:
+    """What a table says of each recording, but for the last digits, which depend on what is in a batch."""
+    if table.suffix == ".csv":
+        rows = rows_of(table)
+        values = [[row[f"probability {name}"] for name in CPSC2018.classes] for row in rows]
+    else:
+        rows = [json.loads(line) for line in table.read_text().splitlines()]
+        values = [list((row["probabilities"] or {}).values()) for row in rows]
+    rounded = [tuple(round(float(value), 5) for value in own if value != "") for own in values]
+    rest = [tuple(str(row[name]) for name in ("path", "predicted", "error", "picture")) for row in rows]
+    return list(zip(rest, rounded, strict=True))
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_command_that_was_stopped_goes_on(corpus, workdir, predict, tmp_path, suffix):
+    """Rows that were kept are not made again, and the table is the one of a command that nothing stopped."""
+    folder = tmp_path / "folder"
+    shutil.copytree(corpus, folder, ignore=shutil.ignore_patterns("labels.csv"))
+    (folder / "R007.dat").write_bytes(b"")
+    output, whole = tmp_path / f"out{suffix}", tmp_path / f"whole{suffix}"
+    options = ("--plot", tmp_path / "pictures")
+    status, _, _ = predict(folder, "--output", whole, *options)
+    assert status == 2 and len(list((tmp_path / "pictures").iterdir())) == 17
+
+    def stop(after: int) -> None:
+        run = load_run(workdir)
+        arguments = Predict(words=(workdir, folder), output=output, plot=tmp_path / "pictures")
+        table = Table(arguments, output, run, half(len(run.classes)))
+        files = find_recording_files([folder]).recordings
+        todo = [file for file in files if table.log.row(file.path) is None][:after]
+        pictures = {"plots": tmp_path / "pictures", "pictures": table.log.pictures}
+        predict_files(run, todo, thresholds=half(len(run.classes)), keep=table.keep, **pictures)
+        table.log.close()
+
+    stop(5)
+    stop(5)
+    with output.with_name(f"out{suffix}.unfinished").open("a") as file:
+        file.write('["cut')
+    status, _, said = predict(folder, "--output", output, *options)
+    assert status == 2 and "10 recordings were predicted before" in said
+    assert "1 of 18 recordings cannot be read" in said
+    made, expected = (said_of(one) for one in (output, whole))
+    assert made == expected and not output.with_name(f"out{suffix}.unfinished").exists()
+    assert len(list((tmp_path / "pictures").iterdir())) == 17
+
+    stop(10)
+    shutil.copy(folder / "R001.dat", folder / "R000.dat")  # one recording has changed, so its row is made again
+    os.utime(folder / "R000.dat", ns=(1, 1))
+    assert "9 recordings were predicted before" in predict(folder, "--output", output, *options)[2]
+    stop(4)
+    assert "before" not in predict(folder, "--output", output, *options, "--thresholds", "best-f1")[2]
+
+
+def test_workers_change_nothing(corpus, workdir):
+    run = load_run(workdir)
+    files = [RecordingFile(path) for path in sorted(corpus.glob("*.hea"))]
+    one, two = (predict_files(run, files, thresholds=half(len(run.classes)), workers=workers) for workers in (1, 2))
+    assert [a.path for a in one] == [b.path for b in two]
+    assert all(np.array_equal(a.probabilities, b.probabilities) for a, b in zip(one, two, strict=True))
 
 
 def test_a_padded_window_says_what_it_does_not_see(recordings, workdir):

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import tyro
 
-from xecgnet_jax.cli.common import Folder, OptionalFile, OptionalFolder, OptionalHertz, OptionalUnits, keep_compiled
-from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFiles, find_recording_files
+from xecgnet_jax import __version__
+from xecgnet_jax.cli.common import (
+    Folder,
+    OptionalFile,
+    OptionalFolder,
+    OptionalHertz,
+    OptionalNumber,
+    OptionalUnits,
+    keep_compiled,
+)
+from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFile, RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import check_writable, default_cache
 from xecgnet_jax.terminal import printable, say, warn
 
 if TYPE_CHECKING:
+    from xecgnet_jax.evaluation.thresholds import Thresholds
+    from xecgnet_jax.runs.load import Run
     from xecgnet_jax.runs.predict import FilePrediction, Refusal
 
 #: Lines of one sort on stderr, after which the others are counted.
@@ -46,6 +58,8 @@ class Predict:
     thresholds: Literal["0.5", "best-f1", "best-subset"] = "0.5"
     #: Windows in a step.
     batch_size: int = 32
+    #: Processes that read; by default one per CPU.
+    workers: OptionalNumber = None
     #: Where compiled programs are kept between runs.
     cache: Folder = field(default_factory=default_cache)
     #: Show a progress bar.
@@ -59,35 +73,39 @@ class Predict:
         _check_sources(self, paths, sources)
         keep_compiled(self.cache)
         from xecgnet_jax.evaluation.table import thresholds_lines
-        from xecgnet_jax.files import write_text
         from xecgnet_jax.runs.load import load_pretrained, load_run
         from xecgnet_jax.runs.predict import FilePrediction, Refusal, predict_files
-        from xecgnet_jax.runs.prediction_table import ROWS_SHOWN, csv_text, jsonl_text, screen_text
+        from xecgnet_jax.runs.prediction_table import ROWS_SHOWN, screen_text
 
         run = load_pretrained() if network is None else load_run(network)
         thresholds = run.thresholds(self.thresholds)
         _say("ignored", [f"{path}: {why}" for path, why in sources.ignored])
+        table = None if self.output is None else Table(self, self.output, run, thresholds)
+        todo = [file for file in sources.recordings if table is None or table.log.row(file.path) is None]
+        if before := len(sources.recordings) - len(todo):
+            warn(f"{before} recordings were predicted before the command was stopped; it goes on")
         outcomes = predict_files(
             run,
-            sources.recordings,
+            todo,
             thresholds=thresholds,
             rate=self.rate,
             units=self.units,
             leads=self.leads,
             batch_size=self.batch_size,
             plots=self.plot,
+            pictures=() if table is None else table.log.pictures,
+            workers=self.workers,
+            keep=(lambda file, outcome: None) if table is None else table.keep,
             progress=self.progress,
         )
         found = [one for one in outcomes if isinstance(one, FilePrediction)]
         refused = [one for one in outcomes if isinstance(one, Refusal)]
-        if not found and len(refused) == 1:
+        if not found and len(refused) == 1 and not before:
             raise RecordError(refused[0].reason)
         _say_all(found, refused, most=None if self.output is None else LINES)
-        if not found:
+        if not found and not before:
             raise RecordError(f"none of the {len(refused)} recordings can be read; the reasons are above")
-        if self.output is not None:
-            text = csv_text if self.output.suffix == ".csv" else jsonl_text
-            write_text(self.output, text(run, thresholds, outcomes))
+        lost = len(refused) if table is None else table.finish([file.path for file in sources.recordings])
         say(screen_text(run, thresholds, found, most=None if self.output is None else ROWS_SHOWN))
         count = "1 recording" if len(found) == 1 else f"{len(found)} recordings"
         say(f"\n{count}, {run.title}")
@@ -98,11 +116,36 @@ class Predict:
             say(f"pictures: {self.plot}")
         else:
             say("see why: the same command with --plot FOLDER draws each recording under its maps")
-        if refused:
+        if lost:
             raise RecordError(
-                f"{len(refused)} of {len(outcomes)} recordings cannot be read and have no prediction; "
+                f"{lost} of {len(sources.recordings)} recordings cannot be read and have no prediction; "
                 "the reasons are above"
             )
+
+
+class Table:
+    """The table that `--output` names: a log of its rows until it is whole."""
+
+    def __init__(self, arguments: Predict, file: Path, run: Run, thresholds: Thresholds) -> None:
+        from xecgnet_jax.runs.prediction_log import PredictionLog
+        from xecgnet_jax.runs.prediction_table import csv_text, jsonl_text
+
+        self._text = partial(csv_text if file.suffix == ".csv" else jsonl_text, run, thresholds)
+        self._head = self._text([])
+        options = {name: getattr(arguments, name) for name in ("rate", "units", "leads", "plot")}
+        basis = {"version": __version__, "weights": run.digest(), "run": run.title, "options": str(options)}
+        self.log = PredictionLog(file, basis | {"thresholds": thresholds.values.tolist(), "table": file.suffix})
+
+    def keep(self, file: RecordingFile, outcome: FilePrediction | Refusal) -> None:
+        """Keeps the row of a recording."""
+        text = self._text([outcome]).removeprefix(self._head)
+        self.log.keep(file.path, text, getattr(outcome, "reason", None), getattr(outcome, "picture", None))
+
+    def finish(self, paths: list[Path]) -> int:
+        """Writes the table of these recordings, and returns how many of them are refused."""
+        rows = [self.log.row(path) for path in paths]
+        self.log.finish(self._head, paths)
+        return sum(row is not None and row.refused is not None for row in rows)
 
 
 def _check(arguments: Predict) -> None:

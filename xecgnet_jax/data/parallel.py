@@ -18,11 +18,18 @@ Result = TypeVar("Result")
 
 #: Items per process that may be computed before their turn: enough to even out long and short ones.
 AHEAD: int = 8
+#: Recordings for which starting one more process (half a second) pays.
+WORTH_A_WORKER: int = 250
 
 
 def available_cpus() -> int:
     """Returns the number of CPUs that this process may use, which in a container are fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def workers_for(recordings: int) -> int:
+    """Returns how many processes read so many recordings: one per CPU, fewer for few."""
+    return max(1, min(available_cpus(), recordings // WORTH_A_WORKER))
 
 
 def map_in_processes(function: Callable[[Item], Result], items: Iterable[Item], workers: int) -> Generator[Result]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from tqdm import tqdm
@@ -14,6 +16,7 @@ from tqdm import tqdm
 from xecgnet_jax.config import window_length
 from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
 from xecgnet_jax.data.io.recording import RecordingWarning
+from xecgnet_jax.data.parallel import map_in_processes, workers_for
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps, Predictions
 from xecgnet_jax.evaluation.metrics import apply_thresholds
@@ -30,6 +33,10 @@ SAMPLES_READ = 2_400_000
 ORDINARY = 60
 #: Characters of a recording's name that its picture's name keeps.
 LONGEST_NAME = 60
+
+
+#: A recording, as it was read or why it cannot be.
+Read: TypeAlias = tuple[RecordingFile, LoadedRecording | RecordError]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +84,9 @@ def predict_files(
     leads: Sequence[str] = (),
     batch_size: int = 32,
     plots: Path | None = None,
+    pictures: Iterable[str] = (),
+    workers: int | None = 1,
+    keep: Callable[[RecordingFile, FilePrediction | Refusal], None] = lambda file, outcome: None,
     progress: bool = False,
 ) -> list[FilePrediction | Refusal]:
     """Reads and predicts recordings, a few batches at a time, so that memory does not grow with their number.
@@ -87,6 +97,9 @@ def predict_files(
       rate, units, leads: Hz, units and columns of the tables and arrays among them.
       batch_size: windows in a step.
       plots: folder for a picture of each recording, made where it is missing; None: no pictures.
+      pictures: names of pictures that are there and stay.
+      workers: processes that read; None: one per CPU, fewer for few recordings.
+      keep: called with each outcome as soon as it is there, in the order of the recordings.
       progress: show a progress bar where stderr is a terminal.
 
     Returns:
@@ -94,25 +107,31 @@ def predict_files(
     """
     batch_size = min(batch_size, len(files))  # a few are not filled up to a whole batch
     outcomes: list[FilePrediction | Refusal] = []
-    picture_names: set[str] = set()
-    with tqdm(total=len(files), unit="recording", desc="predict", disable=None if progress else True) as bar:
-        for group in _read_groups(
-            files, BATCHES_READ * batch_size, rate=rate, units=units, leads=leads, spec=run.signals
-        ):
+    picture_names = {name.removesuffix(".svg").casefold() for name in pictures}
+    read = partial(_read, rate=rate, units=units, leads=leads, spec=run.signals)
+    if workers is None:
+        workers = workers_for(len(files))
+    with (
+        tqdm(total=len(files), unit="recording", desc="predict", disable=None if progress else True) as bar,
+        closing(map_in_processes(read, files, workers)) as results,
+    ):
+        for group in _groups(zip(files, results, strict=True), BATCHES_READ * batch_size):
             readable = [one for _, one in group if isinstance(one, LoadedRecording)]
             probabilities, maps = _predict_group(run, readable, batch_size, want_maps=plots is not None)
             label_sets = run.label_sets(apply_thresholds(probabilities, thresholds.values))
             row = 0
             for file, one in group:
+                outcome: FilePrediction | Refusal
                 if isinstance(one, RecordError):
-                    outcomes.append(Refusal(file.path, str(one)))
-                    continue
-                outcome = _outcome(run, file.path, one, probabilities[row], label_sets[row])
-                if plots is not None and isinstance(outcome, FilePrediction):
-                    its_maps = None if maps is None else maps[row]
-                    outcome = _with_picture(run, outcome, one.signal, its_maps, thresholds, plots, picture_names)
+                    outcome = Refusal(file.path, str(one))
+                else:
+                    outcome = _outcome(run, file.path, one, probabilities[row], label_sets[row])
+                    if plots is not None and isinstance(outcome, FilePrediction):
+                        its_maps = None if maps is None else maps[row]
+                        outcome = _with_picture(run, outcome, one.signal, its_maps, thresholds, plots, picture_names)
+                    row += 1
                 outcomes.append(outcome)
-                row += 1
+                keep(file, outcome)
             bar.update(len(group))
     return outcomes
 
@@ -132,19 +151,20 @@ def picture_name(name: str, taken: set[str]) -> str:
     return f"{chosen}.svg"
 
 
-def _read_groups(
-    files: Iterable[RecordingFile], most: int, **how: Any
-) -> Iterator[list[tuple[RecordingFile, LoadedRecording | RecordError]]]:
-    """Yields recordings as they are read, at most `most` at once, fewer of long ones; `how` as `load_recording`."""
-    group: list[tuple[RecordingFile, LoadedRecording | RecordError]] = []
+def _read(file: RecordingFile, **how: Any) -> LoadedRecording | RecordError:
+    """Reads a recording as `load_recording`; an error is returned, so that the others go on."""
+    try:
+        return load_recording(file, **how)
+    except RecordError as error:
+        return error
+
+
+def _groups(read: Iterable[Read], most: int) -> Iterator[list[Read]]:
+    """Yields recordings as they are read, at most `most` at once, fewer of long ones."""
+    group: list[Read] = []
     samples = 0
-    for file in files:
-        one: LoadedRecording | RecordError
-        try:
-            one = load_recording(file, **how)
-            samples += len(one.signal)
-        except RecordError as error:
-            one = error
+    for file, one in read:
+        samples += 0 if isinstance(one, RecordError) else len(one.signal)
         group.append((file, one))
         if len(group) == most or samples >= SAMPLES_READ:
             yield group

@@ -50,7 +50,7 @@ def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePredicti
     """Returns an object for each recording, on a line of its own; what is undefined is null."""
     of_run = {"thresholds": thresholds.to_json(run.classes, run.calibration), "step": run.step}
     lines = [json.dumps(_values(run, one) | of_run, ensure_ascii=False, allow_nan=False) for one in outcomes]
-    return "\n".join(lines) + "\n"
+    return "".join(f"{line}\n" for line in lines)
 
 
 def _values(run: Run, outcome: FilePrediction | Refusal) -> dict[str, Any]:

@@ -34,12 +34,9 @@ from xecgnet_jax.data.pack.audit import SignalProblems, find_problems, make_audi
 from xecgnet_jax.data.pack.duplicates import find_duplicates
 from xecgnet_jax.data.pack.pack import Pack, open_pack
 from xecgnet_jax.data.pack.quantized import quantize, to_millivolts
-from xecgnet_jax.data.parallel import available_cpus, map_in_processes
+from xecgnet_jax.data.parallel import map_in_processes, workers_for
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal, prepare_signal
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
-
-#: Recordings for which starting one more process (half a second) pays.
-WORTH_A_WORKER: int = 250
 
 #: Causes of refusals that an error message gives.
 CAUSES_SHOWN: int = 3
@@ -177,7 +174,7 @@ def _packed(recording: Recording, signals: SignalSpec) -> tuple[np.ndarray, Pack
 def _read_entries(corpus: Corpus, signals: SignalSpec, workers: int | None, progress: bool) -> Generator[ReadEntry]:
     """Reads each recording of the corpus, with a progress bar."""
     if workers is None:
-        workers = max(1, min(available_cpus(), len(corpus.entries) // WORTH_A_WORKER))
+        workers = workers_for(len(corpus.entries))
     if workers < 1:
         raise PackError(f"recordings cannot be read by {workers} workers; ask for 1 or more")
     bar = tqdm(corpus.entries, f"packing {corpus.root}", unit=" recordings", disable=None if progress else True)

@@ -1,0 +1,88 @@
+"""The rows of a table of predictions as they are made, so that a command that was killed goes on where it was."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from xecgnet_jax.files import write_text
+
+
+class Row(NamedTuple):
+    """What is kept of a recording."""
+
+    state: list[Any]  #: sizes and times of its files
+    text: str  #: its line of the table
+    refused: str | None  #: why it has no prediction
+    picture: str | None  #: name of its picture
+
+
+class PredictionLog:
+    """Rows by recording, in a file beside the table: TABLE.unfinished, which `finish` makes the table of.
+
+    Rows that were made of other files, by another network or with other options are not taken up.
+    """
+
+    def __init__(self, table: Path, basis: Mapping[str, Any]) -> None:
+        """Takes up the rows of an unfinished table, if they have the same basis: JSON values that decide the rows."""
+        self._table, self._file = table, table.with_name(f"{table.name}.unfinished")
+        self._rows: dict[str, Row] = {}
+        head = json.dumps({"basis": dict(basis)}, sort_keys=True)
+        first, *lines = _whole_lines(self._file) or [""]
+        if first == head:
+            for line in lines:
+                name, *values = json.loads(line)
+                self._rows[name] = Row(*values)
+        kept = [json.dumps([name, *row]) for name, row in self._rows.items()]
+        write_text(self._file, "\n".join([head, *kept, ""]))
+        self._stream = self._file.open("a", encoding="utf-8")
+
+    @property
+    def pictures(self) -> set[str]:
+        """Names of pictures that are there."""
+        return {row.picture for row in self._rows.values() if row.picture is not None}
+
+    def row(self, path: Path) -> Row | None:
+        """Returns the row of a recording that is as it was, None where there is none."""
+        row = self._rows.get(os.fsdecode(path))
+        return row if row is not None and row.state == state_of(path) else None
+
+    def keep(self, path: Path, text: str, refused: str | None, picture: str | None) -> None:
+        """Keeps the row of a recording."""
+        row = self._rows[os.fsdecode(path)] = Row(state_of(path), text, refused, picture)
+        self._stream.write(json.dumps([os.fsdecode(path), *row]) + "\n")
+        self._stream.flush()
+
+    def finish(self, head: str, paths: Iterable[Path]) -> None:
+        """Writes the table: its head and the rows of these recordings, and removes what was unfinished."""
+        self.close()
+        write_text(self._table, head + "".join(self._rows[os.fsdecode(path)].text for path in paths))
+        self._file.unlink()
+
+    def close(self) -> None:
+        """Leaves the rows for the next time."""
+        self._stream.close()
+
+
+def state_of(path: Path) -> list[Any]:
+    """Returns sizes and times of modification of a recording's file, and of the signal files that may belong to it."""
+    states: list[Any] = []
+    for one in (path, path.with_suffix(".dat"), path.with_suffix(".mat")):
+        try:
+            found = one.stat()
+        except OSError:
+            states.append(None)
+        else:
+            states.append([found.st_size, found.st_mtime_ns])
+    return states
+
+
+def _whole_lines(file: Path) -> list[str]:
+    """Returns the lines of a file that were written to their ends; none where there is no file."""
+    try:
+        return file.read_text(encoding="utf-8").split("\n")[:-1]
+    except (OSError, UnicodeDecodeError):
+        return []
