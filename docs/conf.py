@@ -15,7 +15,10 @@ release = version = xecgnet_jax.__version__
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode"]
 html_theme = "furo"
 html_title = f"xecgnet-jax {release}"
-html_static_path: list[str] = []
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+html_show_copyright = False
+default_role = "code"  # of `names` in docstrings
 exclude_patterns = ["build", "**.ipynb_checkpoints"]
 
 myst_enable_extensions = ["colon_fence"]
@@ -24,6 +27,10 @@ nb_execution_mode = "off"  # the notebooks are run, and compared with what they 
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_class_signature = "separated"  # fields are told once, not as parameters of __init__ as well
+autodoc_default_options = {"exclude-members": "__init__, __new__"}
+autodoc_inherit_docstrings = False
+autodoc_type_aliases = {"Array": "Array"}
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True

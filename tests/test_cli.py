@@ -191,6 +191,8 @@ def test_the_command_that_scores_is_printed_whole(corpus, run, capsys):
     printed = capsys.readouterr().out.split("score it: xecgnet evaluate ")[1].split("\n")[0]
     assert "--on-bad-recording skip" in printed
     assert cli.evaluate([*printed.split(), "--no-progress"]) == 0
+    compared = capsys.readouterr().out.split("compare it: xecgnet ")[1].split("\n")[0]
+    assert parse(compared.split()).runs == (run, Path("OTHER_RUN"))
 
 
 def test_folds_that_do_not_exist_are_refused(corpus, tmp_path, capsys):

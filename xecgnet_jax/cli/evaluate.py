@@ -87,7 +87,7 @@ class Evaluate:
             say(f"{predictions.trained_on} of these recordings have names or patients of the run's training part.\n")
         say(format_table(metrics, evaluation.title), format_label_sets(metrics["label_sets"]), sep="\n\n")
         say(f"\nwritten: {predictions.folder}/{', '.join(written)}")
-        say(f"compare it: {command_line('compare', [str(self.run_folder)], self.corpus)} OTHER_RUN")
+        say(f"compare it: {command_line('compare', [str(self.run_folder), 'OTHER_RUN'], self.corpus)}")
 
 
 def open_packs_and_options(

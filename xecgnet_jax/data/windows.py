@@ -93,7 +93,7 @@ def epoch_plan(
       seed: of the run, uint32; may be traced.
       epoch: 0, 1, …; may be traced.
       lengths: [R] int32, samples of each training recording.
-      batch_size: B.
+      batch_size: recordings in a step, B.
       spec: crop (a uniform random start), pad (the end of the recording at the end of the window) or whole (the
         recording, left-padded with zeros to a full bin; a random crop where it is longer than the window).
       samples: T, see `training_samples`.

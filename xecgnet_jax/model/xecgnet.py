@@ -141,7 +141,7 @@ class XECGNet(nn.Module):
     `collapsed.collapse` (inference) compute the same from the same variables with fewer operations.
 
     Attributes:
-      classes: C.
+      classes: their number C.
       width: multiplies the number of features of every layer but the maps.
       attention_head: "gap" averages the response maps (the authors' final code); "conv" puts a 1×1
         convolution before the average (the Attention Branch Network, and the authors' earlier version).
