@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
+from typing import Any
 from xml.etree.ElementTree import Element
 
 from xecgnet_jax.data.io.hospital import (
@@ -31,19 +33,23 @@ def recognizes(head: bytes) -> bool:
 
 def read(path: Path) -> Contents:
     """Reads a file, without a calibration pulse. Raises RecordError where it cannot vouch for the signal."""
-    from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
-
-    class Checked(HL7aECGParser):
-        """The parser, which reads the series that is chosen here."""
-
-        def _select_series(self, root: Element, file_path: Path) -> tuple[Element, Element | None]:
-            return _rhythm(path, root), super()._select_series(root, file_path)[1]  # which may hold statements
-
     check_tags(path, KIND)
-    record, _ = parse(path, KIND, lambda: Checked().parse(path))
+    record, _ = parse(path, KIND, lambda: _checked_parser()().parse(path))
     rate = record.raw_metadata["rhythm_time"]["sampling_rate_exact"]
     contents = Contents(leads_in_mv(path, record.leads), rate, **person(record), statements=statements(record))
     return cut_calibration(contents)
+
+
+@cache
+def _checked_parser() -> type[Any]:
+    """Returns ecgdatakit's parser, but for the series that it reads, which is chosen here."""
+    from ecgdatakit.parsing.parsers.hl7_aecg import HL7aECGParser
+
+    class CheckedParser(HL7aECGParser):
+        def _select_series(self, root: Element, file_path: Path) -> tuple[Element, Element | None]:
+            return _rhythm(file_path, root), super()._select_series(root, file_path)[1]  # which may hold statements
+
+    return CheckedParser
 
 
 def _rhythm(path: Path, root: Element) -> Element:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
@@ -38,20 +39,8 @@ def recognizes(head: bytes) -> bool:
 
 def read(path: Path) -> Contents:
     """Reads a file. Raises RecordError where it cannot vouch for the signal."""
-    from ecgdatakit.parsing.parsers.ge_muse_xml import GEMuseXMLParser
-
-    class Checked(GEMuseXMLParser):
-        """The parser, whose tree is looked at before its numbers are rounded and its commas are points."""
-
-        rate: float = 0.0
-        stated: Sequence[dict[str, str]] = ()
-
-        def _read_waveforms(self, root: Element, record: Any, file_path: Path) -> Any:
-            self.rate, self.stated = _check(path, root)
-            return super()._read_waveforms(root, record, file_path)
-
     check_tags(path, KIND)
-    parser = Checked()
+    parser = _checked_parser()()
     record, _ = parse(path, KIND, lambda: parser.parse(path))
     if record.raw_metadata.get("checksum_valid") is False:
         raise RecordError(f"{path}: the checksum of a lead is not that of its samples: it was changed or damaged.")
@@ -69,6 +58,22 @@ def read(path: Path) -> Contents:
     )
     leads = leads_in_mv(path, record.leads)
     return Contents(leads, parser.rate, **person(record), statements=statements(record), marked=marked)
+
+
+@cache
+def _checked_parser() -> type[Any]:
+    """Returns ecgdatakit's parser, whose tree is looked at before its numbers are rounded and its commas are points."""
+    from ecgdatakit.parsing.parsers.ge_muse_xml import GEMuseXMLParser
+
+    class CheckedParser(GEMuseXMLParser):
+        rate: float = 0.0
+        stated: Sequence[dict[str, str]] = ()
+
+        def _read_waveforms(self, root: Element, record: Any, file_path: Path) -> Any:
+            self.rate, self.stated = _check(file_path, root)
+            return super()._read_waveforms(root, record, file_path)
+
+    return CheckedParser
 
 
 def _check(path: Path, root: Element) -> tuple[float, list[dict[str, str]]]:
