@@ -23,7 +23,7 @@ from xecgnet_jax.errors import RecordError
 
 KIND = "HL7 aECG"
 #: Characters of whole and decimal numbers in `digits`.
-_DIGITS = "0123456789+-.eE \t\r\n"
+_DIGITS = b"0123456789+-.eE \t\r\n"
 
 
 def recognizes(head: bytes) -> bool:
@@ -72,7 +72,7 @@ def _rhythm(path: Path, root: Element) -> Element:
 def _check_lead(path: Path, code: str, value: Element) -> None:
     """Refuses what the parser would take for 0 or a default, or not look at."""
     digits = _only(path, code, value, "digits")
-    if len(digits) or (digits.text or "").strip(_DIGITS):
+    if len(digits) or (digits.text or "").encode().translate(None, _DIGITS):
         raise RecordError(f"{path}: {_lead(code)} has digits that are no numbers. Export it anew.")
     if value.find("scale") is not None:
         number(path, f"the scale of {_lead(code)}", _only(path, code, value, "scale").get("value"))
