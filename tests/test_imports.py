@@ -18,14 +18,15 @@ GROUND = {"config", "errors", "files"}
 #: Room → what its modules may import of the package.
 ALLOWED = {
     "errors": set(),
+    "terminal": set(),
     "files": {"errors"},
     "config": {"errors"},
     "data": GROUND | {"data"},
     "model": {"config", "errors", "model"},
     "evaluation": GROUND | {"data", "model", "evaluation"},
     "plotting": GROUND | {"data", "evaluation", "plotting"},
-    "training": GROUND | {"data", "model", "evaluation", "training"},
-    "runs": GROUND | {"data", "model", "evaluation", "training", "plotting", "runs"},
+    "training": GROUND | {"terminal", "data", "model", "evaluation", "training"},
+    "runs": GROUND | {"terminal", "data", "model", "evaluation", "training", "plotting", "runs"},
     "report": GROUND | {"data", "evaluation", "plotting", "runs", "report"},
     "export": GROUND | {"data", "model", "evaluation", "training", "runs", "export"},
 }
