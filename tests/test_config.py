@@ -19,6 +19,7 @@ from xecgnet_jax.config import (
     differences,
     from_dict,
     preset,
+    read_config_file,
     to_dict,
     window_length,
 )
@@ -308,3 +309,11 @@ def test_every_setting_counts_in_the_differences(path):
         for field in dataclasses.fields(Config):
             object.__setattr__(other, field.name, changed if field.name == part else getattr(Config(), field.name))
     assert [line.split(":")[0] for line in differences(Config(), other)] == [path]
+
+
+@pytest.mark.parametrize("suffix", [".json", ".toml"])
+def test_a_file_that_is_nested_too_deep_is_refused(tmp_path, suffix):
+    path = tmp_path / f"deep{suffix}"
+    path.write_text(("" if suffix == ".json" else "a = ") + "[" * 200_000)
+    with pytest.raises(ConfigError, match=f"deep.{suffix[1:]} is not valid"):
+        read_config_file(path, None)

@@ -205,7 +205,7 @@ def read_config_file(path: Path, base: Config | None = None) -> Config:
         values = (tomllib if path.suffix == ".toml" else json).loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         kind = "TOML" if path.suffix == ".toml" else "JSON"
         raise ConfigError(f"{path} is not valid {kind} ({error}); correct it (files of TOML end in .toml)") from error
     try:

@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import jax
@@ -19,6 +20,7 @@ from xecgnet_jax.cli.predict import split_words
 from xecgnet_jax.data.simulation.corpus import simulate_recording
 from xecgnet_jax.data.splits import read_split
 from xecgnet_jax.errors import CheckpointError, SplitError
+from xecgnet_jax.files import sealed
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import describe_run
 from xecgnet_jax.runs.predictions import predict_part
@@ -107,9 +109,18 @@ def flip(folder: Path) -> None:
 def about(**values):
     def change(folder: Path) -> None:
         path = folder / "config.json"
-        path.write_text(json.dumps(json.loads(path.read_text()) | values))
+        table = json.loads(path.read_text()) | values
+        with suppress(ValueError):  # infinity has no seal
+            table = sealed(table)
+        path.write_text(json.dumps(table))
 
     return change
+
+
+def about_without_seal(folder: Path) -> None:
+    """A digit of the thresholds, or of anything else."""
+    path = folder / "config.json"
+    path.write_text(path.read_text().replace("0.", "0.1", 1))
 
 
 def rewrite(make):
@@ -144,6 +155,7 @@ def with_negative_variance(arrays):
         (lambda folder: (folder / "config.json").write_text("{"), "is damaged or of another version"),
         (about(format="xecgnet-jax weights 9"), "it is of the format 'xecgnet-jax weights 9'"),
         (about(description={}), "description is damaged"),
+        (about_without_seal, "is damaged or of another version (its checksum is another)"),
         (about(step=float("inf")), "is damaged or of another version"),
         (lambda folder: (folder / "config.json").write_text("[" * 200_000), "is damaged or of another version"),
         (rewrite(with_negative_variance), "batch_stats/backbone/norm_1/var has variances below 0"),

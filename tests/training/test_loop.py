@@ -374,9 +374,8 @@ def test_a_file_system_without_locks_is_told_and_a_file_stands_for_one(tmp_path,
 def test_files_that_settings_name_may_lie_elsewhere(dataset, engine, tmp_path):
     """What they hold is compared, not where they are: a run goes on with its own split.csv."""
     write_split(tmp_path / "mine.csv", dataset.split)
-    config = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, split="file"))
     here, there = (
-        dataclasses.replace(config, data=dataclasses.replace(config.data, split_file=str(path)))
+        dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, split="file", split_file=str(path)))
         for path in (tmp_path / "mine.csv", tmp_path / "run" / "split.csv")
     )
     with RunDirectory(tmp_path / "run", here, make_dataset(dataset.pack, here.data), engine.devices):
@@ -417,7 +416,6 @@ SETTINGS = {
     "jax_enable_x64": True,
     "jax_threefry_partitionable": False,
     "jax_default_prng_impl": "rbg",
-    "jax_numpy_dtype_promotion": "strict",
 }
 
 

@@ -47,7 +47,7 @@ def onnx_file(run: Run, samples: int | None, description: str) -> tuple[bytes, P
         model = compose.merge_models(before, network, io_map=[("padded", "normalized")], outputs=outputs)
     else:
         model = _convert(recording_function(run), "signal", samples, outputs)
-    _import_once(model)
+    import_once(model)
     helper.set_model_props(model, {ABOUT: description})
     onnx.checker.check_model(model, full_check=True)
     content = model.SerializeToString()
@@ -79,7 +79,7 @@ def _convert(function: Predictor, input_name: str, samples: str | int, outputs: 
         )
 
 
-def _import_once(model: Any) -> None:
+def import_once(model: Any) -> None:
     """Leaves one import of ONNX's own operators, which has two names: merging two graphs keeps that of each."""
     others = [one for one in model.opset_import if one.domain not in ("", "ai.onnx")]
     del model.opset_import[:]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -13,7 +12,7 @@ from tqdm import tqdm
 from xecgnet_jax.data.parallel import available_cpus, map_in_processes
 from xecgnet_jax.data.simulation.recording import SimulatedRecording, simulate_recording, write_simulated
 from xecgnet_jax.errors import ConfigError, CorpusError
-from xecgnet_jax.files import write_json
+from xecgnet_jax.files import read_json, write_json
 
 __all__ = ["SimulatedRecording", "simulate_corpus", "simulate_recording"]
 
@@ -83,7 +82,7 @@ def _holds(folder: Path, description: dict[str, int]) -> bool:
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
     try:
-        found = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+        found = read_json(folder / DESCRIPTION)
     except (OSError, ValueError):
         found = None
     if found != description:
