@@ -1,15 +1,17 @@
-"""Files that cannot lie: written whole or not at all, with checksums; and where the package keeps its caches."""
+"""Files that cannot lie: written whole or not at all, with checksums; bounded reads; the place of caches."""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from xecgnet_jax.errors import ConfigError
 
@@ -71,7 +73,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Returns what a file of JSON holds. Raises OSError, or ValueError where it is none, however deep it is nested."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        with open_regular(path) as file:
+            return json.loads(file.read().decode("utf-8"))
     except RecursionError as error:
         raise ValueError("nested too deep") from error
 
@@ -176,6 +179,48 @@ def check_writable(folder: Path, name: str) -> None:
         raise ConfigError(
             f"{name} {folder}: {there} cannot be written to ({error.strerror}); choose another place"
         ) from error
+
+
+def irregular(path: str | Path) -> str:
+    """Returns what stands at a path instead of a regular file or a link to one, as "is a pipe"; "" where it is one."""
+    try:
+        return _kind(path)
+    except OSError as error:
+        return f"cannot be opened ({error.strerror})"
+
+
+def _kind(path: str | Path) -> str:
+    mode = os.stat(path).st_mode  # noqa: PTH116  (`Path` refuses names that the system may allow)
+    kinds = {stat.S_IFREG: "", stat.S_IFDIR: "is a folder", stat.S_IFIFO: "is a pipe", stat.S_IFSOCK: "is a socket"}
+    return kinds.get(stat.S_IFMT(mode), "is a device")
+
+
+def open_regular(path: str | Path) -> BinaryIO:
+    """Opens a regular file for reading in bytes. A pipe would be waited for, and a device may never end.
+
+    Raises:
+      OSError: it cannot be opened, or is no regular file; `strerror` says which.
+    """
+    if problem := _kind(path):
+        raise OSError(errno.EINVAL, problem, str(path))
+    # Should it have become a pipe since, it is not waited for, and has no size.
+    return open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))
+
+
+def read_bytes(path: str | Path, largest: int) -> bytes:
+    """Reads a regular file of at most `largest` bytes.
+
+    Raises:
+      OSError: as `open_regular`, or it is larger, which is found out before it is read.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > largest:
+            raise OSError(errno.EFBIG, f"larger than {largest:,} bytes", str(path))
+        content = file.read(size + 1) or b""
+    if len(content) > size:  # as the files of /proc, which say that they are empty
+        raise OSError(errno.EINVAL, "is longer than the system says", str(path))
+    return content
 
 
 def default_cache() -> Path:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -48,3 +51,15 @@ def write_corpus(folder: Path) -> Path:
 def make(corpus_folder: Path, pack_folder: Path, **options) -> Pack:  # type: ignore[no-untyped-def]
     """`pack_of` without its progress bar."""
     return pack_of(corpus_folder, pack_folder, progress=False, **options)
+
+
+@contextmanager
+def as_another_user() -> Iterator[None]:
+    """Acts as a user without rights where this one has all."""
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65_534)
+    try:
+        yield
+    finally:
+        os.seteuid(before)

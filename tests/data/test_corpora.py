@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+import tempfile
 from collections import Counter
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.data.small_corpus import as_another_user
 from xecgnet_jax.data.corpora import read_corpus, read_reference
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018, count_codes
@@ -253,6 +256,13 @@ def test_a_table_of_labels_without_the_optional_columns(tmp_path):
         ("id,labels\nr1\n", "line 2 has more or fewer cells"),
         ("id,labels\nr1,AF,PVC\n", "line 2 has more or fewer cells"),
         ("id,labels,fold\nr1,AF,x\n", "id r1: the fold 'x' is no integer"),
+        (f"id,labels,fold\nr1,AF,{'1' * 30}\n", "id r1: the fold '111111111111111111111111111111' is no integer"),
+        (f"id,labels,fold\nr1,AF,{'1' * 5000}\n", "1…' is no integer"),
+        ("id,labels,labels\nr1,AF,Normal\n", "the column 'labels' is there more than once"),
+        ("id,labels,Labels \nr1,AF,Normal\n", "the column 'labels' is there more than once"),
+        ("id,labels,labels2\nr1,AF,Normal\n", "labels are read from labels, not 'labels2'"),
+        ("id,labels,other_label\nr1,AF,Normal\n", "labels are read from labels, not 'other_label'"),
+        (f"id,labels\nr1,{'AF;' * 1001}\n", "id r1: 1001 codes of up to 2 characters"),
         ('id,labels\nr1,"AF\n', "cannot be read as a UTF-8 CSV table"),
         ("id,labels\nr1,\udcff\n", "cannot be read as a UTF-8 CSV table"),
     ],
@@ -274,6 +284,37 @@ def test_reference_tables_that_are_refused(tmp_path, rows, cause):
     with pytest.raises(CorpusError) as refused:
         read_reference(path)
     assert cause in str(refused.value)
+
+
+def test_a_fourth_label_is_not_dropped(tmp_path):
+    touch(tmp_path / "A1.mat")
+    names = ("First_label", "Second_label", "Third_label", "Fourth_label")
+    write_table(tmp_path / "REFERENCE.csv", {"Recording": "A1"} | dict.fromkeys(names, "1"))
+    assert "labels are read from First_label, Second_label, Third_label, not 'Fourth_label'" in refusal(tmp_path)
+
+
+def test_empty_columns_of_a_spreadsheet_are_no_doubled_ones(tmp_path):
+    write_header(tmp_path / "r1.hea")
+    (tmp_path / "labels.csv").write_text("id,labels,,\nr1,AF,,\n")
+    assert ids_of(tmp_path) == ["r1"]
+
+
+def test_names_and_codes_that_cannot_be_written_are_refused(tmp_path):
+    write_header(tmp_path / "r.hea").rename(tmp_path / "r\udcff.hea")
+    assert r"no Unicode text are names or codes of 1 recordings: 'r\udcff'" in refusal(tmp_path)
+    write_header(tmp_path / "ptbxl" / "records500" / "00000" / "00007_hr.hea")
+    write_table(tmp_path / "ptbxl" / "ptbxl_database.csv", PTBXL_ROW | {"scp_codes": "{'\\ud800': 100.0}"})
+    assert "no Unicode text" in refusal(tmp_path / "ptbxl")
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="there is no other user to be")
+def test_a_folder_that_may_not_be_listed_is_told():
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "corpus").mkdir(mode=0o100)
+        Path(folder).chmod(0o711)
+        with as_another_user():
+            message = refusal(Path(folder, "corpus"))
+    assert "cannot be listed (Permission denied)" in message
 
 
 def test_a_missing_reference_table(tmp_path):

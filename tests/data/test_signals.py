@@ -1,10 +1,23 @@
 """Rates and filters of signals, against sinusoids whose amplitudes are known."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from xecgnet_jax.config import Config, DataConfig
-from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal, prepare_signal, signal_spec
+from xecgnet_jax.data.signals import (
+    LARGEST_TERM,
+    PLAIN,
+    RATE_ERROR,
+    SignalSpec,
+    filter_signal,
+    prepare_signal,
+    rate_ratio,
+    signal_spec,
+)
 from xecgnet_jax.errors import ConfigError
 
 
@@ -29,6 +42,41 @@ def test_another_rate_is_the_same_sinusoid(source, rate):
     found = prepare_signal(sinusoid(5, source), source, SignalSpec(rate))
     assert found.dtype == np.float32 and len(found) == -(-20 * source * rate // source)
     np.testing.assert_allclose(found[rate:-rate], sinusoid(5, rate)[rate:-rate], atol=5e-3)
+
+
+@pytest.mark.parametrize("rate", [20, 100, 250, 257, 360, 500, 1000])
+def test_ratios_of_whole_rates_are_exact(rate):
+    for source in range(50, 1001):
+        assert rate_ratio(source, rate) == Fraction(rate, source)
+
+
+@given(source=st.floats(50, 100_000), rate=st.floats(20, 10_000))
+def test_ratios_have_bounded_terms_and_are_close_or_refused(source, rate):
+    """12345.678 Hz once made a filter of 2·10⁸ taps."""
+    below = min(source, rate) / max(source, rate)
+    terms = np.arange(1, LARGEST_TERM + 1)
+    closest = np.abs(np.maximum(np.rint(below * terms), 1) / terms / below - 1).min()
+    if closest > RATE_ERROR * 1.001:
+        with pytest.raises(ValueError, match="cannot be resampled"):
+            rate_ratio(source, rate)
+    if closest > RATE_ERROR * 0.999:
+        return
+    ratio = rate_ratio(source, rate)
+    assert max(ratio.numerator, ratio.denominator) <= LARGEST_TERM
+    assert abs(float(ratio) * source / rate - 1) <= RATE_ERROR * 1.0001
+
+
+@pytest.mark.parametrize("source", [99_999.999, 12_345.678, 499.999, 333.333])
+def test_odd_rates_are_the_same_sinusoid(source):
+    found = prepare_signal(sinusoid(5, source, 3)[:, :1], source, PLAIN)
+    true_rate = float(rate_ratio(source, 500)) * source
+    np.testing.assert_allclose(found[300:1200], sinusoid(5, true_rate, 3)[300:1200, :1], atol=5e-3)
+    assert true_rate == pytest.approx(500, rel=RATE_ERROR) and len(found) == pytest.approx(1500, abs=1)
+
+
+def test_rates_too_far_apart_are_refused():
+    with pytest.raises(ValueError, match="signals of 65050 Hz cannot be resampled to 100 Hz"):
+        prepare_signal(np.zeros((100, 12)), 65_050, SignalSpec(100.0))
 
 
 @pytest.mark.parametrize("frequency", [0.1, 0.5, 2, 10, 40, 80])

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from io import TextIOWrapper
 from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
@@ -17,9 +18,10 @@ from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID, read_contents
 from xecgnet_jax.data.io.hospital import recording_name
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_header
-from xecgnet_jax.data.io.wfdb_header import parse_age, parse_sex, split_codes
+from xecgnet_jax.data.io.wfdb_header import MOST_CODES, parse_age, parse_sex, shorten, split_codes
 from xecgnet_jax.data.labels import CPSC2018, strip_decimals
 from xecgnet_jax.errors import CorpusError, RecordError, first_few
+from xecgnet_jax.files import open_regular
 
 #: Suffixes of WFDB's headers and signal files.
 _OF_WFDB = (".hea", ".mat", ".dat")
@@ -91,7 +93,11 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool =
     root = Path(folder)
     if not root.is_dir():
         raise CorpusError(f"{root}: no such folder. Check the path.")
-    found = [name for name in OPENERS if (root / name).is_file()]
+    try:
+        names = {path.name for path in root.iterdir()}
+    except OSError as error:
+        raise CorpusError(f"{root}: cannot be listed ({error.strerror}). Check its permissions.") from error
+    found = [name for name in OPENERS if name in names]
     if len(found) > 1:
         raise CorpusError(f"{root}: holds {' and '.join(found)}; only one can apply. Remove the others.")
     if not found and (below := [path for name in OPENERS for path in sorted(root.glob(f"[!.]*/{name}"))]):
@@ -107,22 +113,33 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool =
     lost = _lost(gaps, skip=skip_lost and bool(entries))
     if not entries:
         raise CorpusError(f"{root}: holds no recordings of a known corpus. Looked for: {KNOWN_FOLDERS}.")
+    _refuse(root, "no Unicode text are names or codes of", [ascii(e.id) for e in entries if not _is_text(e)], "Rename.")
     annotated = _read_annotated(root / "labels.csv") if kind == "wfdb-csv" else ()
     return Corpus(kind, root, entries, rate_of_files, annotated, lost)
+
+
+def _is_text(entry: Entry) -> bool:
+    """Whether name, path and codes can be written: file names may be any bytes."""
+    try:
+        "".join([entry.id, str(entry.path), entry.patient or "", *entry.codes]).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
     """Reads CPSC2018's REFERENCE.csv, recording → its one to three codes in the table's order, or refuses it."""
     path = Path(path)
-    rows = _read_table(path, ("Recording", "First_label"))
     columns = ("First_label", "Second_label", "Third_label")
+    rows = _read_table(path, ("Recording", "First_label"), labels=columns)
     codes: dict[str, tuple[str, ...]] = {}
     for line, row in enumerate(rows, start=2):
-        found = [(column, code) for column in columns for code in split_codes(row.get(column) or "", "[;|]")]
+        where = f"{path}: line {line}"
+        found = [(column, code) for column in columns for code in _codes(where, row.get(column) or "", "[;|]")]
         for column, code in found:
             if not CPSC2018.classes_of([code]):
                 known = "Known are 1 to 9, and the names and codes of the nine classes"
-                raise CorpusError(f"{path}: line {line}: {column} is {code[:40]!r}. {known}.")
+                raise CorpusError(f"{where}: {column} is {code[:40]!r}. {known}.")
         codes[row["Recording"]] = tuple(code for _, code in found)
     _check_unique(path, [row["Recording"] for row in rows])
     _refuse(path, "no label in the row of", [name for name, found in codes.items() if not found], "Add one.")
@@ -210,6 +227,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
         codes = None
     if (
         not isinstance(codes, dict)
+        or len(codes) > MOST_CODES
         or not all(isinstance(code, str) for code in codes)
         or not all(type(given) in (int, float) and 0 <= given <= 100 for given in codes.values())
     ):
@@ -228,7 +246,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
 
 def _csv_entries(root: Path) -> tuple[list[Entry], list[_Gap]]:
     table = root / "labels.csv"
-    rows = _read_table(table, ("labels",))
+    rows = _read_table(table, ("labels",), labels=("labels",))
     if rows and not {"id", "file"} & rows[0].keys():
         raise CorpusError(f"{table}: no column id or file. Name each recording, or its path in this folder.")
     paths = name_recordings(root)
@@ -245,7 +263,7 @@ def _csv_entries(root: Path) -> tuple[list[Entry], list[_Gap]]:
         Entry(
             id=name,
             path=paths[name],
-            codes=split_codes(row["labels"], "[;|,]"),
+            codes=_codes(f"{table}: id {name}", row["labels"], "[;|,]"),
             patient=strip_decimals(row.get("patient", "")) or None,
             fold=_parse_fold(f"{table}: id {name}", row.get("fold", "")),
             age=parse_age(row.get("age", "")),
@@ -347,15 +365,29 @@ OPENERS: dict[str, tuple[str, Callable[..., Any]]] = {
 }
 
 
-def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """Reads the rows of a CSV table, cells stripped; an error names the missing columns or the line."""
+#: Names of columns that look as if they held labels.
+_LABELS = re.compile(r"(?:.*_)?labels?(?:_?\d+)?", re.IGNORECASE)
+
+
+def _read_table(path: Path, columns: Sequence[str], labels: Sequence[str] = ()) -> list[dict[str, str]]:
+    """Reads the rows of a CSV table, cells stripped; an error names the columns that are wrong, or the line.
+
+    A column that is there twice is refused, and where `labels` names those with labels, another that seems to be one.
+    """
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with TextIOWrapper(open_regular(path), newline="", encoding="utf-8-sig") as file:
             first = file.readline()
             above = int(first.startswith(_ANNOTATED))
             reader = csv.DictReader(file if above else chain([first], file), strict=True)
+            times = Counter(name.strip().lower() for name in reader.fieldnames or () if name.strip())
+            if doubled := [shorten(name) for name, number in times.items() if number > 1]:
+                raise CorpusError(f"{path}: the column {first_few(doubled)} is there more than once. Keep one.")
             if missing := [column for column in columns if column not in (reader.fieldnames or ())]:
                 raise CorpusError(f"{path}: no column {', '.join(missing)}. Restore or complete the table.")
+            others = [name for name in reader.fieldnames or () if _LABELS.fullmatch(name) and name not in labels]
+            if labels and others:
+                known = ", ".join(labels)
+                raise CorpusError(f"{path}: labels are read from {known}, not {shorten(others[0])}. Rename it.")
             rows = []
             for row in reader:
                 if None in row or None in row.values():
@@ -363,7 +395,8 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
                     raise CorpusError(f"{path}: line {above + reader.line_num} {problem}")
                 rows.append({column: cell.strip() for column, cell in row.items()})
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise CorpusError(f"{path}: cannot be read as a UTF-8 CSV table ({error}). Restore it.") from error
+        why = getattr(error, "strerror", None) or error
+        raise CorpusError(f"{path}: cannot be read as a UTF-8 CSV table ({why}). Restore it.") from error
     return rows
 
 
@@ -419,7 +452,14 @@ def _parse_fold(where: str, text: str) -> int | None:
     """Returns a fold's number; pandas writes 3 as 3.0 where a column has gaps."""
     if not text:
         return None
+    if not re.fullmatch(r"[-+]?\d{1,6}(?:\.0)?", text, re.ASCII):
+        raise CorpusError(f"{where}: the fold {shorten(text)} is no integer of up to six digits. Correct it.")
+    return int(text.removesuffix(".0"))
+
+
+def _codes(where: str, text: str, separators: str) -> tuple[str, ...]:
+    """Returns `split_codes` of a cell."""
     try:
-        return int(strip_decimals(text))
+        return split_codes(text, separators)
     except ValueError as error:
-        raise CorpusError(f"{where}: the fold {text!r} is no integer. Correct it.") from error
+        raise CorpusError(f"{where}: {error}. Correct it.") from error

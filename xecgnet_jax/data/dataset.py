@@ -15,12 +15,12 @@ import numpy as np
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.labels import Vocabulary, read_vocabulary
-from xecgnet_jax.data.normalization import Normalization, mean_normalization
+from xecgnet_jax.data.normalization import Normalization, find_dominating, mean_normalization
 from xecgnet_jax.data.pack import Pack, pack_of
 from xecgnet_jax.data.pack.duplicates import group_rows
 from xecgnet_jax.data.signals import PLAIN, signal_spec
 from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split, read_split, stratified_split
-from xecgnet_jax.errors import ConfigError, SplitError, first_few
+from xecgnet_jax.errors import ConfigError, CorpusError, SplitError, first_few
 from xecgnet_jax.files import default_cache
 
 #: Size, first and last name of CPSC2018; the paper's split is defined for exactly its names.
@@ -140,6 +140,7 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
 
     Raises:
       ConfigError: the vocabulary or the weights cannot be read.
+      CorpusError: one recording alone would set the normalization.
       SplitError: the corpus has no such split, a part is empty, or a patient is on two sides.
     """
     vocabulary = read_vocabulary(config.classes)
@@ -158,6 +159,13 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
         normalization = Normalization(np.zeros(leads, np.float32), np.ones(leads, np.float32))
     else:
         measured = rows["train"] if config.normalize_on == "train" else np.arange(len(pack))
+        if (found := find_dominating(pack.moments[measured])) is not None:
+            name, lead = pack.ids[measured[found[0]]], pack.leads[found[1]]
+            mean, std = pack.moments[measured[found[0]], :, found[1]]
+            raise CorpusError(
+                f"the recording {name} alone would set the normalization: its lead {lead} is at {mean:.3g} mV with a "
+                f"standard deviation of {std:.3g}, 100 times off the others; correct its gain or units, or remove it"
+            )
         normalization = mean_normalization(pack.moments[measured])
     weights = read_weights(Path(config.sample_weights), pack) if config.sample_weights else np.ones(len(pack))
     return Dataset(pack, split, **rows, normalization=normalization, vocabulary=vocabulary, weights=weights)

@@ -80,7 +80,7 @@ class Vocabulary:
 
     def classes_of(self, codes: Collection[str]) -> frozenset[str]:
         """Returns the classes of a recording with these codes, possibly none."""
-        without_class = self.unmapped_codes(codes)
+        without_class = set(self.unmapped_codes(codes))
         return frozenset(self.class_of[self._spell(code)] for code in codes if code not in without_class)
 
     def label_vector(self, codes: Collection[str]) -> np.ndarray:

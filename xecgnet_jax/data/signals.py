@@ -10,6 +10,9 @@ import numpy as np
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.leads import RATE
 
+#: The largest whole number of a ratio of rates, and how far the ratio may be off, relatively.
+LARGEST_TERM, RATE_ERROR = 1000, 5e-4
+
 
 class SignalSpec(NamedTuple):
     """How signals are made what a network sees."""
@@ -28,21 +31,38 @@ def signal_spec(config: DataConfig) -> SignalSpec:
 
 
 def prepare_signal(signal: np.ndarray, rate: float, spec: SignalSpec) -> np.ndarray:
-    """Returns a signal [T, L] of `rate` Hz as `spec` says: [ceil(T · spec.rate / rate), L] float32."""
+    """Returns a signal [T, L] of `rate` Hz as `spec` says: [ceil(T · rate_ratio), L] float32."""
     if rate != spec.rate:
         signal = resample(signal.astype(np.float64), rate, spec.rate)
     return np.ascontiguousarray(filter_signal(signal, spec), dtype=np.float32)
 
 
+def rate_ratio(source_rate: float, rate: float) -> Fraction:
+    """Returns rate / source_rate as a ratio of whole numbers up to 1,000, off by at most 0.05 % (5e-4) of itself.
+
+    Filters grow with these numbers. Ratios of rates that ECGs have are exact; 500 Hz from 499.999 Hz is 1.
+
+    Raises:
+      ValueError: no such ratio is that close, because the rates are far apart.
+    """
+    exact = Fraction(rate) / Fraction(source_rate)
+    inverse = exact > 1
+    ratio = (1 / exact if inverse else exact).limit_denominator(LARGEST_TERM)
+    if not ratio or abs(ratio / (1 / exact if inverse else exact) - 1) > RATE_ERROR:
+        problem = f"signals of {source_rate:g} Hz cannot be resampled to {rate:g} Hz by whole numbers up to 1,000"
+        raise ValueError(f"{problem}. Resample them to {rate:g} Hz, or to a round rate, yourself.")
+    return 1 / ratio if inverse else ratio
+
+
 def resample(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray:
-    """Resamples [T, L] from `source_rate` to `rate` Hz: [ceil(T · rate / source_rate), L].
+    """Resamples [T, L] from `source_rate` to `rate` Hz, by `rate_ratio`: [ceil(T · ratio), L].
 
     A polyphase filter, `scipy.signal.resample_poly`. The straight line from the first to the last sample is taken out
     before filtering and put back after, so that a baseline away from 0 mV does not ring at the ends.
     """
     from scipy.signal import resample_poly  # with wfdb seconds to import; programs that read packs need neither
 
-    ratio = Fraction(rate).limit_denominator(1000) / Fraction(source_rate).limit_denominator(1000)
+    ratio = rate_ratio(source_rate, rate)
     return resample_poly(signal, ratio.numerator, ratio.denominator, axis=0, padtype="line")
 
 

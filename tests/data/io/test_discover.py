@@ -170,9 +170,9 @@ def test_samples_that_are_no_voltages_are_refused(folder):
     assert np.isfinite(load_recording(RecordingFile(header)).signal).all()
     lines = header.read_text().splitlines()
     cells = lines[1].split()
-    cells[2] = "1e-12/mV"
+    cells[2] = "1e-2/mV"
     header.write_text("\n".join([lines[0], " ".join(cells), *lines[2:]]) + "\n")
-    with pytest.raises(RecordError, match=r"a\.hea: samples of \w+ are no voltages, they are beyond 1e\+09 mV"):
+    with pytest.raises(RecordError, match=r"a\.hea: samples of \w+ are no voltages, they are beyond 5000 mV"):
         load_recording(RecordingFile(header))
 
 

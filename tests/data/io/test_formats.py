@@ -272,7 +272,7 @@ def test_compressed_philips_leads_in_another_order_are_refused(shared, tmp_path)
 def test_a_pipe_is_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "x.xml")
     assert format_of(tmp_path / "x.xml") is None
-    assert [why for _, why in find_recording_files([tmp_path]).ignored] == ["no format of recordings"]
+    assert [why for _, why in find_recording_files([tmp_path]).ignored] == ["is a pipe"]
 
 
 def test_names_keep_what_is_no_suffix(tmp_path):

@@ -259,7 +259,7 @@ def test_leads_in_several_files(tmp_path):
         ("16+24", "16", "promises 60 samples, the signal file has 61"),
         ("16+24", "16+23", "does not hold whole samples"),
         ("16+24", "16+999999999", "does not hold whole samples"),
-        ("16+24", "99", "cannot read the record"),
+        ("16+24", "99", "storage format '99' is none of WFDB's"),
         ("16+24", "-1", "storage format '-1'"),
     ],
 )  # fmt: skip

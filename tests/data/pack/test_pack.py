@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.data.small_corpus import TABLE, converter_values, make, write_corpus, write_record
+from tests.data.small_corpus import TABLE, as_another_user, converter_values, make, write_corpus, write_record
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.corpora import read_corpus
-from xecgnet_jax.data.dataset import pack_folder
+from xecgnet_jax.data.dataset import make_dataset, pack_folder
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CLASSES, CPSC2018, read_vocabulary
 from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.normalization import find_dominating, signal_moments
 from xecgnet_jax.data.pack import build_pack, open_pack
+from xecgnet_jax.data.pack.build import read_for_pack
 from xecgnet_jax.data.pack.storage import FILES, MANIFEST, SAMPLES, read_manifest, write_checked
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
-from xecgnet_jax.errors import CorpusError, PackError
+from xecgnet_jax.errors import CorpusError, PackError, RecordError
 
 SHARED = Path(__file__).resolve().parents[4] / "shared"
 needs_shared = pytest.mark.skipif(not (SHARED / "data").is_dir(), reason="../shared is not beside the checkout")
@@ -144,6 +147,76 @@ def test_bad_recordings_are_left_out_and_audited(corpus_folder: Path, tmp_path: 
     with pytest.raises(PackError, match="1 of 4 recordings cannot be read"):
         make(corpus_folder, tmp_path / "pack", on_bad_recording="fail")
     assert len(open_pack(tmp_path / "pack")) == 3
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        ("1e-6", "the gain '1e-6.0./mV' is that of no recorder"),
+        ("1e-35", "is that of no recorder"),
+        ("1e-2", "no voltages, they are beyond 5000 mV"),
+        ("1", "leads have .* mV from peak to peak, an ECG has 0.5 to 3"),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_a_wrong_gain_cannot_ruin_a_run(corpus_folder: Path, tmp_path: Path, gain: str, said: str) -> None:
+    """The deviation of all recordings was 1.9e7 mV, and every other signal 0, where one had the gain 1e-6/mV."""
+    expected = make(corpus_folder, tmp_path / "before").moments[[0, 2, 3]]
+    header = corpus_folder / "R1.hea"
+    header.write_text(header.read_text().replace(" 200(0)/mV", f" {gain}(0)/mV"))
+    with pytest.raises(PackError, match=rf"1 of 4 recordings cannot be read: .*R1\.hea: .*{said}"):
+        make(corpus_folder, tmp_path / "pack")
+    pack = make(corpus_folder, tmp_path / "pack", on_bad_recording="skip")
+    assert list(pack.audit.refused) == ["R1"]
+    np.testing.assert_array_equal(pack.moments, expected)
+
+
+@pytest.mark.parametrize("moment", [0, 1])
+def test_one_lead_of_one_recording_cannot_set_the_normalization(corpus_folder: Path, tmp_path: Path, moment) -> None:  # type: ignore[no-untyped-def]
+    """An artifact in a single lead, which the size of the others does not tell: it is named."""
+    values = converter_values(2).astype(int) // 100
+    values[:, 4] = values[:, 4] // 100 + 32_000 if moment == 0 else 32_000 * (-1) ** np.arange(len(values))
+    others = [converter_values(number) // 100 for number in range(4)]
+    for number, one in enumerate([*others[:2], values, others[3]]):
+        write_record(corpus_folder, f"R{number}", one.astype(np.int16))
+    pack = make(corpus_folder, tmp_path / "pack")
+    config = DataConfig(split="file", split_file=str(tmp_path / "split.csv"), normalize_on="all")
+    (tmp_path / "split.csv").write_text("id,part\nR0,train\nR3,train\nR1,validation\nR2,test\n")
+    with pytest.raises(CorpusError, match="the recording R2 alone would set the normalization: its lead aVL is at"):
+        make_dataset(pack, config)
+    make_dataset(pack, replace(config, normalize_on="none"))
+
+
+@needs_shared
+def test_no_real_recording_is_taken_for_a_wrong_one() -> None:
+    """The worst of them has a lead of 60 times what is typical."""
+    paths = sorted((SHARED / "data" / "ptbxl").glob("records500/*/*.hea"))
+    moments = np.stack([signal_moments(read_record(path).signal) for path in paths[::8]])
+    assert find_dominating(moments) is None
+    for few in range(0, 200, 10):
+        assert find_dominating(moments[few : few + 10]) is None
+
+
+@pytest.mark.skipif(not hasattr(os, "seteuid"), reason="there is no other user to be")
+def test_a_file_that_may_not_be_read_is_a_bad_recording() -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o711)
+        write_record(Path(folder), "R0", converter_values(0))
+        read_for_pack(Path(folder, "R0.hea"), PLAIN)
+        Path(folder, "R0.dat").chmod(0)
+        with as_another_user():
+            refused = read_for_pack(Path(folder, "R0.hea"), PLAIN)
+    assert isinstance(refused, RecordError)
+    assert "R0.hea: its signal file R0.dat cannot be read (Permission denied)" in str(refused)
+
+
+def test_what_is_no_file_stops_no_corpus(corpus_folder: Path, tmp_path: Path) -> None:
+    expected = make(corpus_folder, tmp_path / "before").fingerprint
+    (corpus_folder / "x.csv").mkdir()
+    os.mkfifo(corpus_folder / "y.csv")
+    (corpus_folder / "z.csv").symlink_to("/dev/zero")
+    (corpus_folder / "itself").symlink_to("itself")
+    assert make(corpus_folder, tmp_path / "pack").fingerprint == expected
 
 
 def test_a_corpus_of_bad_recordings_makes_no_pack(corpus_folder: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, find_leads
 from xecgnet_jax.errors import RecordError
+from xecgnet_jax.files import open_regular
 
 #: Suffixes of files that hold arrays.
 ARRAYS = (".npy", ".npz")
@@ -33,7 +34,7 @@ def read_array(path: Path, *, units: str, leads: Sequence[str], longest: int) ->
     if problem:
         raise RecordError(f"{path}: --leads has {problem}. Name all columns, in their order.")
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             values = _one_array(path, file)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RecordError(f"{path}: no array of numbers can be read from it ({error}). Save it anew.") from error

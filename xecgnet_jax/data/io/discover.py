@@ -13,16 +13,16 @@ import numpy as np
 
 from xecgnet_jax.data.io.array import ARRAYS, read_array
 from xecgnet_jax.data.io.formats import Format, format_of, read_hospital
-from xecgnet_jax.data.io.recording import Recording, RecordingWarning
+from xecgnet_jax.data.io.recording import HIGHEST, LONGEST, Recording, RecordingWarning, check_signal, prepare_recording
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
-from xecgnet_jax.data.io.wfdb import read_header, read_record
+from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.io.wfdb_header import parse_header
-from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
 from xecgnet_jax.errors import RecordError
+from xecgnet_jax.files import irregular
 
 #: Suffixes of WFDB's signal files, which their header describes.
 SIGNAL_FILES = (".mat", ".dat")
@@ -38,9 +38,6 @@ KNOWN = (
     "WFDB (.hea with .mat or .dat), CPSC2018's .mat, GE MUSE, Philips and HL7 aECG XML, SCP-ECG, DICOM, EDF, CSV "
     "tables whose first line names the leads, .npy and .npz"
 )
-
-#: Seconds beyond which a recording is refused: it is no 12-lead ECG at rest, and it would fill the memory.
-LONGEST: int = 3600
 
 Units = Literal["mV", "uV", "V"]
 
@@ -116,7 +113,7 @@ def read_recording(
       RecordError: it cannot be read without guessing.
     """
     recording = read_file(_recording_of(Path(path)), rate=rate, units=units, leads=leads or ())
-    at_ours = prepare_signal(recording.signal, recording.rate, PLAIN)
+    at_ours = prepare_recording(Path(path), recording, PLAIN)
     return replace(recording, warnings=recording.warnings + find_warnings(at_ours, rate=PLAIN.rate, units=units))
 
 
@@ -137,7 +134,7 @@ def load_recording(
       RecordError: as `read_recording`.
     """
     recording = read_file(file, rate=rate, units=units, leads=leads)
-    unfiltered = prepare_signal(recording.signal, recording.rate, spec._replace(filter=()))
+    unfiltered = prepare_recording(file.path, recording, spec._replace(filter=()))
     stated = units if file.is_table or file.is_array else None
     warnings = find_warnings(unfiltered, rate=spec.rate, units=stated) + recording.warnings
     return LoadedRecording(prepare_signal(unfiltered, spec.rate, spec), recording.rate, warnings, recording.notes)
@@ -154,9 +151,6 @@ def read_file(file: RecordingFile, *, rate: float | None, units: Units | None, l
         if file.format is not None:
             recording = read_hospital(path, file.format)
         elif not file.is_table and not file.is_array:
-            header = read_header(path) if path.suffix == ".hea" else None  # before its samples fill the memory
-            if header and header.length and header.rate and header.length / header.rate > LONGEST:
-                raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
             recording = read_record(path, rate=None)
         elif rate is None or units is None or (file.is_array and not leads):
             raise RecordError(f"{path}: {SAYS_NOTHING['array' if file.is_array else 'table']}.")
@@ -176,12 +170,7 @@ def read_file(file: RecordingFile, *, rate: float | None, units: Units | None, l
             )
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.") from error
-    if len(recording.signal) > LONGEST * recording.rate:
-        raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
-    largest = np.abs(recording.signal).max(axis=0)
-    if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= LARGEST]:
-        problem = f"samples of {', '.join(wrong)} are no voltages, they are beyond {LARGEST:g} mV"
-        raise RecordError(f"{path}: {problem}. Correct the gain or units in the header, or the samples.")
+    check_signal(path, recording, LARGEST if file.is_table or file.is_array else HIGHEST)
     return recording
 
 
@@ -206,7 +195,10 @@ def _recording_of(path: Path) -> RecordingFile:
         header_of_name = path.with_name(path.name + ".hea")
         if path.name and header_of_name.is_file():
             return RecordingFile(header_of_name)
-        raise RecordError(f"{path}: no such file or folder. Check the path.")
+        missing = irregular(path) if path.is_symlink() else "no such file or folder"
+        raise RecordError(f"{path}: {missing}. Check the path.")
+    if problem := irregular(path):
+        raise RecordError(f"{path}: {problem}. Only regular files are read.")
     if (found := _by_content(path)) is not None:
         return found
     if _is_upper_case(path):
@@ -243,10 +235,13 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
         described: set[str] = set()  # names of the signal files that headers refer to
         for header in headers if has_loose else ():
             with suppress(RecordError):  # a damaged header is refused later, when it is read
-                described |= {line.split()[0] for line in parse_header(header).signal_lines}
+                described |= {line[0] for line in parse_header(header).signal_lines}
         for path in paths:
             has_header = path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
             if has_header and path.suffix != ".hea":
+                continue
+            if problem := "" if path.suffix in (".hea", ".mat") else irregular(path):
+                ignored.append((path, problem))
                 continue
             recording = RecordingFile(path) if path.suffix == ".hea" else _by_content(path)
             if recording is not None:

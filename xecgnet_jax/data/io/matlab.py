@@ -10,9 +10,12 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+
+from xecgnet_jax.files import read_bytes
 
 #: Element types of the format that hold numbers.
 NUMBERS: dict[int, str] = {
@@ -27,8 +30,9 @@ STRUCT, TEXT, DOUBLE, SINGLE, LAST_INTEGER = 2, 4, 6, 7, 15
 HEADER_SIZE: int = 128
 LITTLE_ENDIAN_VERSION_1: bytes = b"\x00\x01IM"
 
-#: No recording of CPSC2018 inflates to more bytes (45 minutes; its longest has 144 s); a crafted file may.
-LARGEST: int = 2**27
+#: No file of CPSC2018 has or inflates to more bytes (45 minutes; its longest recording has 144 s), or holds more
+#: elements (it has some 20), or longer texts; a crafted file may.
+LARGEST, MOST_ELEMENTS, LONGEST_TEXT = 2**27, 1000, 1000
 
 
 def read_struct(path: Path, name: str) -> dict[str, np.ndarray | str]:
@@ -38,30 +42,36 @@ def read_struct(path: Path, name: str) -> dict[str, np.ndarray | str]:
       ValueError: the file is damaged, of another version of the format, or has no such struct.
       OSError: the file cannot be read.
     """
-    content = path.read_bytes()
+    content = read_bytes(path, LARGEST)
     if len(content) < HEADER_SIZE or content[HEADER_SIZE - 4 : HEADER_SIZE] != LITTLE_ENDIAN_VERSION_1:
         raise ValueError("it is not in MATLAB's format 5 to 7 (save with -v7)")
+    left = LARGEST
     try:
-        for kind, element in _elements(content[HEADER_SIZE:]):
+        for kind, element in _elements(memoryview(content)[HEADER_SIZE:]):
             if kind == COMPRESSED:
                 stream = zlib.decompressobj()
-                inflated = stream.decompress(element, LARGEST)  # zlib's own checksum finds nearly all damage.
-                if not stream.eof:
+                inflated = stream.decompress(element, left)  # zlib's own checksum finds nearly all damage.
+                left -= len(inflated)
+                if not stream.eof or not left:
                     raise ValueError("it is truncated, or too large for a recording")
-                kind, element = next(_elements(inflated))
+                kind, element = next(_elements(memoryview(inflated)))
             if kind == MATRIX:
                 flags, shape, label, *rest = [part for _, part in _elements(element)]
-                if label.decode("ascii") == name and flags[0] == STRUCT:
+                if bytes(label[:LONGEST_TEXT]).decode("ascii") == name and flags[0] == STRUCT:
                     return _fields(_to_integers(shape), rest)
     except (struct.error, zlib.error, IndexError, KeyError, StopIteration, UnicodeError) as error:
         raise ValueError(f"it is damaged ({type(error).__name__}: {error})") from error
     raise ValueError(f"it has no struct `{name}`")
 
 
-def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
+def _elements(content: memoryview) -> Iterator[tuple[int, memoryview]]:
     """Yields the (type, payload) of each element; each begins on a multiple of 8 bytes."""
     start = 0
-    while start < len(content):
+    for number in count():
+        if start >= len(content):
+            return
+        if number == MOST_ELEMENTS:
+            raise ValueError(f"it holds more than {MOST_ELEMENTS} elements in one")
         kind, size = struct.unpack_from("<II", content, start)
         if kind >> 16:  # A small element: the type's upper half is the size, the payload is in the tag.
             kind, size, begin, step = kind & 0xFFFF, kind >> 16, start + 4, 8
@@ -73,15 +83,15 @@ def _elements(content: bytes) -> Iterator[tuple[int, bytes]]:
         start += step
 
 
-def _to_integers(payload: bytes) -> list[int]:
+def _to_integers(payload: memoryview) -> list[int]:
     return np.frombuffer(payload, "<i4").tolist()
 
 
-def _fields(shape: list[int], parts: list[bytes]) -> dict[str, np.ndarray | str]:
+def _fields(shape: list[int], parts: list[memoryview]) -> dict[str, np.ndarray | str]:
     """Returns the fields of a struct, stored as the length of a name, all names, then one matrix for each."""
     if shape != [1, 1]:
         raise ValueError(f"its struct has the shape {shape} instead of 1 × 1")
-    (length,), joined, *matrices = _to_integers(parts[0]), *parts[1:]
+    (length,), joined, *matrices = _to_integers(parts[0]), bytes(parts[1]), *parts[2:]
     if length <= 0 or len(joined) != length * len(matrices):
         raise ValueError("it is damaged: the struct has more or fewer names than fields")
     padded = [joined[start : start + length] for start in range(0, len(joined), length)]
@@ -90,14 +100,15 @@ def _fields(shape: list[int], parts: list[bytes]) -> dict[str, np.ndarray | str]
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _value(matrix: bytes) -> np.ndarray | str | None:
+def _value(matrix: memoryview) -> np.ndarray | str | None:
     """Returns a field's matrix or text, None where it is of another class or complex."""
     elements = list(_elements(matrix))
     if len(elements) != 4:  # flags, shape, name, values; a complex matrix has a fifth
         return None
     (_, flags), (_, shape), _, (kind, payload) = elements
     if flags[0] == TEXT:
-        return payload.decode("utf-16-le" if kind == 4 or kind == 17 else "utf-8")
+        text = bytes(payload[:LONGEST_TEXT])  # longer ones are neither an age nor a sex
+        return text.decode("utf-16-le" if kind == 4 or kind == 17 else "utf-8")
     if not DOUBLE <= flags[0] <= LAST_INTEGER:
         return None
     stored = np.frombuffer(payload, NUMBERS[kind]).reshape(_to_integers(shape), order="F")

@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.signals import SignalSpec, prepare_signal
+from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import create_private, default_cache
 
 #: Length of the key of patients' hashes.
@@ -26,6 +28,16 @@ class RecordingWarning(NamedTuple):
     #: clipped, short, long, marked.
     kind: str
     text: str  #: what was seen, and what to do; without "; ", which separates several warnings
+
+
+#: Hz that an ECG has.
+RATES: tuple[float, float] = (50, 100_000)
+
+#: Seconds beyond which a recording is refused: it is no 12-lead ECG at rest, and it would fill the memory.
+LONGEST: int = 3600
+
+#: mV beyond which no sample of a file that states its units is a voltage of electrodes: recorders are fed by 5 V.
+HIGHEST: float = 5_000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +60,44 @@ class Recording:
     notes: tuple[str, ...] = ()  #: what was left out or filled in, and is no reason to worry
     #: Diagnoses in the words of the device or a physician. Free text: it may hold names and dates.
     statements: tuple[str, ...] = ()
+
+
+def check_rate(path: Path, rate: float | None) -> float:
+    """Returns the sampling rate that a file states, in Hz.
+
+    Raises:
+      RecordError: it states none, or one that no ECG has.
+    """
+    if rate is None or not RATES[0] <= rate <= RATES[1]:
+        found = "missing" if rate is None else f"{rate:g} Hz"
+        raise RecordError(f"{path}: the sampling rate is {found}; an ECG has 50 to 100,000 Hz. Correct the header.")
+    return rate
+
+
+def check_signal(path: Path, recording: Recording, highest: float = HIGHEST) -> None:
+    """Checks what must hold whatever is made of a recording.
+
+    Raises:
+      RecordError: it is longer than `LONGEST`, or a sample is beyond `highest` mV.
+    """
+    if len(recording.signal) > LONGEST * recording.rate:
+        raise RecordError(f"{path}: longer than {LONGEST} s, too long for one ECG. Cut it into pieces.")
+    largest = np.abs(recording.signal).max(axis=0, initial=0)
+    if wrong := [lead for lead, value in zip(LEADS, largest, strict=True) if not value <= highest]:
+        problem = f"samples of {', '.join(wrong)} are no voltages, they are beyond {highest:g} mV"
+        raise RecordError(f"{path}: {problem}. Correct the gain or units in the header, or the samples.")
+
+
+def prepare_recording(path: Path, recording: Recording, spec: SignalSpec) -> np.ndarray:
+    """Returns `prepare_signal` of a recording that was read from `path`.
+
+    Raises:
+      RecordError: it cannot be resampled to the rate of `spec`.
+    """
+    try:
+        return prepare_signal(recording.signal, recording.rate, spec)
+    except ValueError as error:
+        raise RecordError(f"{path}: {error}") from error
 
 
 def hash_patient(patient: str) -> str | None:

@@ -11,6 +11,7 @@ import csv
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -22,6 +23,7 @@ from xecgnet_jax.data.io.time_column import NUMBER, TimeColumn, TimeStep
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, find_leads
 from xecgnet_jax.errors import RecordError
+from xecgnet_jax.files import open_regular
 
 #: Characters that may separate cells, and are looked for in the first line.
 DELIMITERS = ";\t,"
@@ -29,8 +31,12 @@ DELIMITERS = ";\t,"
 #: Rows that are turned into numbers at once: 20 seconds at 500 Hz.
 BLOCK: int = 10_000
 
-#: A file is a table of leads if its first line is shorter than this, in bytes, and names at least so many of them.
+#: Bytes of the first line, and characters of any other row, that a table has at most; and the fewest leads that the
+#: first line of a table of leads names.
 LONGEST_LINE, FEWEST_LEADS = 65_536, 3
+
+#: Characters of a column's name that may be a lead.
+LONGEST_NAME: int = 100
 
 #: mV, beyond which a number is no voltage, whatever the recorder.
 LARGEST: float = 1e9
@@ -60,13 +66,11 @@ class Table:
 
 def names_leads(path: Path) -> bool:
     """Tells whether the first line of a file names leads: it is a recording, not a table about recordings."""
-    if not path.is_file():  # a pipe would be waited for
-        return False
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             first = file.read(LONGEST_LINE)
-        lines = first.decode(_find_encoding(first), errors="replace").splitlines()
-        return bool(lines) and _find_delimiter(lines[0])[1] >= FEWEST_LEADS
+        line, *more = re.split(r"[\r\n]", first.decode(_find_encoding(first), errors="replace"), maxsplit=1)
+        return bool(more or len(first) < LONGEST_LINE) and _find_delimiter(line)[1] >= FEWEST_LEADS
     except (OSError, csv.Error):
         return False
 
@@ -85,9 +89,10 @@ def read_table(path: Path, *, units: str, longest: int) -> Table:
         number or no voltage, a row has more or fewer cells than the first line, its units are others.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             encoding = _find_encoding(file.read(LONGEST_LINE))
-        with path.open(encoding=encoding, newline="") as text:
+            file.seek(0)
+            text = TextIOWrapper(file, encoding=encoding, newline="")
             return _parse(path, text, units, longest)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
@@ -98,6 +103,8 @@ def read_table(path: Path, *, units: str, longest: int) -> Table:
 def _parse(path: Path, text: TextIO, units: str, longest: int) -> Table:
     """Reads the table from an open file, block by block."""
     header = text.readline(LONGEST_LINE)
+    if len(header) == LONGEST_LINE:
+        raise RecordError(f"{path}: its first line is longer than {LONGEST_LINE} characters. Name the leads only.")
     delimiter, _ = _find_delimiter(header)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
     columns = _lead_columns(path, names, units)
@@ -119,16 +126,26 @@ def _parse(path: Path, text: TextIO, units: str, longest: int) -> Table:
             raise RecordError(f"{path}: more than {longest} rows, too long for one ECG. Cut it into pieces.")
     if not blocks:
         raise RecordError(f"{path}: names leads, but has no row of samples. Write one row per sample.")
-    ignored = tuple(name or "(unnamed)" for at, name in enumerate(names) if at not in columns)
+    ignored = tuple(name[:LONGEST_NAME] or "(unnamed)" for at, name in enumerate(names) if at not in columns)
     return Table(np.concatenate(blocks), ignored, time.step())
 
 
 def _read_rows(path: Path, text: TextIO, delimiter: str, cells: int) -> Iterator[tuple[int, list[str]]]:
     """Yields the rows below the names, with the numbers of their lines; refuses empty lines except at the end."""
-    reader = csv.reader(text, delimiter=delimiter, strict=True)
+    length = 0  # characters of the row; in quotes a row may have several lines
+
+    def lines() -> Iterator[str]:
+        nonlocal length
+        while part := text.readline(LONGEST_LINE):
+            length += len(part)
+            if length >= LONGEST_LINE:
+                raise RecordError(f"{path}: a row is longer than {LONGEST_LINE} characters. Write one row per sample.")
+            yield part
+
+    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
     empty = None
     for row in reader:
-        line = reader.line_num + 1
+        length, line = 0, reader.line_num + 1
         if not any(cell.strip() for cell in row):
             empty = empty or line
             continue
@@ -162,7 +179,7 @@ def _find_delimiter(line: str) -> tuple[str, int]:
 
 def _parse_name(name: str) -> tuple[str, str | None]:
     """Returns (which of `LEADS`, the units behind it) of a column's name; ("", None) for any other column."""
-    match = COLUMN.fullmatch(name.strip())
+    match = COLUMN.fullmatch(name.strip()) if len(name) <= LONGEST_NAME else None
     lead = next((lead for lead in LEADS if match and lead.lower() == match["lead"].lower()), "")
     return (lead, match["units"]) if match and lead else ("", None)
 

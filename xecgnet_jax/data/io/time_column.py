@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-#: A decimal number in plain ASCII. `float` accepts more: `0_1`, `nan`, the digits of other scripts.
-NUMBER = re.compile(r"[-+]?(?:\d+\.?\d*|\.\d+)(?:e[-+]?\d{1,3})?", re.ASCII | re.IGNORECASE)
+from xecgnet_jax.data.io.wfdb_header import DECIMAL
+
+NUMBER = re.compile(DECIMAL, re.ASCII)
 
 #: Part of the whole time span that a row may be off beside the rounding of its digits: times kept in single precision.
 _ROUNDING: float = 1e-6

@@ -22,7 +22,11 @@ def walk_folders(root: Path, left_out: list[tuple[Path, str]]) -> Iterator[tuple
     def note(error: OSError) -> None:
         left_out.append((Path(error.filename), f"the folder cannot be read ({error.strerror})"))
 
-    for parent, below, names in os.walk(root, onerror=note):
+    ahead = [os.fspath(root)]
+    while ahead:  # `os.walk` itself goes down by recursion, which very deep folders end
+        parent, below, names = next(os.walk(ahead.pop(), onerror=note), ("", [], []))
+        if not parent:
+            continue
         kept = []
         for name in sorted(below):
             path = Path(parent, name)
@@ -32,8 +36,8 @@ def walk_folders(root: Path, left_out: list[tuple[Path, str]]) -> Iterator[tuple
             if reason:
                 left_out.append((path, reason))
             else:
-                kept.append(name)
-        below[:] = kept
+                kept.append(os.fspath(path))
+        ahead += reversed(kept)
         hidden = [name for name in names if name.startswith(".")]
         left_out += [(Path(parent, name), HIDDEN) for name in sorted(hidden)]
         yield Path(parent), [Path(parent, name) for name in sorted(set(names) - set(hidden))]

@@ -7,22 +7,26 @@ from pathlib import Path
 import numpy as np
 
 from xecgnet_jax.data.io.matlab import read_struct
-from xecgnet_jax.data.io.recording import Recording
-from xecgnet_jax.data.io.wfdb_header import Header, SignalLine, parse_age, parse_header, parse_sex, parse_signal_line
+from xecgnet_jax.data.io.recording import LONGEST, Recording, check_rate
+from xecgnet_jax.data.io.wfdb_header import (
+    Header,
+    SignalLine,
+    parse_age,
+    parse_header,
+    parse_sex,
+    parse_signal_line,
+    parse_storage,
+)
+from xecgnet_jax.data.io.wfdb_signals import SAMPLE_BITS, read_samples
 from xecgnet_jax.data.leads import LEADS, RATE, find_leads
 from xecgnet_jax.data.signals import resample
-from xecgnet_jax.errors import RecordError
-
-# wfdb is imported where it is used: it takes seconds, and most of the programs that import this module read packs.
+from xecgnet_jax.errors import RecordError, first_few
 
 #: Sampling rate of CPSC2018, whose `.mat` files do not state it, in Hz.
 CPSC_RATE: float = 500.0
 
-#: Bits per sample of WFDB's formats. The lowest value that they hold marks an invalid sample; format 8 stores
-#: differences and has no such mark.
-SAMPLE_BITS: dict[int, int] = {
-    80: 8, 508: 8, 310: 10, 311: 10, 212: 12, 16: 16, 61: 16, 160: 16, 516: 16, 24: 24, 524: 24, 32: 32
-}  # fmt: skip
+#: Samples of all signals of a record: an hour of 15 signals at 1,000 Hz has 54 millions.
+MOST_SAMPLES: int = 2**26
 
 
 def read_header(path: str | Path) -> Header:
@@ -54,13 +58,10 @@ def read_record(path: str | Path, *, rate: float | None = RATE) -> Recording:
     path = _main_file(Path(path))
     if path.suffix == ".hea":
         header = parse_header(path)
-        signal, resolution = _read_wfdb(path, header)
+        signal_rate = check_rate(path, header.rate)
+        signal, resolution = _read_wfdb(path, header, signal_rate)
     else:
-        (signal, header), resolution = _read_cpsc(path), None
-    signal_rate = header.rate
-    if signal_rate is None or not 50 <= signal_rate <= 100_000:
-        found = f"the sampling rate is {signal_rate or 'missing'}"
-        raise RecordError(f"{path}: {found}; an ECG has 50 to 100,000 Hz. Correct the header.")
+        (signal, header), resolution, signal_rate = _read_cpsc(path), None, CPSC_RATE
     if not len(signal):
         raise RecordError(f"{path}: the recording has no samples. Remove it from the corpus.")
     with np.errstate(over="ignore"):  # A value that float32 cannot hold is no voltage either.
@@ -71,7 +72,10 @@ def read_record(path: str | Path, *, rate: float | None = RATE) -> Recording:
         remedy = "Cut them off or fill them in; a value made up here would pass for a measurement."
         raise RecordError(f"{path}: {problem}. {remedy}")
     if rate is not None and rate != signal_rate:
-        signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
+        try:
+            signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
+        except ValueError as error:
+            raise RecordError(f"{path}: {error}") from error
     signal = np.ascontiguousarray(signal, dtype=np.float32)
     return Recording(header.id, signal, signal_rate, header.codes or (), header.age, header.sex, resolution)
 
@@ -82,20 +86,16 @@ def _main_file(path: Path) -> Path:
     return header if path.suffix != ".mat" or header.is_file() else path
 
 
-def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
+def _read_wfdb(path: Path, header: Header, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Returns ([T, 12] float64 mV with NaN where invalid, [12] mV per step) of the record of a header."""
-    stored = [line.split(maxsplit=8) for line in header.signal_lines]
-    names = [fields[8] if len(fields) == 9 else "" for fields in stored]
+    names = [line[8] if len(line) == 9 else "" for line in header.signal_lines]
     channels, problem = find_leads(names, "lead")
     if problem:
-        signals = ", ".join(name or "(unnamed)" for name in names) or "(none)"
+        signals = first_few([name[:30] or "(unnamed)" for name in names], 20) or "(none)"
         remedy = "The twelve standard leads are needed, each once."
         raise RecordError(f"{path}: the record has {problem}; its signals are {signals}. {remedy}")
     lines = [parse_signal_line(path, header.signal_lines[channel]) for channel in channels]
-    values = _read_values(path, header, channels, lines)
-    if header.length is not None and len(values) != header.length:
-        found = f"the signal file has {len(values)}. Restore both from the corpus."
-        raise RecordError(f"{path}: the header promises {header.length} samples, {found}")
+    values = _read_values(path, header, channels, lines, rate)
     sums = values.sum(axis=0, dtype=np.int64) % 65536
     wrong = [line.lead for line, found in zip(lines, sums, strict=True) if line.checksum != found]
     if wrong and any(line.checksum for line in lines):  # If all of them are 0, the header's writer made none.
@@ -105,40 +105,33 @@ def _read_wfdb(path: Path, header: Header) -> tuple[np.ndarray, np.ndarray]:
     gain = np.array([line.gain for line in lines])
     signal = (values - np.array([line.baseline for line in lines])) / gain
     for column, line in enumerate(lines):
-        if line.format in SAMPLE_BITS:
-            signal[values[:, column] == -(2 ** (SAMPLE_BITS[line.format] - 1)), column] = np.nan
+        if line.storage.format in SAMPLE_BITS:
+            signal[values[:, column] == -(2 ** (SAMPLE_BITS[line.storage.format] - 1)), column] = np.nan
     return signal, 1 / np.abs(gain)
 
 
-def _read_values(path: Path, header: Header, channels: list[int], lines: list[SignalLine]) -> np.ndarray:
-    """Returns the [T, 12] integer values of the converter.
-
-    Nearly every 12-lead ECG there is lies in one file of format 16. The wfdb package reads it too, but takes three
-    times as long for it all, and refuses a record line of the form `E00009.mat 12 500 5000`, which some Challenge
-    headers have.
-    """
-    files = sorted({line.file for line in lines})
-    for file in files:
-        if not (path.parent / file).is_file():
-            raise RecordError(f"{path}: its signal file {file} is missing. Restore it.")
-    stored = [tuple(line.split()[:2]) for line in header.signal_lines]  # (file, storage format)
-    in_file = [index for index, (file, *_) in enumerate(stored) if file == files[0]]
-    if len(files) > 1 or len({stored[index] for index in in_file}) > 1 or lines[0].format != 16:
-        import wfdb
-
-        try:
-            record = wfdb.rdrecord(str(path.absolute().with_suffix("")), physical=False, channels=channels)
-        except Exception as error:  # The package raises whatever its parsing runs into.
-            problem = f"the wfdb package cannot read the record ({type(error).__name__}: {error})"
-            raise RecordError(f"{path}: {problem}. Restore header and signal files from the corpus.") from error
-        return np.asarray(record.d_signal)
-    offset = lines[0].offset
-    size = (path.parent / files[0]).stat().st_size - offset
-    if size < 0 or size % (2 * len(in_file)):
-        problem = f"the signal file {files[0]} does not hold whole samples of {len(in_file)} signals"
-        raise RecordError(f"{path}: {problem}. It is truncated or another file: restore it.")
-    values = np.fromfile(path.parent / files[0], dtype="<i2", offset=offset).reshape(-1, len(in_file))
-    return values[:, [in_file.index(channel) for channel in channels]]
+def _read_values(path: Path, header: Header, channels: list[int], lines: list[SignalLine], rate: float) -> np.ndarray:
+    """Returns the [T, 12] integer values of the converter, from one or several signal files."""
+    longest = min(round(LONGEST * rate), MOST_SAMPLES // len(header.signal_lines))
+    if (header.length or 0) > longest:
+        problem = f"the header promises {header.length} samples, too long for one ECG: at most {longest} are read"
+        raise RecordError(f"{path}: {problem}. Cut it into pieces.")
+    blocks: list[np.ndarray] = []
+    order: list[int] = []  # numbers of the signals in the blocks
+    for file in dict.fromkeys(line.file for line in lines):
+        in_file = [at for at, line in enumerate(header.signal_lines) if line[0] == file]
+        storage, *others = {parse_storage(path, header.signal_lines[at]) for at in in_file}
+        if others:
+            problem = f"the signals of {file} are stored in several formats, which is not supported"
+            raise RecordError(f"{path}: {problem}. Rewrite the record with WFDB's `xform`.")
+        blocks.append(read_samples(path, file, storage, len(in_file), header.length, longest))
+        order += in_file
+    if len({len(block) for block in blocks}) > 1:
+        counts = ", ".join(map(str, map(len, blocks)))
+        raise RecordError(f"{path}: its signal files have different numbers of samples: {counts}. Restore them.")
+    values = np.concatenate(blocks, axis=1)[:, [order.index(channel) for channel in channels]]
+    firsts = np.array([line.first for line in lines])
+    return values + firsts if firsts.any() else values
 
 
 def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
@@ -146,8 +139,9 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
     try:
         fields = read_struct(path, "ECG")
     except (OSError, ValueError) as error:
+        problem = getattr(error, "strerror", None) or error
         remedy = f"Restore it; a recording of another corpus needs its header {path.stem}.hea beside it."
-        raise RecordError(f"{path}: no recording of CPSC2018 can be read from it: {error}. {remedy}") from error
+        raise RecordError(f"{path}: no recording of CPSC2018 can be read from it: {problem}. {remedy}") from error
     data = fields.get("data")
     if not isinstance(data, np.ndarray):
         raise RecordError(f"{path}: `ECG.data` is missing or holds no real numbers. Restore it.")
@@ -155,5 +149,6 @@ def _read_cpsc(path: Path) -> tuple[np.ndarray, Header]:
         problem = f"should be 12 leads × samples of floats in mV, and is {data.dtype} {list(data.shape)}"
         raise RecordError(f"{path}: `ECG.data` {problem}. Restore it.")
     # Several values are neither an age nor a sex.
-    age, sex = (" ".join(map(str, np.ravel(fields.get(name, "")))) for name in ("age", "sex"))
+    values = (np.ravel(fields.get(name, "")) for name in ("age", "sex"))
+    age, sex = (str(one[0]) if len(one) == 1 else "" for one in values)
     return data.T.astype(np.float64), Header(path.stem, CPSC_RATE, data.shape[1], None, parse_age(age), parse_sex(sex))

@@ -22,6 +22,9 @@ CLIPPED_SECONDS, CLIPPED_LEVEL = 0.02, 2.0
 #: lead is none (a wrong gain).
 ABSURD_LEVEL, ABSURD_STD = 20.0, 1e-3
 
+#: mV of `typical_size` beyond which units or gain are wrong beyond doubt. Recordings have 0.11 to 3.2.
+WRONG_UNITS: float = 100.0
+
 
 class SignalProblems(NamedTuple):
     """What is odd about one recording's signal."""
@@ -69,6 +72,18 @@ def find_problems(signal: np.ndarray, rate: float = RATE) -> SignalProblems:
     limbs = None if (flat | clipped)[:6].any() else limb_lead_warning(signal)  # such leads break the relations anyway
     digest = hashlib.sha256(microvolts.tobytes()).hexdigest()
     return SignalProblems(digest, flat_leads, clipped_leads, absurd_leads, limbs, (*low.tolist(), *high.tolist()))
+
+
+def typical_size(signal: np.ndarray, rate: float) -> float:
+    """Returns the mV from peak to peak within a second of a signal [T, 12] that is not flat in all leads.
+
+    The median over seconds, since artifacts change it little, and over the leads that change at all.
+    """
+    step = min(round(rate), len(signal))
+    each_second = signal[: len(signal) // step * step].reshape(-1, step, signal.shape[1])
+    of_leads = np.median(np.ptp(each_second, axis=1), axis=0)
+    moving = np.ptp(signal, axis=0) > 0
+    return float(np.median(of_leads[moving])) if moving.any() else 0.0
 
 
 def make_audit(

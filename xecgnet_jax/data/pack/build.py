@@ -24,19 +24,21 @@ from tqdm import tqdm
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.io.formats import format_of, read_hospital
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID, read_rows
-from xecgnet_jax.data.io.recording import Recording
+from xecgnet_jax.data.io.recording import Recording, check_signal, prepare_recording
 from xecgnet_jax.data.io.wfdb import read_record
+from xecgnet_jax.data.io.wfdb_header import shorten
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import signal_moments
 from xecgnet_jax.data.pack import storage
-from xecgnet_jax.data.pack.audit import SignalProblems, find_problems, make_audit
+from xecgnet_jax.data.pack.audit import WRONG_UNITS, SignalProblems, find_problems, make_audit, typical_size
 from xecgnet_jax.data.pack.duplicates import find_duplicates
 from xecgnet_jax.data.pack.pack import Pack, open_pack
 from xecgnet_jax.data.pack.quantized import quantize, to_millivolts
 from xecgnet_jax.data.parallel import map_in_processes, workers_for
-from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal, prepare_signal
+from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
+from xecgnet_jax.files import irregular, open_regular
 
 #: Causes of refusals that an error message gives.
 CAUSES_SHOWN: int = 3
@@ -148,7 +150,9 @@ def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRe
         recording = read_record(path, rate=signals.rate) if kind is None else read_hospital(path, kind)
     except RecordError as error:
         return error
-    return _packed(recording, signals)
+    except OSError as error:
+        return RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.")
+    return _packed(path, recording, signals)
 
 
 def read_together(task: tuple[Path, list[Entry]], signals: SignalSpec, hdf5: HDF5) -> list[ReadResult]:
@@ -158,11 +162,19 @@ def read_together(task: tuple[Path, list[Entry]], signals: SignalSpec, hdf5: HDF
     if not rows:
         return [read_for_pack(path, signals)]
     found = read_rows(path, hdf5, rows, [entry.id for entry in entries])
-    return [one if isinstance(one, RecordError) else _packed(one, signals) for one in found]
+    return [one if isinstance(one, RecordError) else _packed(path, one, signals) for one in found]
 
 
-def _packed(recording: Recording, signals: SignalSpec) -> tuple[np.ndarray, PackedRecording]:
-    signal = prepare_signal(recording.signal, recording.rate, signals._replace(filter=()))
+def _packed(path: Path, recording: Recording, signals: SignalSpec) -> ReadResult:
+    """Returns what a pack keeps of a recording, or why it is no ECG that a run could be trained with."""
+    try:
+        check_signal(path, recording)
+        signal = prepare_recording(path, recording, signals._replace(filter=()))
+    except RecordError as error:
+        return error
+    if (size := typical_size(signal, signals.rate)) > WRONG_UNITS:
+        problem = f"leads have {size:.3g} mV from peak to peak, an ECG has 0.5 to 3"
+        return RecordError(f"{path}: {problem}. Correct the gain or units in its header.")
     problems = find_problems(signal, signals.rate)
     filtered = np.ascontiguousarray(filter_signal(signal, signals), np.float32)
     samples, step, zero = quantize(filtered, None if signals.filter else recording.resolution)
@@ -300,27 +312,38 @@ def corpus_state(
     state = hashlib.sha256(storage.to_json(fixed))
     try:
         for table in sorted(corpus_folder.glob("*.csv")):
-            state.update(table.read_bytes())
+            if not irregular(table):
+                with open_regular(table) as file:
+                    while block := file.read(2**20):
+                        state.update(block)
         state.update(storage.to_json(sorted(_list_files(corpus_folder, pack_folder.resolve()))))
     except OSError as error:
-        raise CorpusError(f"{corpus_folder}: cannot be listed: {error}. Check the path.") from error
+        where = shorten(str(error.filename), 200)
+        raise CorpusError(f"{corpus_folder}: cannot be listed: {error.strerror}: {where}. Check the path.") from error
     return state.hexdigest()
 
 
 def _list_files(corpus_folder: Path, pack_folder: Path) -> Iterator[tuple[str, int, int]]:
     """Yields (path in the corpus, bytes, nanoseconds of the last change) of each file, except those of the pack."""
-    seen: set[Path] = set()
+    seen = {_identity(pack_folder)} if pack_folder.exists() else set()
     ahead = [(corpus_folder, "")]
     while ahead:
         folder, inside = ahead.pop()
-        real = folder.resolve()
-        if real == pack_folder or real in seen:  # a link to a folder above it would lead round in circles
+        if (identity := _identity(folder)) in seen:  # a link to a folder above it would lead round in circles
             continue
-        seen.add(real)
+        seen.add(identity)
         with os.scandir(folder) as children:  # for 40,000 files a few times faster than `Path.stat`
             for child in children:
+                if child.is_symlink() and not os.path.exists(child):  # noqa: PTH110  (`Path` raises at loops of links)
+                    continue
                 if child.is_dir():
                     ahead.append((Path(child), f"{inside}{child.name}/"))
                 elif child.is_file():
                     found = child.stat()
                     yield inside + child.name, found.st_size, found.st_mtime_ns
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    """Returns what tells a folder from all others, whatever links lead to it."""
+    found = folder.stat()
+    return found.st_dev, found.st_ino

@@ -14,7 +14,7 @@ import numpy as np
 from xecgnet_jax.data.io.recording import RecordingWarning
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.data.pack.audit import ABSURD_LEVEL, SignalProblems, find_problems
+from xecgnet_jax.data.pack.audit import ABSURD_LEVEL, SignalProblems, find_problems, typical_size
 from xecgnet_jax.data.quality.heartbeats import SHORTEST, filter_qrs_band, find_heartbeats
 from xecgnet_jax.data.quality.lead_order import arm_warning, chest_lead_warning
 
@@ -58,10 +58,7 @@ def _check(signal: np.ndarray, rate: float, units: str | None) -> Iterator[tuple
         yield "flat", f"nothing in {', '.join(problems.flat)}: a lost electrode?"
     if not (moving := [lead for lead in LEADS if lead not in problems.flat]):
         return
-    step = min(round(rate), len(signal))
-    each_second = signal[: len(signal) // step * step].reshape(-1, step, len(LEADS))
-    of_leads = np.median(np.ptp(each_second, axis=1), axis=0)  # the median over seconds: artifacts change it little
-    size = float(np.median(of_leads[[LEADS.index(lead) for lead in moving]]))
+    size = typical_size(signal, rate)
     if not SMALLEST <= size <= LARGEST:
         yield "units", _units_text(size, units)
     else:
