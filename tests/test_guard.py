@@ -73,8 +73,8 @@ def corpus_folder(tmp_path_factory) -> Path:
 
 @pytest.mark.ci
 def test_a_device_that_is_not_there_is_one_line(corpus_folder, tmp_path):
-    words = ["train", "--preset", "fast", "--data", str(corpus_folder), "--cache", str(tmp_path), "--workdir"]
-    found = run(*words, str(tmp_path / "run"), "--no-progress", JAX_PLATFORMS="cuda", HOME=str(tmp_path))
+    words = ["predict", str(corpus_folder / "R000.hea"), "--cache", str(tmp_path)]
+    found = run(*words, JAX_PLATFORMS="cuda", HOME=str(tmp_path))
     assert found.returncode == 2
     last = found.stderr.strip().splitlines()[-1]
     assert "JAX finds no device" in last and "JAX_PLATFORMS is cuda: unset it" in last

@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import traceback
 from typing import Any
 
 from xecgnet_jax.errors import StoppedError, XECGNetError
@@ -16,8 +15,6 @@ from xecgnet_jax.terminal import warn
 FAULT, REFUSED, STOPPED, UNREAD = 1, 2, 130, 141
 #: What XLA says where memory runs out, at compiling or running.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
-#: Modules of JAX that find devices.
-_FINDS_DEVICES = "jax._src.xla_bridge"
 
 
 def report(error: BaseException, command: Any = None) -> int:
@@ -44,15 +41,23 @@ def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room on the disk; nothing half-written is left" if full else "check the path and its permissions"
         return REFUSED, f"{where}{error.strerror or error}; {remedy}"
-    if any(frame.f_globals.get("__name__") == _FINDS_DEVICES for frame, _ in traceback.walk_tb(error.__traceback__)):
+    if (cause := _without_device()) is not None:
         asked = os.environ.get("JAX_PLATFORMS")
-        return REFUSED, (
-            f"JAX finds no device ({_first_line(error)})"
-            + (f"; JAX_PLATFORMS is {asked}: unset it, or install JAX for it" if asked else "; install JAX anew")
-        )
+        remedy = f"JAX_PLATFORMS is {asked}: unset it, or install JAX for it" if asked else "install JAX anew"
+        return REFUSED, f"JAX finds no device ({_first_line(cause)}); {remedy}"
     return FAULT, (
         f"{_first_line(error)} (a fault of this program, or a file that it does not foresee; --traceback shows where)"
     )
+
+
+def _without_device() -> Exception | None:
+    """Returns what JAX says where it finds no device, None where it finds one or was not needed."""
+    try:
+        if "jax" in sys.modules:
+            sys.modules["jax"].devices()
+    except Exception as error:  # of whatever kind a plugin raises
+        return error
+    return None
 
 
 def _lower(command: Any) -> str:
