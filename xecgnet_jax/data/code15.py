@@ -1,0 +1,73 @@
+"""A folder of HDF5 files with exams.csv, as CODE-15 % is published → its recordings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from xecgnet_jax.data.io.hdf5 import HDF5, read_contents
+from xecgnet_jax.data.io.wfdb_header import parse_age
+from xecgnet_jax.data.listing import (
+    LEAVE_OUT,
+    Corpus,
+    Entry,
+    Gap,
+    check_unique,
+    files_below,
+    lost_of,
+    read_table,
+    refuse,
+)
+from xecgnet_jax.errors import CorpusError
+
+
+def hdf5_corpus(root: Path, layout: HDF5, skip_lost: bool) -> Corpus:
+    """Reads exams.csv as CODE-15 % has it: columns of True and False are codes; files lie in the folder itself."""
+    table = root / "exams.csv"
+    rows = read_table(table, ("exam_id", "trace_file"))
+    check_unique(table, [row["exam_id"] for row in rows])
+    columns = [name for name in (rows[0] if rows else ()) if name not in _NO_CODES]
+    flags = [name for name in columns if {row[name] for row in rows} <= {"True", "False"}]
+    by_id = {row["exam_id"]: row for row in rows}
+    names = sorted({row["trace_file"] for row in rows})
+    if odd := [name for name in names if Path(name).name != name or name.startswith(".")]:
+        raise CorpusError(f"{table}: trace_file {odd[0][:60]!r} is no name of a file. Restore the table.")
+    files = {path.name: path for path in files_below(root, ".hdf5") if path.name in names}
+    contents = {path: read_contents(path, layout) for path in files.values()}
+    entries = [
+        _exam(by_id[name], path, row, flags)
+        for path, held in contents.items()
+        for row, name in enumerate(held.ids)
+        if name in by_id and by_id[name]["trace_file"] == path.name
+    ]
+    there = Counter(entry.id for entry in entries)
+    refuse(root, "more than one tracing for", [name for name, number in there.items() if number > 1], "Keep one.")
+    rowless = [name for held in contents.values() for name in held.ids if name not in by_id]
+    absent = [name for name in by_id if name not in there]
+    gaps = [
+        Gap(table, "no tracing in the files for", absent, f"Restore them, {LEAVE_OUT}."),
+        Gap(table, "no row for", rowless, f"Add the rows, {LEAVE_OUT}."),
+    ]
+    lost = lost_of(gaps, skip=skip_lost and bool(entries))
+    if not entries:
+        raise CorpusError(f"{table}: lists no recording. Restore it.")
+    samples = sum(contents[entry.path].samples for entry in entries)
+    together = max((held.together for held in contents.values()), default=1)
+    return Corpus("hdf5", root, tuple(entries), lost=lost, hdf5=layout, together=together, samples=samples)
+
+
+#: Columns of exams.csv that are True or False, and no finding.
+_NO_CODES = frozenset({"is_male", "death", "normal_ecg"})
+
+
+def _exam(row: Mapping[str, str], path: Path, number: int, flags: Sequence[str]) -> Entry:
+    return Entry(
+        id=row["exam_id"],
+        path=path,
+        codes=tuple(name for name in flags if row[name] == "True"),
+        patient=row.get("patient_id") or None,
+        age=parse_age(row.get("age", "")),
+        sex={"True": "M", "False": "F"}.get(row.get("is_male", "")),
+        row=number,
+    )
