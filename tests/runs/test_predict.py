@@ -24,6 +24,7 @@ from tests.learnable_corpus import CONFIG
 from tests.model.numpy_network import random_variables
 from xecgnet_jax.cli.predict import Predict, Table
 from xecgnet_jax.data.io.discover import RecordingFile, find_recording_files
+from xecgnet_jax.data.io.recording import hash_name
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
@@ -431,6 +432,22 @@ def test_a_command_that_was_stopped_goes_on(corpus, workdir, predict, tmp_path, 
     assert "9 recordings were predicted before" in predict(folder, "--output", output, *options)[2]
     stop(4)
     assert "before" not in predict(folder, "--output", output, *options, "--thresholds", "best-f1")[2]
+
+
+def test_hashed_names_are_all_that_is_told(recordings, predict, tmp_path, monkeypatch):
+    """Neither stdout, stderr, table nor pictures have the name of a file; the same name has one hash."""
+    monkeypatch.setenv("XECGNET_PATIENT_KEY", "of this test, and long enough to be one")
+    (recordings / "R003.dat").write_bytes(b"")
+    (recordings / "R9notes.pdf").write_bytes(b"x")
+    output, pictures = tmp_path / "out.csv", tmp_path / "pictures"
+    status, printed, said = predict(recordings, "--hash-ids", "--output", output, "--plot", pictures)
+    assert status == 2
+    told = [printed, said, output.read_text(), *(file.name + file.read_text() for file in pictures.iterdir())]
+    assert not [text for text in told for name in ("R000", "R003", "R005", "R9notes") if name in text]
+    rows = rows_of(output)
+    assert [row["id"] for row in rows] == [hash_name(name) for name in ("R000", "R003", "R005")]
+    assert rows[1]["error"].startswith(f"{hash_name('R003')}: ") and rows[1]["path"] == rows[1]["id"]
+    assert len(list(pictures.iterdir())) == 2
 
 
 def test_workers_change_nothing(corpus, workdir):

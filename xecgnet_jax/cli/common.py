@@ -46,6 +46,8 @@ class CorpusArguments:
     on_bad_recording: Literal["fail", "skip"] = "fail"
     #: Classes that the corpus annotates, where these are not all: the others are unknown in it, not absent.
     annotated: tuple[str, ...] = ()
+    #: Put keyed hashes in place of the names of recordings and patients, in all that is printed or written.
+    hash_ids: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     #: Name of the data set in HDF5 files, [recordings, samples, 12].
     hdf5_dataset: str = "tracings"
     #: Their sampling rate in Hz, which they do not say.
@@ -81,6 +83,8 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     pack = pack_for(folder, corpus.cache, config, annotated=corpus.annotated, hdf5=hdf5, **how)
     if corpus.verify:
         check_samples(open_pack(destination), destination, always=True)
+    if corpus.hash_ids:
+        pack = pack.hash_ids()
     say(f"corpus: {folder}\npack: {destination}")
     audit = pack.audit  # of the nine classes: labeling takes half a second on large corpora
     if config.classes != CPSC2018.name or config.min_likelihood or pack.annotated:
@@ -142,7 +146,7 @@ def keep_compiled(cache: Path) -> None:
 
 #: Options that name a corpus.
 _NAMING_OPTIONS = (
-    *("data", "cache", "on_bad_recording", "annotated", "hdf5_dataset", "hdf5_rate", "hdf5_units"),
+    *("data", "cache", "on_bad_recording", "annotated", "hash_ids", "hdf5_dataset", "hdf5_rate", "hdf5_units"),
     *("simulate", "simulate_seed"),
 )
 
@@ -153,5 +157,6 @@ def command_line(name: str, what: list[str], corpus: CorpusArguments) -> str:
     ordinary = CorpusArguments()
     for option in _NAMING_OPTIONS:
         if (value := getattr(corpus, option)) != getattr(ordinary, option):
-            words += [f"--{option.replace('_', '-')}", *map(str, value if isinstance(value, tuple) else [value])]
+            values = value if isinstance(value, tuple) else [] if value is True else [value]
+            words += [f"--{option.replace('_', '-')}", *map(str, values)]
     return shlex.join(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -21,6 +22,7 @@ from xecgnet_jax.cli.common import (
     keep_compiled,
 )
 from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFile, RecordingFiles, find_recording_files
+from xecgnet_jax.data.io.recording import hash_name
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import check_writable, default_cache
@@ -58,6 +60,8 @@ class Predict:
     thresholds: Literal["0.5", "best-f1", "best-subset"] = "0.5"
     #: Windows in a step.
     batch_size: int = 32
+    #: Put keyed hashes in place of the names of files, which may be record numbers, in all that is printed or written.
+    hash_ids: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     #: Processes that read; by default one per CPU.
     workers: OptionalNumber = None
     #: Where compiled programs are kept between runs.
@@ -79,7 +83,8 @@ class Predict:
 
         run = load_pretrained() if network is None else load_run(network)
         thresholds = run.thresholds(self.thresholds)
-        _say("ignored", [f"{path}: {why}" for path, why in sources.ignored])
+        names = (hash_name(str(path)) if self.hash_ids else path for path, _ in sources.ignored)
+        _say("ignored", [f"{name}: {why}" for name, (_, why) in zip(names, sources.ignored, strict=True)])
         table = None if self.output is None else Table(self, self.output, run, thresholds)
         todo = [file for file in sources.recordings if table is None or table.log.row(file.path) is None]
         if before := len(sources.recordings) - len(todo):
@@ -95,6 +100,7 @@ class Predict:
             plots=self.plot,
             pictures=() if table is None else table.log.pictures,
             workers=self.workers,
+            hash_ids=self.hash_ids,
             keep=(lambda file, outcome: None) if table is None else table.keep,
             progress=self.progress,
         )
@@ -132,9 +138,10 @@ class Table:
 
         self._text = partial(csv_text if file.suffix == ".csv" else jsonl_text, run, thresholds)
         self._head = self._text([])
-        options = {name: getattr(arguments, name) for name in ("rate", "units", "leads", "plot")}
+        options = {name: getattr(arguments, name) for name in ("rate", "units", "leads", "plot", "hash_ids")}
         basis = {"version": __version__, "weights": run.digest(), "run": run.title, "options": str(options)}
-        self.log = PredictionLog(file, basis | {"thresholds": thresholds.values.tolist(), "table": file.suffix})
+        basis |= {"thresholds": thresholds.values.tolist(), "table": file.suffix}
+        self.log = PredictionLog(file, basis, _hashed_path if arguments.hash_ids else os.fsdecode)
 
     def keep(self, file: RecordingFile, outcome: FilePrediction | Refusal) -> None:
         """Keeps the row of a recording."""
@@ -146,6 +153,10 @@ class Table:
         rows = [self.log.row(path) for path in paths]
         self.log.finish(self._head, paths)
         return sum(row is not None and row.refused is not None for row in rows)
+
+
+def _hashed_path(path: Path) -> str:
+    return hash_name(os.fsdecode(path))
 
 
 def _check(arguments: Predict) -> None:

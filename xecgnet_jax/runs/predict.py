@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from xecgnet_jax.config import window_length
 from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
-from xecgnet_jax.data.io.recording import RecordingWarning
+from xecgnet_jax.data.io.hospital import recording_name
+from xecgnet_jax.data.io.recording import RecordingWarning, hash_name
 from xecgnet_jax.data.parallel import map_in_processes, workers_for
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps, Predictions
@@ -71,6 +72,7 @@ class Refusal:
     """A recording that cannot be read or predicted, and why."""
 
     path: Path
+    id: str
     reason: str
 
 
@@ -86,6 +88,7 @@ def predict_files(
     plots: Path | None = None,
     pictures: Iterable[str] = (),
     workers: int | None = 1,
+    hash_ids: bool = False,
     keep: Callable[[RecordingFile, FilePrediction | Refusal], None] = lambda file, outcome: None,
     progress: bool = False,
 ) -> list[FilePrediction | Refusal]:
@@ -99,6 +102,7 @@ def predict_files(
       plots: folder for a picture of each recording, made where it is missing; None: no pictures.
       pictures: names of pictures that are there and stay.
       workers: processes that read; None: one per CPU, fewer for few recordings.
+      hash_ids: put keyed hashes in place of names and paths, which may be record numbers.
       keep: called with each outcome as soon as it is there, in the order of the recordings.
       progress: show a progress bar where stderr is a terminal.
 
@@ -123,9 +127,12 @@ def predict_files(
             for file, one in group:
                 outcome: FilePrediction | Refusal
                 if isinstance(one, RecordError):
-                    outcome = Refusal(file.path, str(one))
+                    outcome = Refusal(file.path, recording_name(file.path), str(one))
                 else:
                     outcome = _outcome(run, file.path, one, probabilities[row], label_sets[row])
+                if hash_ids:
+                    outcome = _hashed(outcome)
+                if not isinstance(one, RecordError):
                     if plots is not None and isinstance(outcome, FilePrediction):
                         its_maps = None if maps is None else maps[row]
                         outcome = _with_picture(run, outcome, one.signal, its_maps, thresholds, plots, picture_names)
@@ -195,14 +202,14 @@ def _outcome(
 ) -> FilePrediction | Refusal:
     if not np.isfinite(probabilities).all():
         reason = "the network has no probabilities for it that are numbers. Check its units, and the run."
-        return Refusal(path, f"{path}: {reason}")
+        return Refusal(path, recording_name(path), f"{path}: {reason}")
     seconds, warnings = len(recording.signal) / run.signals.rate, recording.warnings
     seen = window_length(run.config) / run.signals.rate
     if run.config.data.window == "pad" and seconds > seen:  # padded windows have a length
         warnings += (RecordingWarning("long", f"the run looks at the last {seen:.0f} of its {seconds:.0f} s only"),)
     return FilePrediction(
         path=path,
-        id=path.stem,
+        id=recording_name(path),
         seconds=seconds,
         rate=recording.rate,
         probabilities=probabilities,
@@ -211,6 +218,14 @@ def _outcome(
         warnings=warnings,
         notes=recording.notes,
     )
+
+
+def _hashed(outcome: FilePrediction | Refusal) -> FilePrediction | Refusal:
+    """Returns an outcome with a hash in place of the recording's name and path."""
+    name = hash_name(outcome.id)
+    if isinstance(outcome, Refusal):
+        outcome = replace(outcome, reason=outcome.reason.replace(str(outcome.path), name).replace(outcome.id, name))
+    return replace(outcome, path=Path(name), id=name)
 
 
 def _with_picture(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,17 +26,21 @@ class PredictionLog:
     Rows that were made of other files, by another network or with other options are not taken up.
     """
 
-    def __init__(self, table: Path, basis: Mapping[str, Any]) -> None:
-        """Takes up the rows of an unfinished table, if they have the same basis: JSON values that decide the rows."""
+    def __init__(self, table: Path, basis: Mapping[str, Any], name: Callable[[Path], str] = os.fsdecode) -> None:
+        """Takes up the rows of an unfinished table, if they have the same basis: JSON values that decide the rows.
+
+        `name` says by which name the row of a path is kept.
+        """
+        self._name = name
         self._table, self._file = table, table.with_name(f"{table.name}.unfinished")
         self._rows: dict[str, Row] = {}
         head = json.dumps({"basis": dict(basis)}, sort_keys=True)
         first, *lines = _whole_lines(self._file) or [""]
         if first == head:
             for line in lines:
-                name, *values = json.loads(line)
-                self._rows[name] = Row(*values)
-        kept = [json.dumps([name, *row]) for name, row in self._rows.items()]
+                of, *values = json.loads(line)
+                self._rows[of] = Row(*values)
+        kept = [json.dumps([of, *row]) for of, row in self._rows.items()]
         write_text(self._file, "\n".join([head, *kept, ""]))
         self._stream = self._file.open("a", encoding="utf-8")
 
@@ -47,19 +51,19 @@ class PredictionLog:
 
     def row(self, path: Path) -> Row | None:
         """Returns the row of a recording that is as it was, None where there is none."""
-        row = self._rows.get(os.fsdecode(path))
+        row = self._rows.get(self._name(path))
         return row if row is not None and row.state == state_of(path) else None
 
     def keep(self, path: Path, text: str, refused: str | None, picture: str | None) -> None:
         """Keeps the row of a recording."""
-        row = self._rows[os.fsdecode(path)] = Row(state_of(path), text, refused, picture)
-        self._stream.write(json.dumps([os.fsdecode(path), *row]) + "\n")
+        row = self._rows[self._name(path)] = Row(state_of(path), text, refused, picture)
+        self._stream.write(json.dumps([self._name(path), *row]) + "\n")
         self._stream.flush()
 
     def finish(self, head: str, paths: Iterable[Path]) -> None:
         """Writes the table: its head and the rows of these recordings, and removes what was unfinished."""
         self.close()
-        write_text(self._table, head + "".join(self._rows[os.fsdecode(path)].text for path in paths))
+        write_text(self._table, head + "".join(self._rows[self._name(path)].text for path in paths))
         self._file.unlink()
 
     def close(self) -> None:

@@ -35,13 +35,7 @@ def csv_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePrediction
             numbers = [f"{one.seconds:.3f}", f"{one.rate:g}", *(f"{value:.9g}" for value in one.probabilities)]
             numbers += [] if one.calibrated is None else [f"{value:.6g}" for value in one.calibrated]
         warnings = printable("; ".join(f"{warning['kind']}: {warning['text']}" for warning in values["warnings"]))
-        rest = [
-            thresholds.name,
-            warnings,
-            cell(values["error"] or ""),
-            run.step,
-            values["picture"],
-        ]  # None is written as ""
+        rest = [thresholds.name, warnings, cell(values["error"] or ""), run.step, values["picture"] or ""]
         rows.writerow([cell(values["path"]), cell(values["id"]), *numbers, ";".join(values["predicted"] or ()), *rest])
     return text.getvalue()
 
@@ -55,7 +49,7 @@ def jsonl_text(run: Run, thresholds: Thresholds, outcomes: Sequence[FilePredicti
 
 def _values(run: Run, outcome: FilePrediction | Refusal) -> dict[str, Any]:
     """Returns what is said of one recording, as JSON values."""
-    values: dict[str, Any] = {"path": path_text(outcome.path), "id": printable(outcome.path.stem)}
+    values: dict[str, Any] = {"path": path_text(outcome.path), "id": printable(outcome.id)}
     if isinstance(outcome, Refusal):
         nothing = dict.fromkeys(("seconds", "rate", "probabilities", "calibrated", "predicted"))
         return {**values, **nothing, "warnings": [], "error": printable(outcome.reason), "picture": None}
@@ -85,7 +79,7 @@ def screen_text(
     ids = Counter(one.id for one in outcomes)
     rows = [("recording", "predicted", "warnings")]
     for one in outcomes[:most]:
-        name = path_text(one.path) if ids[one.id] > 1 else printable(one.path.stem)
+        name = path_text(one.path) if ids[one.id] > 1 else printable(one.id)
         kinds = sorted({found.kind for found in one.warnings})
         rows.append((name, _labels(run, thresholds, one), ", ".join(kinds) or "–"))
     widths = [max(len(row[column]) for row in rows) for column in range(2)]

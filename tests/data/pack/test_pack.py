@@ -14,6 +14,7 @@ from tests.data.small_corpus import TABLE, as_another_user, converter_values, ma
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.dataset import make_dataset, pack_folder
+from xecgnet_jax.data.io.recording import hash_name, hash_patient
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.labels import CLASSES, CPSC2018, read_vocabulary
 from xecgnet_jax.data.leads import LEADS
@@ -442,6 +443,18 @@ def test_pack_folders_differ_where_signals_do(tmp_path: Path) -> None:
 
 
 # ---- as others read it
+
+
+def test_names_can_be_hashed(corpus_folder: Path, tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setenv("XECGNET_PATIENT_KEY", "of this test, and long enough to be one")
+    (corpus_folder / "R1.dat").write_bytes(b"")
+    plain = make(corpus_folder, tmp_path / "pack", on_bad_recording="skip")
+    hashed = plain.hash_ids()
+    assert hashed.ids == tuple(map(hash_name, plain.ids)) and hashed.ids[0] != plain.hash_ids().ids[1]
+    assert hashed.patients == (hash_patient("p1"), None, hash_patient("p1"))
+    assert hashed.fingerprint != plain.fingerprint and hashed.relabel(CPSC2018).fingerprint == hashed.fingerprint
+    assert not [name for name in ("R0", "R1", "R2", "R3") if name in repr(hashed.audit)]
+    np.testing.assert_array_equal(hashed.labels, plain.labels)
 
 
 def test_items_are_signals_and_labels(corpus_folder: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from xecgnet_jax.errors import RecordError
 #: What to install for these formats.
 INSTALL = "pip install 'xecgnet-jax[formats]'"
 #: Suffixes of recordings that are cut off to name them.
-SUFFIXES = frozenset({".hea", ".xml", ".dcm", ".dicom", ".edf", ".scp", ".aecg"})
+SUFFIXES = frozenset(".hea .mat .xml .dcm .dicom .edf .scp .aecg .csv .tsv .txt .npy .npz".split())
 #: Leads from which the other four limb leads follow.
 STORED = ("I", "II", "V1", "V2", "V3", "V4", "V5", "V6")
 #: Seconds of the longest gap that is filled in, and the share of a lead that gaps may take.

@@ -114,6 +114,11 @@ def hash_patient(patient: str) -> str | None:
     return hmac.digest(_key(), patient.strip().encode(), "sha256").hex()[:16]
 
 
+def hash_name(name: str) -> str:
+    """Returns a keyed hash of a recording's name, which may be a record number; by the key of `hash_patient`."""
+    return hmac.digest(_key(), f"recording {name}".encode("utf-8", "surrogateescape"), "sha256").hex()[:16]
+
+
 def _key() -> bytes:
     if given := os.environ.get("XECGNET_PATIENT_KEY"):
         return given.encode()

@@ -115,6 +115,21 @@ def count_classes(audit: Audit, ids: Sequence[str], codes: Sequence[Collection[s
     return replace(audit, without_class=without, classes=classes, unmapped=unmapped)
 
 
+def rename(audit: Audit, names: Mapping[str, str]) -> Audit:
+    """Returns the audit with other names of packed recordings; of refused ones only the number stays."""
+    by_id: dict[str, Any] = {
+        kind: {names[name]: found for name, found in getattr(audit, kind).items()}
+        for kind in ("flat", "clipped", "absurd", "limb_leads")
+    }
+    return replace(
+        audit,
+        refused={f"refused {number}": "not told" for number in range(1, len(audit.refused) + 1)},
+        **by_id,
+        duplicates=[[names[name] for name in group] for group in audit.duplicates],
+        without_class=[names[name] for name in audit.without_class],
+    )
+
+
 def format_losses(audit: Audit) -> str:
     """Returns a line on what a pack lacks: refused recordings, and codes that stand for no class; "" if nothing."""
     parts = [f"{len(audit.refused)} recordings are left out"] if audit.refused else []

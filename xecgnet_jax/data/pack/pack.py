@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from xecgnet_jax.data.io.recording import hash_name, hash_patient
 from xecgnet_jax.data.labels import CPSC2018, Vocabulary
-from xecgnet_jax.data.pack.audit import Audit, count_classes
+from xecgnet_jax.data.pack.audit import Audit, count_classes, rename
 from xecgnet_jax.data.pack.quantized import to_millivolts
 from xecgnet_jax.data.pack.storage import (
     AUDIT,
@@ -130,6 +131,19 @@ class Pack:
         named = tuple(classes)
         packed = hashlib.sha256(f"{self.packed} {named}".encode()).hexdigest()
         return replace(self, annotated=named, packed=packed, fingerprint=packed)
+
+    def hash_ids(self) -> Pack:
+        """Returns the pack with keyed hashes in place of the names of recordings and patients, see `hash_name`."""
+        names = dict(zip(self.ids, map(hash_name, self.ids), strict=True))
+        packed = hashlib.sha256(f"{self.packed} {list(names.values())}".encode()).hexdigest()
+        return replace(
+            self,
+            ids=tuple(names.values()),
+            patients=tuple(who and hash_patient(who) for who in self.patients),
+            packed=packed,
+            fingerprint=packed,
+            audit=rename(self.audit, names),
+        )
 
     def select(self, ids: Iterable[str]) -> np.ndarray:
         """Returns the rows of n recordings, [n] int64, in the order of `ids`.
