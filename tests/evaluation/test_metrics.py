@@ -13,6 +13,7 @@ from sklearn import metrics as sklearn
 from xecgnet_jax.evaluation.metrics import (
     LABEL_COUNTS,
     apply_thresholds,
+    check_arrays,
     count_confusion,
     label_set_metrics,
     summarize,
@@ -113,6 +114,16 @@ def test_nothing_scored_is_nothing_defined():
 def test_labels_and_predictions_must_be_of_one_shape(shapes):
     with pytest.raises(ValueError, match="must all be"):
         count_confusion(*(np.zeros(shape) for shape in shapes))
+
+
+@pytest.mark.parametrize("value", [-1, 2, 0.2, np.nan])
+@pytest.mark.parametrize("name", ["labels", "predictions"])
+def test_what_is_no_label_is_not_taken_for_true(name, value):
+    arrays = {"labels": np.zeros((3, 2)), "predictions": np.ones((3, 2)), "probabilities": np.full((3, 2), 0.5)}
+    check_arrays(**arrays, classes=2)
+    arrays[name][1, 1] = value
+    with pytest.raises(ValueError, match=f"{name} must be 0 or 1, not {value:g}"):
+        check_arrays(**arrays, classes=2)
 
 
 def test_a_threshold_forces_no_class_and_includes_itself():

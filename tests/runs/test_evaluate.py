@@ -188,6 +188,15 @@ def test_seeds_of_one_config_are_one_group(words, runs, capsys, tmp_path):
             )
 
 
+def test_predictions_are_kept_where_it_is_asked_for(words, runs, capsys, tmp_path):
+    """As for runs that may not be written to; the figures are the same."""
+    before = {path for name in ("a0", "a1") for path in runs[name].rglob("*")}
+    printed(capsys, cli.compare, runs["a0"], runs["a1"], *words, "--part", "train", "--results", tmp_path / "kept")
+    assert {path for name in ("a0", "a1") for path in runs[name].rglob("*")} == before
+    kept = sorted((tmp_path / "kept").glob("*/corpus-train/predictions.csv"))
+    assert [path.parts[-3].split("-")[0] for path in kept] == ["a0", "a1"]
+
+
 def test_two_runs_of_one_config_are_two_group_runs(words, runs, capsys):
     out = printed(capsys, cli.compare, runs["a0"], runs["a1"], *words, "--thresholds", "best-subset")
     assert "a0" in out and "a1" in out and "McNemar" in out
