@@ -419,7 +419,7 @@ SETTINGS = {
 }
 
 
-@pytest.mark.ci
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETTINGS)
 def test_settings_of_the_process_change_no_bit(dataset, finished, tmp_path, name):
     before = getattr(jax.config, name)

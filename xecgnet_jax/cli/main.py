@@ -40,8 +40,9 @@ DEFAULTS = {"train": train_defaults, "sweep": sweep_defaults}
 
 DESCRIPTION = """xECGNet: finds several arrhythmias in one 12-lead ECG, with attention maps.
 
-'xecgnet COMMAND --help' explains a command, 'xecgnet --version' says which; with --traceback an error shows where it
-comes from."""
+'xecgnet COMMAND --help' explains a command, 'xecgnet --version' says which.
+
+With --traceback an error shows where it comes from."""
 #: Any command takes it, and shows where an error comes from.
 TRACEBACK = "--traceback"
 

@@ -106,6 +106,8 @@ class Predict:
         )
         found = [one for one in outcomes if isinstance(one, FilePrediction)]
         refused = [one for one in outcomes if isinstance(one, Refusal)]
+        if table is not None and not found and not before:
+            table.log.discard()
         if not found and len(refused) == 1 and not before:
             raise RecordError(refused[0].reason)
         _say_all(found, refused, most=None if self.output is None else LINES)

@@ -66,6 +66,11 @@ class PredictionLog:
         write_text(self._table, head + "".join(self._rows[self._name(path)].text for path in paths))
         self._file.unlink()
 
+    def discard(self) -> None:
+        """Removes the rows."""
+        self.close()
+        self._file.unlink()
+
     def close(self) -> None:
         """Leaves the rows for the next time."""
         self._stream.close()

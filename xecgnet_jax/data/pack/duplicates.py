@@ -5,10 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
-from scipy.signal import correlate
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import KDTree
 
 #: mV by which two exports of one ECG may differ: formats round to steps of 1 to 5 µV, and filters settle.
 TOLERANCE = 0.025
@@ -29,6 +25,8 @@ def find_duplicates(
       extremes: [R, 24] mV, the lowest and the highest value of each lead.
       signal: row → [T, 12] mV, of all at one rate.
     """
+    from scipy.spatial import KDTree  # like all of scipy where it is used: programs that read packs need none
+
     firsts: dict[str, int] = {}
     same = [(firsts.setdefault(digest, row), row) for row, digest in enumerate(digests)]
     rows = np.fromiter(firsts.values(), np.int64)
@@ -40,6 +38,8 @@ def find_duplicates(
 
 def is_same_ecg(one: np.ndarray, other: np.ndarray) -> bool:
     """Tells whether two signals [T, 12] of one rate, in mV, are equal where they overlap, but for padded ends."""
+    from scipy.signal import correlate
+
     one, other = (_without_padding(signal.astype(np.float64)) for signal in (one, other))
     lead = int(np.ptp(one, axis=0).argmax())
     centered = (signal[:, lead] - signal[:, lead].mean() for signal in (one, other))
@@ -59,6 +59,9 @@ def _without_padding(signal: np.ndarray) -> np.ndarray:
 
 def group_rows(rows: int, pairs: Iterable[tuple[int, int]]) -> list[list[int]]:
     """Returns the groups of two or more that pairs of R rows connect, each ascending, in the order of their first."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
     one, other = np.array(list(pairs), np.int64).reshape(-1, 2).T
     _, labels = connected_components(coo_array((np.ones(len(one), bool), (one, other)), shape=(rows, rows)))
     order = np.argsort(labels, kind="stable")
