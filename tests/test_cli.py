@@ -59,6 +59,7 @@ def test_scores_are_printed_and_written(corpus, run, capsys):
         assert row["predicted"] == ";".join(likely)
 
 
+@pytest.mark.ci
 def test_a_second_evaluation_reads_the_first(corpus, run):
     words = [str(run), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--no-progress"]
     assert cli.evaluate(words) == 0
@@ -82,6 +83,7 @@ def test_one_checkpoint_is_scored_by_its_path(corpus, run, capsys):
     assert f"36 recordings, checkpoint {step.name}" in capsys.readouterr().out
 
 
+@pytest.mark.ci
 def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
     other = learnable_corpus.write(tmp_path / "other", recordings=6, seed=5, prefix="X")
     words = [str(run), "--data", str(other), "--cache", str(tmp_path / "cache"), "--no-progress"]
@@ -185,6 +187,7 @@ def test_words_and_settings_are_the_same(corpus):
     assert parse(words).settings == CONFIG
 
 
+@pytest.mark.ci
 def test_the_command_that_scores_is_printed_whole(corpus, run, capsys):
     words = [*WORDS, "--data", str(corpus), "--workdir", str(run), "--cache", str(corpus.parent / "cache")]
     assert cli.train([*words, "--no-progress", "--on-bad-recording", "skip"]) == 0
@@ -281,6 +284,7 @@ def test_a_pipe_may_end(corpus):
     assert made.stderr.read() == b"" and made.wait(timeout=120) == 141
 
 
+@pytest.mark.ci
 def test_a_terminal_without_greek_letters_gets_the_rest(corpus, run):
     words = [str(run), "--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--no-progress", "--no-report"]
     assert b"micro" in shown("-m", "xecgnet_jax", "evaluate", *words, PYTHONIOENCODING="ascii")

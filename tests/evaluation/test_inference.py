@@ -71,6 +71,7 @@ def test_whole_recordings_against_one_window_at_a_time(model, window, length, ov
     assert sum(done) == sum(len(windows_of(one, window, length)) for one in corpus)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("window", "length"), [("crop", 300), ("pad", 500), ("pad", 5003), ("whole", 0)])
 def test_maps_against_one_window_at_a_time(model, window, length):
     """Every sample gets the attention and responses of the bin that its window has there."""
@@ -135,6 +136,7 @@ def test_the_edges_of_bins_are_those_of_the_poolings(samples):
     np.testing.assert_array_equal(bin_edges(samples, POOLS), np.cumsum([0, *bin_sizes(samples)]))
 
 
+@pytest.mark.ci
 def test_the_bins_are_where_the_network_looks():
     """A spike in a sample shows most in the bin that holds it, were the network its poolings alone."""
     samples = 700

@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 0.0625
 SWITCHES = [
     {},
-    {"attention_head": "conv", "activation": "relu"},
+    pytest.param({"attention_head": "conv", "activation": "relu"}, marks=pytest.mark.slow),
     {"attention": False},
     {"pools": (3, 2, 4, 1, 1), "activation": "relu"},
 ]
@@ -109,7 +109,7 @@ def test_one_archive_takes_any_batch_and_length(switches):
         assert_as_predicted(run, function, batch, samples)
 
 
-@pytest.mark.parametrize("window", ["crop", "pad"])
+@pytest.mark.parametrize("window", ["crop", pytest.param("pad", marks=pytest.mark.slow)])
 def test_the_windows_are_made_inside(window):
     """As long as the window, shorter, longer (crop: two windows and a rest; pad: the beginning is lost)."""
     run = make_run(window, 600)
@@ -133,6 +133,7 @@ def test_a_fixed_length_is_the_only_one():
         function(recordings(run, 5, 1001))
 
 
+@pytest.mark.slow
 def test_a_mean_is_taken_as_zero_and_padding_too():
     """A recording that is the leads' mean before its beginning gives what the shorter one gives."""
     run = make_run()

@@ -93,17 +93,19 @@ def both_ways(model, signal, bins=None, seed=0):
     return fast, plain
 
 
-@pytest.mark.parametrize("time", [1, 7, 100, 728, 2880])
+@pytest.mark.parametrize("time", [1, 100, *(pytest.param(time, marks=pytest.mark.slow) for time in (7, 728, 2880))])
 def test_the_collapsed_network_gives_the_same(time):
     signal = np.random.default_rng(time).standard_normal((2, time, 12)).astype(np.float32)
     assert_same_outputs(*both_ways(SMALL, signal, seed=time))
 
 
+@pytest.mark.slow
 def test_at_the_authors_width():
     signal = np.random.default_rng(1).standard_normal((2, 1001, 12)).astype(np.float32)
     assert_same_outputs(*both_ways(XECGNet(), signal))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     "model",
     [
@@ -118,6 +120,7 @@ def test_with_other_switches(model):
     assert_same_outputs(*both_ways(model, signal))
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(("activation", "pools"), [("none", POOLS), ("relu", POOLS), ("none", (3, 4, 1, 1, 1))])
 def test_with_recordings_of_unequal_lengths(activation, pools):
     """One bin is shorter than the borders of the last group. Maps beyond a recording are zero in both."""
@@ -127,6 +130,7 @@ def test_with_recordings_of_unequal_lengths(activation, pools):
     assert_same_outputs(*both_ways(model, signal, bins))
 
 
+@pytest.mark.ci
 def test_a_step_closer_to_float64_than_the_plain_network():
     """Fewer roundings: what is multiplied beforehand is multiplied in float64."""
     model = XECGNet(width=0.5)
@@ -146,6 +150,7 @@ def test_it_cannot_be_trained():
         collapsed.apply(collapsed.variables, np.zeros((1, SAMPLES_PER_BIN, 12), np.float32), train=True)
 
 
+@pytest.mark.ci
 @pytest.mark.parametrize(
     ("length", "longest", "pools"),
     [

@@ -60,7 +60,14 @@ def in_double(model, variables, signal, apply=None, **arguments):
 CLOSE = {"rtol": 1e-9, "atol": 1e-9}
 
 
-@pytest.mark.parametrize(("time", "pools"), [(243, (3,) * 5), (401, (3,) * 5), (600, (3,) * 5), (200, (3, 4, 2, 1, 1))])
+@pytest.mark.parametrize(
+    ("time", "pools"),
+    [
+        (401, (3,) * 5),
+        (200, (3, 4, 2, 1, 1)),
+        *(pytest.param(time, (3,) * 5, marks=pytest.mark.slow) for time in (243, 600)),
+    ],
+)
 def test_inference_is_the_rewrite_at_any_length(time, pools):
     model = XECGNet(width=WIDTH, pools=pools)
     variables, signal = random_variables(model, 0), signals(time, 2, time)
@@ -139,6 +146,7 @@ def test_single_precision_stays_near_double():
         assert_same(alone, network([signal[row, : BIN * real]]), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.ci
 def test_padding_has_no_part_in_the_gradients():
     model = XECGNet(width=WIDTH)
     variables, signal, bins = random_variables(model, 7), signals(8, 2, 2 * BIN), np.int32([1, 2])
@@ -160,6 +168,7 @@ def test_padding_has_no_part_in_the_gradients():
     assert np.any(ours[1][0, :BIN])
 
 
+@pytest.mark.ci
 def test_two_seeds_side_by_side_are_the_two_alone():
     model = XECGNet(width=WIDTH)
     signal = signals(9, 2, BIN)

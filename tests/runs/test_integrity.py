@@ -99,6 +99,7 @@ def test_arrays_without_checksums_that_orbax_cannot_read_are_one_error(run, dama
         jax.tree.map(np.testing.assert_array_equal, found.variables, load_run(run / "checkpoints/12").variables)
 
 
+@pytest.mark.ci
 def test_training_goes_on_from_the_previous_checkpoint_where_the_latest_is_damaged(run, dataset, engine, capsys):
     path = flip_largest(run / "checkpoints/12/train")
     bit_flips.flip(run / "checkpoints/12/model/_METADATA", 5, 1)

@@ -71,6 +71,7 @@ def test_it_learns(finished):
     assert records[-1]["loss"] < records[0]["loss"]
 
 
+@pytest.mark.ci
 @pytest.mark.versions
 def test_two_runs_with_one_seed_are_the_same_bits(dataset, finished, tmp_path):
     """The second by an engine of its own."""
@@ -140,6 +141,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_step(dataset, eng
         fit(config, dataset, tmp_path / "run", progress=False, engine=engine)
 
 
+@pytest.mark.ci
 def test_early_stopping(dataset, engine, tmp_path, monkeypatch):
     """Of four epochs the second is the best; the fourth is not made."""
     ordinary, given = loop.validate, iter([0.3, 0.5, 0.5])
@@ -243,6 +245,7 @@ def test_a_second_process_in_one_workdir_is_refused(dataset, tmp_path):
         other.communicate("")
 
 
+@pytest.mark.ci
 def test_scores_of_other_weights_are_not_taken_for_these(dataset, finished, tmp_path):
     """Another run in the same folder, with its best checkpoint at the same step."""
     workdir = tmp_path / "run"
@@ -332,6 +335,7 @@ def copy_of_the_first_half(dataset, engine, folder: Path) -> Path:
     return folder
 
 
+@pytest.mark.ci
 def test_tensorboard_keeps_the_epochs_before_a_run_goes_on(dataset, engine, tmp_path):
     """A reader drops what is at the purged step or behind it."""
     from tensorboardX.proto.event_pb2 import Event
@@ -402,6 +406,7 @@ def test_weights_of_recordings_cannot_be_left_out(dataset, engine, tmp_path):
         pass
 
 
+@pytest.mark.ci
 def test_changed_surroundings_are_told(dataset, engine, tmp_path, capsys, monkeypatch):
     workdir = copy_of_the_first_half(dataset, engine, tmp_path / "run")
     monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_enable_fast_math=true")
@@ -471,6 +476,7 @@ def write_old_run(workdir: Path, finished: Path, step: int) -> None:
         manager.save(step, args=ocp.args.Composite(**items), metrics={"micro_f1": 0.25, "step": step})
 
 
+@pytest.mark.ci
 @pytest.mark.versions
 def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, engine, finished, tmp_path):
     """Its config.json and checkpoints have other names; products were as the platform makes them."""
@@ -488,6 +494,7 @@ def test_a_run_of_an_older_version_loads_and_can_be_taken_up(dataset, engine, fi
     assert fit(CONFIG, dataset, tmp_path / "run", progress=False)["step"] == load_run(finished).step
 
 
+@pytest.mark.ci
 def test_the_callback_is_called_once_an_epoch_across_resumes(dataset, engine, finished, tmp_path):
     """After the checkpoint lies on the disk; what it raises ends the run, and the epoch is not told again."""
     told = []

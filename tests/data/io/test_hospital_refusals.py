@@ -452,7 +452,7 @@ def test_content_decides_in_a_folder_and_by_name_alike(tmp_path):
         "\n".join(["file,labels,patient", *(f"{one.name},AF,17.00" for one in files), ""])
     )
     pack = pack_of(folder, tmp_path / "pack", workers=1, progress=False)
-    assert pack.ids == tuple(one.name for one in files) and set(pack.patients) == {"17"}
+    assert pack.ids == ("b.dat", "c", "d", "e", "f.DAT", "g") and set(pack.patients) == {"17"}
 
 
 def test_paths_are_printed_without_what_a_terminal_obeys(tmp_path, capsys):
