@@ -32,10 +32,12 @@ def progress(study: Study) -> str:
     rows = []
     for arm, plan in ARMS.items():
         about, number = study.about(arm), plan.seeds * len(plan.rotations)
+        if not about:
+            continue
         hours = sum(one["seconds"] for one in about) / 3600
-        epochs = f"{np.mean([one['best_epoch'] for one in about]):.1f} of {len(about[0]['epochs'])}" if about else ""
+        epochs = f"{np.mean([one['best_epoch'] for one in about]):.1f} of {len(about[0]['epochs'])}"
         f1 = [max(epoch["validation_micro_f1"] for epoch in one["epochs"]) for one in about]
-        rows.append([arm, f"{len(about)} of {number}", f"{hours:.1f}", epochs, f"{np.mean(f1):.3f}" if f1 else ""])
+        rows.append([arm, f"{len(about)} of {number}", f"{hours:.1f}", epochs, f"{np.mean(f1):.3f}"])
     total = sum(one["seconds"] for arm in ARMS for one in study.about(arm)) / 3600
     heads = ["Arm", "Runs", "Hours", "Best epoch, mean", "Validation micro F1, mean"]
     return f"{len(study.runs)} of {len(planned())} runs are finished; they took {total:.1f} hours.\n\n" + table(
