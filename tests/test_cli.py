@@ -16,6 +16,7 @@ from tests import commands as cli
 from tests import learnable_corpus
 from tests.data import small_corpus
 from tests.learnable_corpus import CONFIG, WORDS
+from tests.training.test_loop import assert_same_bits
 from xecgnet_jax.cli.main import COMMANDS, main, parse
 from xecgnet_jax.config import preset, to_dict
 from xecgnet_jax.data.corpora import read_corpus
@@ -135,6 +136,8 @@ def test_what_is_impossible_is_refused_with_what_is_possible(capsys, words, said
         (["--no-attention", "--gammas", "0", "0.1"], "give --gammas 0 with --no-attention"),
         (["--no-attention"], "give --gammas 0 with --no-attention"),
         (["--at-once", "-1"], "at_once is -1; possible: 0 or more"),
+        (["--member", "3"], "member is 3; possible: 0 to 2, as --dry-run lists them"),
+        (["--member", "-1"], "member is -1; possible: 0 to 2"),
         (["--preset", "quik"], "quik"),
         (["--preset", "fast"], "--preset fast is for a corpus"),
         (["--data-on", "moon"], "moon"),
@@ -144,6 +147,27 @@ def test_impossible_sweeps_are_refused_with_what_is_possible(capsys, words, said
     printed = refused(capsys, cli.sweep, *words)
     assert said in printed
     assert "Traceback" not in printed
+
+
+def test_the_members_of_a_sweep_are_listed_and_nothing_is_made(tmp_path, capsys):
+    words = ["--seeds", "3", "4", "--gammas", "0", "0.01", "--workdir", str(tmp_path / "sweep"), "--dry-run"]
+    assert cli.sweep(words) == 0
+    names = ("seed3-gamma0", "seed4-gamma0", "seed3-gamma0.01", "seed4-gamma0.01")
+    assert capsys.readouterr().out == "".join(f"{i}  {tmp_path / 'sweep' / name}\n" for i, name in enumerate(names))
+    assert cli.sweep([*words, "--member", "2"]) == 0
+    assert capsys.readouterr().out == f"2  {tmp_path / 'sweep' / names[2]}\n"
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.ci
+def test_one_member_of_a_sweep_is_the_run_alone(corpus, finished, tmp_path, capsys):
+    at = WORDS.index("--seed")
+    words = [*WORDS[:at], *WORDS[at + 2 :], "--seeds", "4", "3", "--gammas", "0.01", "--member", "1"]
+    words += ["--data", str(corpus), "--cache", str(corpus.parent / "cache"), "--workdir", str(tmp_path / "sweep")]
+    assert cli.sweep([*words, "--no-progress"]) == 0
+    assert [path.name for path in (tmp_path / "sweep").iterdir()] == ["seed3-gamma0.01"]
+    assert_same_bits(tmp_path / "sweep" / "seed3-gamma0.01", finished)
+    assert f"score it: xecgnet evaluate {tmp_path / 'sweep' / 'seed3-gamma0.01'}" in capsys.readouterr().out
 
 
 @pytest.mark.slow

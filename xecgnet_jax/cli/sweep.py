@@ -13,6 +13,7 @@ from xecgnet_jax.cli.common import (
     CorpusArguments,
     OptionalFile,
     OptionalFolder,
+    OptionalNumber,
     OptionalPreset,
     check_arguments,
     command_line,
@@ -42,12 +43,16 @@ class Sweep:
     workdir: OptionalFolder = None
     #: Runs that advance together at most, on GPUs; 0: all. Fewer need less memory.
     at_once: int = 0
+    #: Number of the one run to train, from 0, as --dry-run lists them: for job arrays.
+    member: OptionalNumber = None
+    #: List the runs with their numbers and folders, and train nothing.
+    dry_run: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
     corpus: CorpusArguments = field(default_factory=CorpusArguments)
     running: Running = field(default_factory=Running)
     settings: Config = field(default_factory=Config)
 
     def run(self) -> None:
-        """Trains the runs, and prints their best epochs and the command that compares or scores them."""
+        """Trains the runs, or lists them; prints their best epochs and the command that compares or scores them."""
         running = self.running
         folder = self.workdir or Path("runs") / f"{default_name(self.preset, self.config)}-sweep"
         for one, several, given in (
@@ -56,11 +61,18 @@ class Sweep:
         ):
             if given:
                 raise ConfigError(f"{one} is of one run; a sweep takes {several}")
-        numbers = {"save_every": running.save_every, "devices": running.devices, "at_once": self.at_once}
-        check_arguments(self.corpus, {name: (value, 0) for name, value in numbers.items()}, folder)
+        least = {"save_every": running.save_every, "devices": running.devices, "at_once": self.at_once}
+        check_arguments(self.corpus, {name: (value, 0) for name, value in least.items()}, folder)
         from xecgnet_jax.training.sweep import make_members, sweep
 
         members = make_members(self.settings, self.seeds, self.gammas, folder)
+        numbers = range(len(members)) if self.member is None else [self.member]
+        if self.member is not None and self.member not in range(len(members)):
+            raise ConfigError(f"member is {self.member}; possible: 0 to {len(members) - 1}, as --dry-run lists them")
+        if self.dry_run:
+            say(*(f"{number}  {list(members)[number]}" for number in numbers), sep="\n")
+            return
+        members = dict(list(members.items())[number] for number in numbers)
         keep_compiled(self.corpus.cache)
         from xecgnet_jax.data.dataset import make_dataset
         from xecgnet_jax.runs.fit import initial_weights
@@ -71,7 +83,7 @@ class Sweep:
         best = sweep(members, dataset, at_once=self.at_once, initial=initial, **vars(running))
         for workdir, record in best.items():
             say(f"{workdir}  best epoch {record['epoch']}: validation micro F1 {record['validation_micro_f1']:.3f}")
-        if len(self.gammas) > 1 or len(members) == 2:
+        if self.member is None and (len(self.gammas) > 1 or len(members) == 2):
             say(f"compare them: {command_line('compare', list(map(str, members)), self.corpus)}")
         else:
             for workdir in members:
