@@ -86,7 +86,10 @@ def test_another_seed_is_another_run(dataset, engine, finished, tmp_path):
 
 
 @pytest.mark.versions
-@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "number",
+    [signal.SIGKILL, *(pytest.param(number, marks=pytest.mark.slow) for number in loop.STOPPING)],
+)
 def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finished, tmp_path, number):
     """The process stops itself in the middle of epoch 2, looking up after every step (the other did more rarely)."""
     workdir = tmp_path / "killed"
@@ -107,7 +110,7 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finish
     first = subprocess.run([sys.executable, str(script), *words[4:]], capture_output=True, text=True, timeout=300)
     assert first.returncode == (-9 if number == signal.SIGKILL else 130), first.stderr
     assert len(read_metrics(workdir)) == 1
-    if number == signal.SIGINT:
+    if number != signal.SIGKILL:
         assert "stopped at step 5 of 12 and saved; the same command goes on from there" in first.stderr
     second = subprocess.run(command(corpus, workdir, "--resume"), capture_output=True, text=True, timeout=300)
     assert second.returncode == 0, second.stderr

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from typing import Any
 
 from xecgnet_jax.errors import StoppedError, XECGNetError
 from xecgnet_jax.terminal import warn
 
-#: Exit statuses: a fault of this program; what a user can act on (files, settings, memory, disk, devices); stopped by
-#: Ctrl-C or SIGTERM; the reader of the pipe is gone.
+#: Exit statuses: a fault of this program, or of another process of a run; what a user can act on (files, settings,
+#: memory, disk, devices); stopped by Ctrl-C, SIGTERM or SIGUSR1, and saved where it trained; the reader of the pipe is
+#: gone.
 FAULT, REFUSED, STOPPED, UNREAD = 1, 2, 130, 141
 #: What XLA says where memory runs out, at compiling or running.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
+#: How messages of XLA begin where a collective is broken.
+_STATUS = re.compile("UNKNOWN|INTERNAL|UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION")
 
 
 def report(error: BaseException, command: Any = None) -> int:
@@ -30,6 +34,13 @@ def report(error: BaseException, command: Any = None) -> int:
     return status
 
 
+def leave_at_once(error: BaseException, status: int) -> None:
+    """Ends this process here where others of its run would wait for it: all but one that all have agreed to stop."""
+    if _is_one_of_several() and not isinstance(error, StoppedError):
+        sys.stdout.flush()
+        os._exit(status)
+
+
 def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
     """Returns the exit status and the line of an error."""
     if isinstance(error, XECGNetError):
@@ -41,6 +52,11 @@ def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "make room on the disk; nothing half-written is left" if full else "check the path and its permissions"
         return REFUSED, f"{where}{error.strerror or error}; {remedy}"
+    if _is_one_of_several() and _STATUS.match(str(error)):
+        return FAULT, (
+            f"another process of the run has ended, or cannot be reached ({_first_line(error)}); "
+            "its own lines tell why; the same command goes on from the last checkpoint"
+        )
     if (cause := _without_device()) is not None:
         asked = os.environ.get("JAX_PLATFORMS")
         remedy = f"JAX_PLATFORMS is {asked}: unset it, or install JAX for it" if asked else "install JAX anew"
@@ -48,6 +64,10 @@ def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
     return FAULT, (
         f"{_first_line(error)} (a fault of this program, or a file that it does not foresee; --traceback shows where)"
     )
+
+
+def _is_one_of_several() -> bool:
+    return "jax" in sys.modules and bool(sys.modules["jax"].distributed.is_initialized())
 
 
 def _without_device() -> Exception | None:

@@ -16,7 +16,7 @@ from xecgnet_jax.cli.compare import Compare
 from xecgnet_jax.cli.corpus import DescribeCorpus, Simulate
 from xecgnet_jax.cli.evaluate import Evaluate
 from xecgnet_jax.cli.export import Export
-from xecgnet_jax.cli.guard import report
+from xecgnet_jax.cli.guard import leave_at_once, report
 from xecgnet_jax.cli.inspect import Inspect
 from xecgnet_jax.cli.predict import Predict
 from xecgnet_jax.cli.sweep import Sweep, sweep_defaults
@@ -66,7 +66,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if shows_traceback:
             traceback.print_exception(error)
-        return report(error, command)
+        status = report(error, command)
+        leave_at_once(error, status)
+        return status
     return 0
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -36,6 +38,40 @@ class Running:
     devices: int = 0
     #: Show a progress bar (a line per epoch where the output is no terminal).
     progress: bool = True
+
+
+@dataclass(frozen=True)
+class Hosts:
+    #: One run in several processes: this command is started once for each, by srun, by mpirun or on each host of a TPU
+    #: pod. All see the same --workdir, corpus and --cache.
+    distributed: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False
+    #: Where no cluster tells: the address of the first process.
+    coordinator: Annotated[str | None, tyro.conf.arg(metavar="HOST:PORT", help_behavior_hint="")] = None
+    #: Likewise: how many processes there are.
+    processes: OptionalNumber = None
+    #: Likewise: the number of this process, from 0.
+    process: OptionalNumber = None
+    #: Seconds without a step after which a process takes another for hanging, and ends.
+    step_timeout: float = 60.0
+
+    def join(self) -> None:
+        """Joins this process with the others of the run, of which the first one prints.
+
+        Raises:
+          ConfigError: options contradict each other, or the others cannot be found.
+        """
+        named = [self.coordinator, self.processes, self.process]
+        if not self.distributed:
+            if named != [None] * 3:
+                raise ConfigError("--coordinator, --processes and --process belong to --distributed")
+            return
+        if not self.step_timeout > 0:
+            raise ConfigError(f"step_timeout is {self.step_timeout:g}; possible: more than 0 (seconds)")
+        from xecgnet_jax.training import hosts
+
+        hosts.join(self.coordinator, self.processes, self.process)
+        if not hosts.is_first():
+            sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115  (until the process ends)
 
 
 @dataclass(frozen=True)
@@ -73,6 +109,7 @@ class Train:
     running: Running = field(default_factory=Running)
     #: Folder for a profile of five steps, for TensorBoard or Perfetto.
     profile: OptionalFolder = None
+    hosts: Hosts = field(default_factory=Hosts)
     settings: Config = field(default_factory=Config)
 
     def run(self) -> None:
@@ -83,14 +120,19 @@ class Train:
 
         check_config(folder, self.settings)
         keep_compiled(self.corpus.cache)
+        self.hosts.join()
         from xecgnet_jax.data.dataset import make_dataset
         from xecgnet_jax.runs.fit import initial_weights
+        from xecgnet_jax.training.hosts import first_alone
         from xecgnet_jax.training.loop import fit
 
-        dataset = make_dataset(open_pack_of(self.corpus, self.settings.data, running.progress), self.settings.data)
+        with first_alone():  # it packs what is not packed yet
+            pack = open_pack_of(self.corpus, self.settings.data, running.progress)
+        dataset = make_dataset(pack, self.settings.data)
         say(dataset.summary())
         initial = initial_weights(self.settings, dataset, [folder])
         more: dict[str, Any] = {"profile": self.profile, "initial": initial, "go_on_from": self.step}
+        more["step_timeout"] = self.hosts.step_timeout
         best = fit(self.settings, dataset, folder, **more, **vars(running))
         say(
             f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"

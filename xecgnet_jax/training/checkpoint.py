@@ -149,7 +149,7 @@ class SavedCheckpoints:
         """Returns an item with the structure, shapes and types of `like`."""
         self.check(step, item)
         try:
-            with ocp.StandardCheckpointer() as reader:
+            with ocp.StandardCheckpointer(multiprocessing_options=_by_itself()) as reader:
                 return reader.restore(self._folder / str(step) / item, _abstract(like))
         except MemoryError:
             raise
@@ -159,24 +159,30 @@ class SavedCheckpoints:
 
 
 class Checkpoints(SavedCheckpoints):
-    """The checkpoints of a working directory, to be read and written: Orbax keeps the latest and the best."""
+    """The checkpoints of a working directory, to be read and written: Orbax keeps the latest and the best.
+
+    Of the processes of a run one has it, and writes all: each of them has the whole state.
+    """
 
     def __init__(self, workdir: Path) -> None:
         super().__init__(workdir)
         for step in self.steps():
             self._metrics(step)  # Orbax reads them, too, and would not say which one is damaged
         self._saving = 0
+        self._folder.mkdir(parents=True, exist_ok=True)  # Orbax makes it only where all processes save
         best = preservation_policy.BestN(get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
             best_fn=_quality,
             preservation_policy=preservation_policy.AnyPreservationPolicy([preservation_policy.LatestN(1), best]),
             cleanup_tmp_directories=True,
+            create=False,
+            multiprocessing_options=_by_itself(),
             async_options=ocp.AsyncOptions(post_finalization_callback=self._write_checksums),
         )
         handlers = {
-            "model": ocp.StandardCheckpointHandler(),
-            "train": ocp.StandardCheckpointHandler(),
-            "description": ocp.JsonCheckpointHandler(),
+            "model": ocp.StandardCheckpointHandler(multiprocessing_options=_by_itself()),
+            "train": ocp.StandardCheckpointHandler(multiprocessing_options=_by_itself()),
+            "description": ocp.JsonCheckpointHandler(multiprocessing_options=_by_itself()),
         }
         self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
 
@@ -186,6 +192,8 @@ class Checkpoints(SavedCheckpoints):
         `micro_f1` is None in the middle of an epoch: such a one is never the best.
         """
         self.wait()
+        if jax.process_count() > 1:  # Orbax takes no arrays of one of several processes
+            state = jax.device_get(state)
         self._saving = step = int(state.step)
         self._manager.save(
             step,
@@ -242,6 +250,12 @@ def _is_whole(folder: Path) -> bool:
         return False
 
 
+def _by_itself() -> ocp.options.MultiprocessingOptions:
+    """Returns how a process of several reads, or writes, without waiting for the others."""
+    this = jax.process_index()
+    return ocp.options.MultiprocessingOptions(primary_host=this, active_processes={this})
+
+
 def _train_item(state: TrainState, optimizer: str = "optimizer") -> dict[str, Any]:
     """Returns what `model` does not already hold: without an average, `model` is the trained variables themselves."""
     item = {"step": state.step, optimizer: state.optimizer}
@@ -250,5 +264,5 @@ def _train_item(state: TrainState, optimizer: str = "optimizer") -> dict[str, An
 
 def _abstract(tree: Any) -> Any:
     """Returns shapes, types and (single-device) shardings of a tree of arrays or of shapes."""
-    sharding = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+    sharding = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
     return jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding), tree)

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int16, Integer
 from xecgnet_jax.config import Config
 from xecgnet_jax.data.batches import RecordingTable, ResidentSamples, cut_counts, recording_table, to_batch
 from xecgnet_jax.data.dataset import Dataset
+from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.windows import Plan, steps_per_epoch, training_samples, window_spec
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.evaluation.inference import Predict, make_predict
@@ -41,8 +42,8 @@ class Inputs(NamedTuple):
 class Engine:
     """All that is compiled for a config and its data.
 
-    Seed and γ are arguments: one engine serves all members of a sweep. A batch is shared among the devices of the mesh;
-    state, table and recordings are on each of them.
+    Seed and γ are arguments: one engine serves all members of a sweep. A batch is shared among the devices of the mesh,
+    which may be those of several processes; state, table and recordings are on each of them.
 
     Attributes:
       config: of the runs; its seed and γ are not looked at.
@@ -61,6 +62,7 @@ class Engine:
         self, config: Config, dataset: Dataset, devices: Sequence[jax.Device], initial: Initial | None = None
     ) -> None:
         self.config, self.devices, self.initial = config, list(devices), initial
+        self._alone = jax.process_count() == 1
         self._vocabulary = dataset.vocabulary
         mesh = jax.make_mesh((len(self.devices),), ("data",), (AxisType.Auto,), devices=self.devices)
         self._whole, self._shared = (NamedSharding(mesh, PartitionSpec(*axes)) for axes in ((), ("data",)))
@@ -120,9 +122,17 @@ class Engine:
 
     @cached_property
     def predict(self) -> Predict:
-        """The inference step of `evaluation.inference`, for the variables that `collapse` makes."""
+        """The inference step of `evaluation.inference`, for the variables that `collapse` makes.
+
+        Where processes share it, each of them gets all outputs.
+        """
         infer = partial(apply_collapsed, self.model)
-        return make_predict(lambda variables, signal, **rest: infer(variables, self.share(signal), **rest))
+
+        def apply(variables: Any, signal: Array, **rest: Any) -> Any:
+            outputs = infer(variables, self.share(signal), **rest)
+            return outputs if self._alone else jax.lax.with_sharding_constraint(outputs, self._whole)
+
+        return make_predict(apply)
 
     def init(self, seed: int) -> TrainState:
         """Returns the state before step 0: drawn, but for what is taken of `initial`."""
@@ -147,17 +157,28 @@ class Engine:
         return jax.eval_shape(self._init, np.uint32(0))
 
     def place(self, tree: Tree) -> Tree:
-        """Returns the arrays of a tree on every device of the mesh."""
-        return jax.device_put(tree, self._whole)
+        """Returns the arrays of a tree, which all processes have, on every device of the mesh."""
+        if self._alone:
+            return jax.device_put(tree, self._whole)
+        place = partial(jax.make_array_from_process_local_data, self._whole)
+        return jax.tree.map(lambda leaf: place(np.asarray(leaf)), tree)
 
     def share(self, tree: Tree) -> Tree:
         """Shares the leading axes of arrays among the devices, inside a compiled function: B need not divide."""
         return jax.lax.with_sharding_constraint(tree, self._shared)
 
-    def place_counts(self, counts: Int16[np.ndarray, "B T 12"]) -> Int16[Array, "B T 12"]:
-        """Returns the counts of a batch on the devices: shared where B divides, else on each."""
-        divides = len(counts) % len(self.devices) == 0
-        return jax.device_put(counts, self._shared if divides else self._whole)
+    def place_counts(self, gather: Callable[[slice], Int16[np.ndarray, "b T 12"]]) -> Int16[Array, "B T 12"]:
+        """Returns the counts of a batch on the devices: shared where B divides, else on each.
+
+        `gather` is given rows of the batch and returns theirs: a process reads no others than its devices take.
+        """
+        shape = (self.config.batch_size, self.samples, len(LEADS))
+        sharding = self._whole if shape[0] % len(self.devices) else self._shared
+
+        def shard(index: Any) -> np.ndarray:
+            return gather(index[0])
+
+        return jax.make_array_from_callback(shape, sharding, shard)
 
     def snapshot(self, state: TrainState) -> TrainState:
         """Returns a state's arrays in buffers of their own on the first device: `step` gives the state's away."""
@@ -165,12 +186,14 @@ class Engine:
 
 
 def choose_devices(number: int) -> list[jax.Device]:
-    """Returns the first `number` devices of this computer, or all where it is 0.
+    """Returns the first `number` devices of this computer, or all where it is 0: those of all processes of the run.
 
     Raises:
-      ConfigError: there are fewer.
+      ConfigError: there are fewer, or several processes, which share all.
     """
-    devices: list[jax.Device] = jax.local_devices()
+    devices: list[jax.Device] = jax.devices()
+    if number and jax.process_count() > 1:
+        raise ConfigError(f"devices is {number}; the processes of a run share all devices that they see: leave it out")
     if not 0 <= number <= len(devices):
         raise ConfigError(f"devices is {number}; possible: 0 (all) to {len(devices)}, as many as this computer has")
     return devices[:number] if number else devices

@@ -23,6 +23,7 @@ from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.windows import Plan, epoch_plan
 from xecgnet_jax.model.layers import Array
 from xecgnet_jax.training.engine import Engine, Inputs
+from xecgnet_jax.training.hosts import gather
 
 #: Where the training part's samples are while training: `auto` asks whether they fit in the device's memory.
 DataOn = Literal["auto", "device", "host"]
@@ -90,12 +91,21 @@ class StreamedFeed:
         self._thread.shutdown(cancel_futures=True)
 
     def _gather(self, plan: Plan) -> Int16[Array, "B T 12"]:
-        return self._engine.place_counts(gather_counts(self._samples, self._begins, plan, self._engine.samples))
+        def gather(rows: slice) -> Int16[np.ndarray, "b T 12"]:
+            part = Plan(*(value[rows] for value in plan))
+            return gather_counts(self._samples, self._begins, part, self._engine.samples)
+
+        return self._engine.place_counts(gather)
 
 
 def make_feed(engine: Engine, dataset: Dataset, data_on: DataOn) -> Feed | StreamedFeed:
-    """Returns the feed that `data_on` names; "auto" is the device where the training part fits in its memory."""
-    resident = data_on == "device" or (data_on == "auto" and fits(dataset, engine.samples, engine.devices[0]))
+    """Returns the feed that `data_on` names; "auto" is the device where the training part fits in its memory.
+
+    Of several processes all must have the room.
+    """
+    resident = data_on == "device"
+    if data_on == "auto":
+        resident = bool(gather(fits(dataset, engine.samples, jax.local_devices()[0])).all())
     return Feed(engine, dataset) if resident else StreamedFeed(engine, dataset)
 
 

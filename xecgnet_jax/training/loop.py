@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import collapse
 from xecgnet_jax.training.engine import Engine, choose_devices
 from xecgnet_jax.training.feed import DataOn, make_feed
+from xecgnet_jax.training.hosts import COMPILING, agreement, is_first, watchdog
 from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import Progress, ProgressBar, Record
 from xecgnet_jax.training.state import TrainState, Variables
@@ -37,6 +39,10 @@ LOOK_UP_SECONDS = 2.0
 LAG = 2
 #: A profile begins behind this step of the process (the first compiles), and ends behind that one.
 PROFILED = (2, 7)
+#: Ctrl-C, and what schedulers send before they take the computer away; Windows lacks some.
+STOPPING = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGUSR1") if hasattr(signal, name)]
+#: Seconds without a step after which one of several processes takes another for hanging.
+STEP_TIMEOUT = 60.0
 STOPPED = "stopped at step {} of {} and saved; the same command goes on from there"
 
 
@@ -55,6 +61,7 @@ def fit(
     initial: Initial | None = None,
     engine: Engine | None = None,
     go_on_from: int | None = None,
+    step_timeout: float = STEP_TIMEOUT,
 ) -> Record:
     """Trains, or goes on with the run that `workdir` holds, and returns its best epoch's line of metrics.jsonl.
 
@@ -71,31 +78,36 @@ def fit(
       progress: show a progress bar.
       save_every: also save a checkpoint after this many steps; 0: after each epoch only.
       data_on: where the training part's samples are. The batches are the same.
-      devices: how many of this computer's devices share each batch; 0: all.
+      devices: how many of this computer's devices share each batch; 0: all. Several processes that have joined
+        (`hosts.join`) share all that they see; they all return the record, the first one writes and calls `on_epoch`.
       initial: the weights that `config.init` names, see `runs.fit.initial_weights`.
       go_on_from: step of the checkpoint to go on from, where the latest is damaged; later ones are removed. None: the
         latest.
       engine: of a config that differs in seed and γ only, on the same data, so that nothing is compiled again.
+      step_timeout: seconds without a step after which each of several processes ends, see `hosts.watchdog`.
 
     Raises:
       CheckpointError: `workdir` holds a run of another config or other data, or its checkpoint is damaged.
       ConfigError: there are fewer devices.
       DivergedError: naming the step whose loss is not finite.
-      StoppedError: on Ctrl-C or SIGTERM, after saving.
+      StoppedError: on Ctrl-C, SIGTERM or SIGUSR1, after saving: all processes at one step.
     """
     on_devices = choose_devices(devices) if engine is None else engine.devices
     initial = initial if engine is None else engine.initial
     with ExitStack() as stack:
         directory = stack.enter_context(RunDirectory(Path(workdir), config, dataset, on_devices, initial, go_on_from))
-        stop = stack.enter_context(stop_requests())
+        stops = agreement(stack.enter_context(stop_requests()))
         engine = engine or Engine(config, dataset, on_devices, initial)
         state, step, run = directory.restore(engine)
         if state is None:
             return run.best_record
         feed = stack.enter_context(closing(make_feed(engine, dataset, data_on)))
+        shown = progress and is_first()
         bar = stack.enter_context(
-            closing(ProgressBar(directory.name, step, engine.per_epoch, engine.total, directory.latest_f1, progress))
+            closing(ProgressBar(directory.name, step, engine.per_epoch, engine.total, directory.latest_f1, shown))
         )
+        alive = stack.enter_context(watchdog(step_timeout))
+        alive(COMPILING)
         profiling = stack.enter_context(ExitStack())
         first = step
         seed, gamma = np.uint32(config.seed), np.float32(config.objective.gamma)
@@ -113,8 +125,9 @@ def fit(
                 under_way.append(metrics.diverged)
                 if len(under_way) > LAG:
                     under_way.popleft().block_until_ready()
-                ended = step % engine.per_epoch == 0
-                saves = not ended and (stop.is_set() or (save_every > 0 and step % save_every == 0))
+                    alive()
+                ended, stopping = step % engine.per_epoch == 0, stops(metrics.diverged)
+                saves = not ended and (stopping or (save_every > 0 and step % save_every == 0))
                 if ended or saves or time.monotonic() - looked >= LOOK_UP_SECONDS:
                     metrics_now: RunningMetrics = jax.device_get(metrics)
                     check_finite(metrics_now)
@@ -122,16 +135,18 @@ def fit(
                     looked = time.monotonic()
                 if saves:
                     directory.save(engine.snapshot(state), run.within_epoch(metrics_now.sums))
-                    if stop.is_set():
+                    if stopping:
                         raise StoppedError(STOPPED.format(step, engine.total))
             clocks = {"seconds": time.monotonic() - epoch_began, "waited_seconds": feed.waited - waited}
             kept = engine.snapshot(state)
-            run, record = end_epoch(engine, directory, run, kept, metrics_now, clocks)
+            compiles = step - first <= engine.per_epoch
+            living = partial(alive, COMPILING if compiles else 0.0)
+            run, record = end_epoch(engine, directory, run, kept, metrics_now, clocks, living)
             bar.show_epoch(record)
-            if on_epoch is not None:
+            if on_epoch is not None and is_first():
                 directory.wait()
                 on_epoch(record)
-            if stop.is_set() and not run.finished:
+            if stops(metrics.diverged) and not run.finished:
                 raise StoppedError(STOPPED.format(step, engine.total))
         return run.best_record
 
@@ -143,6 +158,7 @@ def end_epoch(
     state: TrainState,
     metrics: RunningMetrics,
     clocks: dict[str, float],
+    alive: Callable[[], None] = lambda: None,
 ) -> tuple[Progress, Record]:
     """Validates, commits the epoch to the run's directory, and returns the run's progress and the epoch's record.
 
@@ -151,9 +167,11 @@ def end_epoch(
       state: after the epoch, in buffers that no step is given.
       metrics: of the epoch, as NumPy scalars.
       clocks: seconds by name, for the record.
+      alive: called after each batch, see `hosts.watchdog`.
     """
     began, step = time.monotonic(), int(state.step)
-    validation, thresholds, calibration = validate(engine, state.eval_variables, directory.dataset)
+    alive()
+    validation, thresholds, calibration = validate(engine, state.eval_variables, directory.dataset, alive)
     record = {
         "epoch": step // engine.per_epoch,
         "step": step,
@@ -169,7 +187,7 @@ def end_epoch(
 
 
 def validate(
-    engine: Engine, variables: Variables, dataset: Dataset
+    engine: Engine, variables: Variables, dataset: Dataset, alive: Callable[[], None] = lambda: None
 ) -> tuple[dict[str, float | None], dict[str, Thresholds], Calibration]:
     """Returns the metrics of the validation part, the thresholds that do best on it, by name, and the calibration.
 
@@ -185,6 +203,7 @@ def validate(
         spec=engine.spec,
         normalization=dataset.normalization,
         batch_size=engine.config.batch_size,
+        progress=lambda _: alive(),
     ).probabilities[:, columns]
     found = summarize(labels, apply_thresholds(probabilities), weights)
     found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
@@ -200,7 +219,7 @@ def validate(
 
 @contextmanager
 def stop_requests() -> Iterator[threading.Event]:
-    """Turns the first SIGINT or SIGTERM into a request to stop; a second one acts as ever."""
+    """Turns the first SIGINT, SIGTERM or SIGUSR1 into a request to stop; a second one acts as ever."""
     stop = threading.Event()
     before: dict[int, Any] = {}
 
@@ -213,7 +232,7 @@ def stop_requests() -> Iterator[threading.Event]:
         restore()
 
     with suppress(ValueError):  # not the main thread: it alone may set handlers, and only it is asked to stop
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in STOPPING:
             before[number] = signal.signal(number, request)
     try:
         yield stop

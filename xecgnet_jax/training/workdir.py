@@ -21,10 +21,11 @@ from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.files import check_local, read_json, write_json, write_text
 from xecgnet_jax.terminal import warn
-from xecgnet_jax.training.checkpoint import Checkpoints, remove_later
+from xecgnet_jax.training.checkpoint import Checkpoints, SavedCheckpoints, remove_later
 from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.engine import Engine
-from xecgnet_jax.training.initial import Initial
+from xecgnet_jax.training.hosts import check_same, first_alone, is_first
+from xecgnet_jax.training.initial import Initial, Transferred
 from xecgnet_jax.training.progress import Progress, Record
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.surroundings import changed_surroundings, environment, surroundings
@@ -46,7 +47,8 @@ _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 class RunDirectory:
     """A working directory held for a run, while entered: checkpoints, metrics.jsonl, TensorBoard.
 
-    Entering it writes what the run is of (config.json, data.json, split.csv, environment.json).
+    Entering it writes what the run is of (config.json, data.json, split.csv, environment.json). Of several processes
+    of the run the first one writes; the others read, and compare.
 
     Raises on entering:
       CheckpointError: it holds a run of another config, other data or other first weights, another process trains
@@ -76,12 +78,14 @@ class RunDirectory:
         self._data = dataset.description() | ({} if initial is None else {"init": initial.digest})
         self._versions, self._go_on_from = surroundings(devices), go_on_from
         self.latest_f1: float | None = None
+        self._saved, self._writes = SavedCheckpoints(self.path), is_first()
 
     def __enter__(self) -> RunDirectory:
         check_config(self.path, self.config)
-        self.path.mkdir(parents=True, exist_ok=True)
-        with ExitStack() as stack:
-            stack.enter_context(hold_alone(self.path))
+        with first_alone(), ExitStack() as stack:
+            if self._writes:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(hold_alone(self.path))
             held = _read_json(self.path / DATA) if (self.path / DATA).exists() else self._data
             if self.config.init and "init" not in self._data and "init" in held:
                 self._data["init"] = held["init"]  # taken when the run began
@@ -91,13 +95,14 @@ class RunDirectory:
                     f"{self.path} holds a run on other data ({', '.join(changed)} differ); give the corpus (--data) "
                     "and split it was begun with, or another --workdir"
                 )
-            write_json(self.path / CONFIG, to_dict(self.config))
-            write_json(self.path / DATA, self._data)
-            write_split(self.path / SPLIT, self.dataset.split, self.dataset.patients())
-            write_json(self.path / "environment.json", environment(self._versions))
-            if self._go_on_from is not None:
-                remove_later(self.path, self._go_on_from)
-            self._checkpoints = stack.enter_context(closing(Checkpoints(self.path)))
+            if self._writes:
+                write_json(self.path / CONFIG, to_dict(self.config))
+                write_json(self.path / DATA, self._data)
+                write_split(self.path / SPLIT, self.dataset.split, self.dataset.patients())
+                write_json(self.path / "environment.json", environment(self._versions))
+                if self._go_on_from is not None:
+                    remove_later(self.path, self._go_on_from)
+                self._checkpoints = stack.enter_context(closing(Checkpoints(self.path)))
             self._held = stack.pop_all()
         return self
 
@@ -110,34 +115,47 @@ class RunDirectory:
 
         The state of a finished run is None. What a killed run had written past its last checkpoint is taken back.
         """
-        step, progress, state = self._checkpoints.latest(), Progress(), None
+        step = check_same(self._saved.latest(), f"{self.path}: the latest checkpoint")
+        progress, state = Progress(), None
         if step:
-            begun = self._checkpoints.description(step)
+            begun = self._saved.description(step)
             progress = begun.progress
-            if changed := changed_surroundings(begun.versions, self._versions):
+            changed = changed_surroundings(begun.versions, self._versions)
+            if changed and self._writes:
                 warn(f"other surroundings than the run was begun with: {changed}; bits may differ")
         if not progress.finished:
-            from tensorboardX import SummaryWriter  # slow to import, and evaluation does without it
-
-            held = self._checkpoints.state(step, engine.state_shapes) if step else engine.init(self.config.seed)
+            held = self._saved.state(step, engine.state_shapes) if step else engine.init(self.config.seed)
             state = engine.place(held)
-            if engine.initial is not None and not step:
-                found, source = engine.transfer(held.variables), engine.initial.source
-                write_json(self.path / INITIAL, {"source": source, "taken": found.taken, "drawn": found.drawn})
-                if engine.initial.made_with is not None:
-                    write_text(self.path / INITIAL_RECORDINGS, people_text(engine.initial.made_with))
-                warn(found.summary(source))
-            events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
-            self._events = self._held.enter_context(closing(events))
+            found = engine.transfer(held.variables) if engine.initial is not None and not step else None
+            if self._writes:
+                self._begin_files(engine.initial, found, step)
+        if self._writes:
+            self._take_back(step, engine.per_epoch)
+        return state, step, progress
+
+    def _begin_files(self, initial: Initial | None, found: Transferred | None, step: int) -> None:
+        """Begins the files of a run that is not finished: what was found in other weights, and the curves."""
+        from tensorboardX import SummaryWriter  # slow to import, and evaluation does without it
+
+        if initial is not None and found is not None:
+            write_json(self.path / INITIAL, {"source": initial.source, "taken": found.taken, "drawn": found.drawn})
+            if initial.made_with is not None:
+                write_text(self.path / INITIAL_RECORDINGS, people_text(initial.made_with))
+            warn(found.summary(initial.source))
+        events = SummaryWriter(str(self.path / "tensorboard"), purge_step=step + 1)
+        self._events = self._held.enter_context(closing(events))
+
+    def _take_back(self, step: int, per_epoch: int) -> None:
+        """Removes the lines of metrics.jsonl past a step."""
         records = [record for record in read_metrics(self.path) if record["step"] <= step]
-        self._say_missing([record["epoch"] for record in records], step // engine.per_epoch)
+        self._say_missing([record["epoch"] for record in records], step // per_epoch)
         write_text(self.path / METRICS, "".join(json.dumps(record) + "\n" for record in records))
         self.latest_f1 = records[-1]["validation_micro_f1"] if records else None
-        return state, step, progress
 
     def save(self, state: TrainState, progress: Progress) -> None:
         """Saves a checkpoint in the middle of an epoch; its progress holds the sums of the metrics so far."""
-        self._checkpoints.save(state, self._describe(progress, None, None), None)
+        if self._writes:
+            self._checkpoints.save(state, self._describe(progress, None, None), None)
 
     def commit(
         self,
@@ -151,6 +169,8 @@ class RunDirectory:
 
         The state's buffers are given to no step; thresholds and calibration are of the validation part.
         """
+        if not self._writes:
+            return
         with (self.path / METRICS).open("a", encoding="utf-8") as file:
             file.write(json.dumps(record, allow_nan=False) + "\n")
             file.flush()
@@ -164,7 +184,8 @@ class RunDirectory:
 
     def wait(self) -> None:
         """Waits until the checkpoints lie on the disk."""
-        self._checkpoints.wait()
+        if self._writes:
+            self._checkpoints.wait()
 
     def _say_missing(self, epochs: list[int], made: int) -> None:
         """Tells of epochs whose lines are lost: they are made, so they are not made again."""
