@@ -28,9 +28,7 @@ def write_bytes(path: Path, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            _write_through(file, content)
         temporary.replace(path)
         sync(path.parent)
     except OSError as error:
@@ -47,9 +45,7 @@ def create_private(path: Path, content: bytes) -> None:
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+            _write_through(file, content)
         try:
             path.hardlink_to(temporary)  # which, unlike a rename, leaves what is there
         except FileExistsError:
@@ -58,6 +54,13 @@ def create_private(path: Path, content: bytes) -> None:
             temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _write_through(file: BinaryIO, content: bytes) -> None:
+    """Writes to an open file, and brings it to the disk."""
+    file.write(content)
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def write_text(path: Path, text: str) -> None:

@@ -22,7 +22,7 @@ from xecgnet_jax.cli.common import (
     keep_compiled,
 )
 from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFile, RecordingFiles, find_recording_files
-from xecgnet_jax.data.io.recording import hash_name
+from xecgnet_jax.data.io.recording import hash_name, is_rate
 from xecgnet_jax.data.io.table import names_leads
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import check_writable, default_cache
@@ -152,9 +152,7 @@ class Table:
 
     def finish(self, paths: list[Path]) -> int:
         """Writes the table of these recordings, and returns how many of them are refused."""
-        rows = [self.log.row(path) for path in paths]
-        self.log.finish(self._head, paths)
-        return sum(row is not None and row.refused is not None for row in rows)
+        return self.log.finish(self._head, paths)
 
 
 def _hashed_path(path: Path) -> str:
@@ -168,7 +166,7 @@ def _check(arguments: Predict) -> None:
         raise ConfigError("no recordings are given; add files or folders")
     if arguments.batch_size < 1:
         raise ConfigError(f"batch_size is {arguments.batch_size}; possible: 1 or more")
-    if arguments.rate is not None and not 50 <= arguments.rate <= 100_000:
+    if arguments.rate is not None and not is_rate(arguments.rate):
         raise ConfigError(f"rate is {arguments.rate:g}; an ECG has 50 to 100,000 Hz")
     output = arguments.output
     if output is not None:

@@ -59,10 +59,10 @@ class Dataset:
         lines = [f"{train} recordings to train on, {validation} to validate, {test} to test ({self.pack.kind})"]
         if unknown := self.pack.patients.count(None):
             lines.append(f"the patients of {unknown} recordings are unknown: one may be in several parts")
-        part_of = {self.pack.ids[row]: part for part in Split._fields for row in getattr(self, part).tolist()}
-        for names in self.pack.audit.duplicates:
-            if len({part_of[name] for name in names if name in part_of}) > 1:
-                lines.append(f"WARNING: one ECG is in several parts: {first_few(names)}")
+        if copies := self.pack.audit.duplicates:
+            part_of = {self.pack.ids[row]: part for part in Split._fields for row in getattr(self, part).tolist()}
+            shared = [names for names in copies if len({part_of[name] for name in names if name in part_of}) > 1]
+            lines += [f"WARNING: one ECG is in several parts: {first_few(names)}" for names in shared]
         return "\n".join(lines)
 
 

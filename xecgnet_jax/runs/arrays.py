@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from xecgnet_jax.data.io.recording import is_rate
 from xecgnet_jax.data.io.table import LARGEST
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.signals import SignalSpec, prepare_signal
@@ -17,7 +18,7 @@ def check_signals(signals: np.ndarray | Sequence[np.ndarray], rate: float, spec:
     Raises:
       ValueError: there is none, one has another shape or values that are no voltages, or the rate is impossible.
     """
-    if not 50 <= rate <= 100_000:
+    if not is_rate(rate):
         raise ValueError(f"rate is {rate:g}; an ECG has 50 to 100,000 Hz: give the sampling rate of the signals")
     if isinstance(signals, np.ndarray) and signals.ndim != 3:
         raise ValueError(_wrong_shape("the signals are", signals.shape))

@@ -60,11 +60,12 @@ class PredictionLog:
         self._stream.write(json.dumps([self._name(path), *row]) + "\n")
         self._stream.flush()
 
-    def finish(self, head: str, paths: Iterable[Path]) -> None:
-        """Writes the table: its head and the rows of these recordings, and removes what was unfinished."""
-        self.close()
-        write_text(self._table, head + "".join(self._rows[self._name(path)].text for path in paths))
-        self._file.unlink()
+    def finish(self, head: str, paths: Iterable[Path]) -> int:
+        """Writes the table: its head and the rows of these recordings; returns how many of them are refused."""
+        rows = [self._rows[self._name(path)] for path in paths]
+        write_text(self._table, head + "".join(row.text for row in rows))
+        self.discard()
+        return sum(row.refused is not None for row in rows)
 
     def discard(self) -> None:
         """Removes the rows."""

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from xecgnet_jax.data.io.hospital import INSTALL
-from xecgnet_jax.data.io.recording import Recording
+from xecgnet_jax.data.io.recording import Recording, is_rate
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import CorpusError, RecordError
@@ -56,7 +56,7 @@ def read_contents(path: Path, layout: HDF5) -> Tracings:
             f"{path}: HDF5 says neither its sampling rate nor its units. "
             "Give --hdf5-rate HZ and --hdf5-units mV, uV or V."
         )
-    if not 50 <= layout.rate <= 100_000:
+    if not is_rate(layout.rate):
         raise CorpusError(f"{path}: --hdf5-rate is {layout.rate:g}; an ECG has 50 to 100,000 Hz.")
     try:
         with _opened(path) as file:

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.data.io.recording import Recording, RecordingWarning, hash_patient
+from xecgnet_jax.data.io.recording import Recording, RecordingWarning, hash_patient, is_rate
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS, parse_age, parse_sex
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import RecordError
@@ -185,7 +185,7 @@ def assemble(path: Path, kind: str, contents: Contents) -> Recording:
     lengths = {len(values) for values in by_name.values()}
     if len(lengths) > 1 or not lengths - {0}:
         raise RecordError(f"{path}: its leads have {' and '.join(map(str, sorted(lengths)))} samples. Export it anew.")
-    if not 50 <= contents.rate <= 100_000:
+    if not is_rate(contents.rate):
         raise RecordError(f"{path}: the sampling rate is {contents.rate:g}; an ECG has 50 to 100,000 Hz.")
     derived = tuple(lead for lead in LEADS if lead not in by_name)
     if derived:

@@ -62,13 +62,18 @@ class Recording:
     statements: tuple[str, ...] = ()
 
 
+def is_rate(rate: float) -> bool:
+    """Whether an ECG can have this sampling rate, in Hz; NaN is none."""
+    return RATES[0] <= rate <= RATES[1]
+
+
 def check_rate(path: Path, rate: float | None) -> float:
     """Returns the sampling rate that a file states, in Hz.
 
     Raises:
       RecordError: it states none, or one that no ECG has.
     """
-    if rate is None or not RATES[0] <= rate <= RATES[1]:
+    if rate is None or not is_rate(rate):
         found = "missing" if rate is None else f"{rate:g} Hz"
         raise RecordError(f"{path}: the sampling rate is {found}; an ECG has 50 to 100,000 Hz. Correct the header.")
     return rate
