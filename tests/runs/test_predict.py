@@ -134,6 +134,30 @@ def test_predictions_are_those_of_the_pack(corpus, workdir, predict, tmp_path):
     assert {row["id"]: float(row["seconds"]) for row in rows} == pytest.approx(lengths)
 
 
+def test_missing_leads_are_zero_where_that_is_asked_for(recordings, workdir, predict, tmp_path):
+    signal = read_record(recordings / "R000.hea").signal
+    names = ("I", "II", "V5")
+    columns = signal[:, [LEADS.index(lead) for lead in names]]
+    path = table_of(tmp_path / "holter.csv", columns, name_line=",".join(names))
+    words = (path, "--rate", "500", "--units", "mV", "--output", tmp_path / "o.csv")
+    status, _, said = predict(*words)
+    assert status == 2 and "has no column III, aVR" in said and "--missing-leads zero" in said
+    status, printed, said = predict(*words, "--missing-leads", "zero", "--plot", tmp_path / "plots")
+    assert status == 0 and "missing-leads" in printed
+    absent = "V1, V2, V3, V4, V6"
+    assert f"WARNING: {path}: without {absent}, taken as 0 mV" in said
+    row = rows_of(tmp_path / "o.csv")[0]
+    assert f"missing-leads: without {absent}" in row["warnings"]
+    one, two = np.round(columns[:, :2].T, 6)
+    known = signal * np.isin(LEADS, [*names, "III", "aVR", "aVL", "aVF"])
+    known[:, :6] = np.stack([one, two, two - one, -(one + two) / 2, one - two / 2, two - one / 2], axis=1)
+    run = load_run(workdir)
+    expected = run.predict(known.astype(np.float32)).probabilities
+    found = [float(row[f"probability {name}"]) for name in run.classes]
+    np.testing.assert_allclose(found, expected, atol=2e-5)
+    assert f"without {absent}" in "".join(ElementTree.parse(tmp_path / "plots/holter.svg").getroot().itertext())
+
+
 def test_both_formats_say_the_same(recordings, predict, tmp_path):
     write_record(recordings, "broken", np.zeros((5, 12), np.int16))
     (recordings / "broken.dat").write_bytes(b"1")

@@ -12,7 +12,7 @@ import tyro
 
 from xecgnet_jax.data.io.discover import read_recording
 from xecgnet_jax.data.io.recording import Recording
-from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.leads import LEADS, MissingLeads
 from xecgnet_jax.files import write_text
 from xecgnet_jax.terminal import path_text, printable, say
 
@@ -32,12 +32,16 @@ class Inspect:
     units: Annotated[Literal["mV", "uV", "V"] | None, tyro.conf.arg(metavar="{mV,uV,V}", help_behavior_hint="")] = None
     #: Names of the columns of an array, in their order.
     leads: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LEAD [LEAD ...]", help_behavior_hint="")] = ()
+    #: What is done where it lacks leads: refuse it, or take 0 mV for each lead that does not follow from I and II.
+    missing_leads: MissingLeads = "refuse"
     #: Draw it on ECG paper into this SVG file.
     plot: Annotated[Path | None, tyro.conf.arg(metavar="SVG_FILE", help_behavior_hint="")] = None
 
     def run(self) -> None:
         """Prints what was read, and the command that predicts it."""
-        recording = read_recording(self.file, rate=self.rate, units=self.units, leads=self.leads)
+        recording = read_recording(
+            self.file, rate=self.rate, units=self.units, leads=self.leads, missing_leads=self.missing_leads
+        )
         say(path_text(self.file))
         say("\n".join(printable(line) for line in describe(recording)))
         if self.plot is not None:
@@ -58,6 +62,7 @@ class Inspect:
         words: list[object] = ["xecgnet", "predict", path_text(self.file)]
         words += [] if self.rate is None else ["--rate", f"{self.rate:g}", "--units", self.units]
         words += ["--leads", *self.leads] if self.leads else []
+        words += ["--missing-leads", "zero"] if recording.absent else []
         say(f"predict it: {shlex.join(map(str, words))}")
 
 
@@ -65,6 +70,9 @@ def describe(recording: Recording) -> list[str]:
     """Returns what is known of a recording, line by line; its statements may hold names and dates."""
     low, high = recording.signal.min(axis=0), recording.signal.max(axis=0)
     seconds = len(recording.signal) / recording.rate
+    derived = ", ".join(recording.derived)
+    if recording.absent:
+        derived = f"{derived or 'none'}; the file lacks {', '.join(recording.absent)}"
     known = {
         "format": recording.format,
         "rate": f"{recording.rate:.7g} Hz, {len(recording.signal)} samples, {seconds:.2f} s",
@@ -75,7 +83,7 @@ def describe(recording: Recording) -> list[str]:
                 "no patient id" if recording.patient is None else f"patient {recording.patient} (hash)",
             ]
         ),
-        "derived": ", ".join(recording.derived) or "none: all twelve leads are in the file",
+        "derived": derived or "none: all twelve leads are in the file",
         "codes": ", ".join(recording.codes) or "none",
     }
     lines = [f"{name + ':':<10}{text}" for name, text in known.items()]

@@ -24,6 +24,7 @@ from xecgnet_jax.cli.common import (
 from xecgnet_jax.data.io.discover import KNOWN, SAYS_NOTHING, RecordingFile, RecordingFiles, find_recording_files
 from xecgnet_jax.data.io.recording import hash_name, is_rate
 from xecgnet_jax.data.io.table import names_leads
+from xecgnet_jax.data.leads import MissingLeads
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import check_writable, default_cache
 from xecgnet_jax.terminal import printable, say, warn
@@ -52,6 +53,9 @@ class Predict:
     units: OptionalUnits = None
     #: Names of the columns of arrays, in their order.
     leads: Annotated[tuple[str, ...], tyro.conf.arg(metavar="LEAD [LEAD ...]", help_behavior_hint="")] = ()
+    #: What is done with recordings that lack leads: refuse them, or take 0 mV for each lead that does not follow from I
+    #: and II. The network was trained with twelve leads: docs/prediction.md says what that costs.
+    missing_leads: MissingLeads = "refuse"
     #: File for all probabilities, label sets and warnings: .csv or .jsonl.
     output: OptionalFile = None
     #: Folder for a picture (SVG) of each recording with the network's maps.
@@ -96,6 +100,7 @@ class Predict:
             rate=self.rate,
             units=self.units,
             leads=self.leads,
+            missing_leads=self.missing_leads,
             batch_size=self.batch_size,
             plots=self.plot,
             pictures=() if table is None else table.log.pictures,
@@ -140,7 +145,8 @@ class Table:
 
         self._text = partial(csv_text if file.suffix == ".csv" else jsonl_text, run, thresholds)
         self._head = self._text([])
-        options = {name: getattr(arguments, name) for name in ("rate", "units", "leads", "plot", "hash_ids")}
+        names = ("rate", "units", "leads", "missing_leads", "plot", "hash_ids")
+        options = {name: getattr(arguments, name) for name in names}
         basis = {"version": __version__, "weights": run.digest(), "run": run.title, "options": str(options)}
         basis |= {"thresholds": thresholds.values.tolist(), "table": file.suffix}
         self.log = PredictionLog(file, basis, _hashed_path if arguments.hash_ids else os.fsdecode)

@@ -17,6 +17,7 @@ from xecgnet_jax.config import window_length
 from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
 from xecgnet_jax.data.io.hospital import recording_name
 from xecgnet_jax.data.io.recording import RecordingWarning, hash_name
+from xecgnet_jax.data.leads import MissingLeads
 from xecgnet_jax.data.parallel import map_in_processes, workers_for
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.evaluation.inference import Maps, Predictions
@@ -84,6 +85,7 @@ def predict_files(
     rate: float | None = None,
     units: Units | None = None,
     leads: Sequence[str] = (),
+    missing_leads: MissingLeads = "refuse",
     batch_size: int = 32,
     plots: Path | None = None,
     pictures: Iterable[str] = (),
@@ -98,6 +100,7 @@ def predict_files(
       run, files: the model and the recordings.
       thresholds: from which probabilities on classes are predicted.
       rate, units, leads: Hz, units and columns of the tables and arrays among them.
+      missing_leads: "refuse" recordings that lack leads, or take "zero" mV for those that do not follow from I and II.
       batch_size: windows in a step.
       plots: folder for a picture of each recording, made where it is missing; None: no pictures.
       pictures: names of pictures that are there and stay.
@@ -112,7 +115,7 @@ def predict_files(
     batch_size = min(batch_size, len(files))  # a few are not filled up to a whole batch
     outcomes: list[FilePrediction | Refusal] = []
     picture_names = {name.removesuffix(".svg").casefold() for name in pictures}
-    read = partial(_read, rate=rate, units=units, leads=leads, spec=run.signals)
+    read = partial(_read, rate=rate, units=units, leads=leads, missing_leads=missing_leads, spec=run.signals)
     if workers is None:
         workers = workers_for(len(files))
     with (

@@ -25,14 +25,15 @@ def values():
 def test_columns_in_any_order_and_units(values, tmp_path, units, factor, dtype):
     columns = {name: values[:, at] for at, name in enumerate(LEADS)} | {"x": np.full(600, 9.0)}
     np.save(tmp_path / "a.npy", (np.stack([columns[name] for name in MIXED], axis=1) * factor).astype(dtype))
-    found = read_array(tmp_path / "a.npy", units=units, leads=[name.lower() for name in MIXED], longest=600)
+    found, leads = read_array(tmp_path / "a.npy", units=units, leads=[name.lower() for name in MIXED], longest=600)
+    assert leads == LEADS
     np.testing.assert_allclose(found, values, rtol=1e-6)
 
 
 def test_whole_numbers_and_one_array_of_an_archive(tmp_path):
     counts = np.arange(24, dtype=np.int16).reshape(2, 12)
     np.savez_compressed(tmp_path / "a.npz", ecg=counts)
-    np.testing.assert_allclose(read_array(tmp_path / "a.npz", units="uV", leads=LEADS, longest=9), counts / 1e3)
+    np.testing.assert_allclose(read_array(tmp_path / "a.npz", units="uV", leads=LEADS, longest=9)[0], counts / 1e3)
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_leads_in_several_files(tmp_path):
         ("X 12 500 60", "X/3 12 500 60", "several segments"),
         ("X 12 500 60", "\x00\x01", "no WFDB record line"),
         (" 0 V6", " 0 V5", "no lead V6 and more than one lead V5"),
-        (" 0 II\n", " 0 MLII\n", "no lead II;"),
+        (" 0 II\n", " 0 MLII\n", "no lead II (xecgnet predict --missing-leads zero takes missing leads as 0 mV);"),
         ("X.mat 16+24", "../X.mat 16+24", "not a plain name"),
         ("X.mat 16+24", "/etc/passwd 16+24", "not a plain name"),
         ("X.mat 16+24", "..\\X.mat 16+24", "not a plain name"),

@@ -10,7 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
-from xecgnet_jax.data.leads import LEADS, find_leads
+from xecgnet_jax.data.leads import MissingLeads, find_leads
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.files import open_regular
 
@@ -18,19 +18,22 @@ from xecgnet_jax.files import open_regular
 ARRAYS = (".npy", ".npz")
 
 
-def read_array(path: Path, *, units: str, leads: Sequence[str], longest: int) -> np.ndarray:
-    """Reads an array [samples, columns] of numbers into [T, 12] float64 mV, leads in the order of `LEADS`.
+def read_array(
+    path: Path, *, units: str, leads: Sequence[str], longest: int, missing_leads: MissingLeads = "refuse"
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Reads an array [samples, columns] of numbers into [T, L] float64 mV, and L leads in the order of `LEADS`.
 
     Args:
       path: `.npy`, or `.npz` that holds one array.
       units: of all leads: mV, uV or V.
       leads: names of the columns, in any case; those that are no leads are ignored.
       longest: samples beyond which the recording is refused.
+      missing_leads: whether all twelve must be there.
 
     Raises:
       RecordError: the file holds something else, or a lead is missing or named twice, or a value is no number.
     """
-    columns, problem = find_leads(leads, "column")
+    columns, problem = find_leads(leads, "column", missing_leads)
     if problem:
         raise RecordError(f"{path}: --leads has {problem}. Name all columns, in their order.")
     try:
@@ -44,11 +47,11 @@ def read_array(path: Path, *, units: str, leads: Sequence[str], longest: int) ->
         raise RecordError(f"{path}: {found}, and must be numbers [samples, {len(leads)}] as --leads names them{turn}.")
     if len(values) > longest:
         raise RecordError(f"{path}: longer than {longest} samples, too long for one ECG. Cut it into pieces.")
-    signal = np.asarray(values[:, columns], np.float64) * MILLIVOLTS[units.lower()]
-    wrong = np.array(LEADS)[~np.isfinite(signal).all(axis=0)]
+    signal = np.asarray(values[:, list(columns.values())], np.float64) * MILLIVOLTS[units.lower()]
+    wrong = np.array(list(columns))[~np.isfinite(signal).all(axis=0)]
     if len(wrong):
         raise RecordError(f"{path}: values of {', '.join(wrong)} are no numbers. Cut them off or fill them in.")
-    return signal
+    return signal, tuple(columns)
 
 
 def _one_array(path: Path, file: BinaryIO) -> np.ndarray:

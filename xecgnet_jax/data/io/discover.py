@@ -13,12 +13,21 @@ import numpy as np
 
 from xecgnet_jax.data.io.array import ARRAYS, read_array
 from xecgnet_jax.data.io.formats import Format, format_of, read_hospital
-from xecgnet_jax.data.io.recording import HIGHEST, LONGEST, Recording, RecordingWarning, check_signal, prepare_recording
+from xecgnet_jax.data.io.recording import (
+    HIGHEST,
+    LONGEST,
+    Recording,
+    RecordingWarning,
+    check_signal,
+    complete_recording,
+    prepare_recording,
+)
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.io.wfdb_header import parse_header
+from xecgnet_jax.data.leads import MissingLeads
 from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
 from xecgnet_jax.errors import RecordError
@@ -96,7 +105,12 @@ def find_recording_files(paths: Sequence[Path]) -> RecordingFiles:
 
 
 def read_recording(
-    path: str | Path, *, rate: float | None = None, units: Units | None = None, leads: Sequence[str] | None = None
+    path: str | Path,
+    *,
+    rate: float | None = None,
+    units: Units | None = None,
+    leads: Sequence[str] | None = None,
+    missing_leads: MissingLeads = "refuse",
 ) -> Recording:
     """Reads one recording of any format, and looks for what is wrong with it.
 
@@ -105,6 +119,7 @@ def read_recording(
         EDF (by its content, whatever its name), a CSV table of leads, or an array of NumPy.
       rate, units: Hz, and mV, uV or V, of a table or array, which do not say it themselves.
       leads: names of an array's columns.
+      missing_leads: "refuse", or "zero": leads that the file lacks and that do not follow from I and II are 0 mV.
 
     Returns:
       The recording at the rate of the file.
@@ -112,9 +127,12 @@ def read_recording(
     Raises:
       RecordError: it cannot be read without guessing.
     """
-    recording = read_file(_recording_of(Path(path)), rate=rate, units=units, leads=leads or ())
+    recording = read_file(
+        _recording_of(Path(path)), rate=rate, units=units, leads=leads or (), missing_leads=missing_leads
+    )
     at_ours = prepare_recording(Path(path), recording, PLAIN)
-    return replace(recording, warnings=recording.warnings + find_warnings(at_ours, rate=PLAIN.rate, units=units))
+    found = find_warnings(at_ours, rate=PLAIN.rate, units=units, absent=recording.absent)
+    return replace(recording, warnings=recording.warnings + found)
 
 
 def load_recording(
@@ -123,24 +141,32 @@ def load_recording(
     rate: float | None = None,
     units: Units | None = None,
     leads: Sequence[str] = (),
+    missing_leads: MissingLeads = "refuse",
     spec: SignalSpec = PLAIN,
 ) -> LoadedRecording:
     """Reads a recording as a network sees it, and looks for what is wrong with it.
 
-    A table or array does not state its `rate` (Hz) and units itself, an array neither its `leads`; `spec` says what the
-    network sees.
+    A table or array does not state its `rate` (Hz) and units itself, an array neither its `leads`; `missing_leads` as
+    in `read_recording`; `spec` says what the network sees.
 
     Raises:
       RecordError: as `read_recording`.
     """
-    recording = read_file(file, rate=rate, units=units, leads=leads)
+    recording = read_file(file, rate=rate, units=units, leads=leads, missing_leads=missing_leads)
     unfiltered = prepare_recording(file.path, recording, spec._replace(filter=()))
     stated = units if file.is_table or file.is_array else None
-    warnings = find_warnings(unfiltered, rate=spec.rate, units=stated) + recording.warnings
+    warnings = find_warnings(unfiltered, rate=spec.rate, units=stated, absent=recording.absent) + recording.warnings
     return LoadedRecording(prepare_signal(unfiltered, spec.rate, spec), recording.rate, warnings, recording.notes)
 
 
-def read_file(file: RecordingFile, *, rate: float | None, units: Units | None, leads: Sequence[str]) -> Recording:
+def read_file(
+    file: RecordingFile,
+    *,
+    rate: float | None,
+    units: Units | None,
+    leads: Sequence[str],
+    missing_leads: MissingLeads = "refuse",
+) -> Recording:
     """Reads a recording that was found; of its warnings only those that the samples do not show.
 
     Raises:
@@ -149,16 +175,18 @@ def read_file(file: RecordingFile, *, rate: float | None, units: Units | None, l
     path = file.path
     try:
         if file.format is not None:
-            recording = read_hospital(path, file.format)
+            recording = read_hospital(path, file.format, missing_leads)
         elif not file.is_table and not file.is_array:
-            recording = read_record(path, rate=None)
+            recording = read_record(path, rate=None, missing_leads=missing_leads)
         elif rate is None or units is None or (file.is_array and not leads):
             raise RecordError(f"{path}: {SAYS_NOTHING['array' if file.is_array else 'table']}.")
         elif file.is_array:
-            signal = read_array(path, units=units, leads=leads, longest=round(LONGEST * rate))
-            recording = Recording(path.stem, signal.astype(np.float32), rate, format="NumPy")
+            longest = round(LONGEST * rate)
+            values, named = read_array(path, units=units, leads=leads, longest=longest, missing_leads=missing_leads)
+            recording = Recording(path.stem, values.astype(np.float32), rate, format="NumPy")
+            recording = complete_recording(recording, named)
         else:
-            table = read_table(path, units=units, longest=round(LONGEST * rate))
+            table = read_table(path, units=units, longest=round(LONGEST * rate), missing_leads=missing_leads)
             ignored = f"columns that are no leads are ignored: {', '.join(table.ignored)}"
             recording = Recording(
                 path.stem,
@@ -168,6 +196,7 @@ def read_file(file: RecordingFile, *, rate: float | None, units: Units | None, l
                 warnings=_check_rate(table.step, rate),
                 notes=(ignored,) if table.ignored else (),
             )
+            recording = complete_recording(recording, table.leads)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.") from error
     check_signal(path, recording, LARGEST if file.is_table or file.is_array else HIGHEST)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from xecgnet_jax.data.io import aecg, dicom, edf, muse, philips, scp
 from xecgnet_jax.data.io.hospital import INSTALL, Contents, assemble
 from xecgnet_jax.data.io.recording import Recording
+from xecgnet_jax.data.leads import MissingLeads
 from xecgnet_jax.errors import RecordError
 
 #: Bytes of a file that are looked at to tell its format.
@@ -47,8 +48,8 @@ def format_of(path: Path) -> Format | None:
     return next((one for one in FORMATS if one.recognizes(head)), None)
 
 
-def read_hospital(path: Path, kind: Format) -> Recording:
-    """Reads a recording of one of these formats, at the rate of the file.
+def read_hospital(path: Path, kind: Format, missing_leads: MissingLeads = "refuse") -> Recording:
+    """Reads a recording of one of these formats, at the rate of the file; `missing_leads` as in `assemble`.
 
     Raises:
       RecordError: the extra is not installed, or the recording cannot be vouched for.
@@ -62,4 +63,4 @@ def read_hospital(path: Path, kind: Format) -> Recording:
             import_module(package)
         except ImportError:
             raise RecordError(f"{path}: is {kind.kind}, for which {package} is needed: {INSTALL}.") from None
-    return assemble(path, kind.kind, kind.read(path))
+    return assemble(path, kind.kind, kind.read(path), missing_leads)

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.data.io.recording import Recording, RecordingWarning, hash_patient, is_rate
+from xecgnet_jax.data.io.recording import Recording, RecordingWarning, hash_patient, is_rate, told
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS, parse_age, parse_sex
-from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.leads import LEADS, MAY_LACK, MissingLeads, complete_leads
 from xecgnet_jax.errors import RecordError
 
 #: What to install for these formats.
@@ -171,30 +171,28 @@ def statements(record: Any) -> tuple[str, ...]:
     return tuple(text for text in joined if text.strip())
 
 
-def assemble(path: Path, kind: str, contents: Contents) -> Recording:
+def assemble(path: Path, kind: str, contents: Contents, missing_leads: MissingLeads = "refuse") -> Recording:
     """Returns the recording of a file's contents: twelve leads in the standard order, gaps filled in.
+
+    Leads that the file lacks are computed from I and II, else refused or 0 mV.
 
     Raises:
       RecordError: leads are missing or of different lengths; the rate is no ECG's; gaps are too long.
     """
     by_name = dict(contents.leads)
-    if missing := [lead for lead in STORED if lead not in by_name]:
-        raise RecordError(
-            f"{path}: lead {', '.join(missing)} is missing. Needed are I, II and V1 to V6, or all twelve leads."
-        )
+    missing = [lead for lead in STORED if lead not in by_name]
+    if missing and (missing_leads == "refuse" or not by_name):
+        needed = "Needed are I, II and V1 to V6, or all twelve leads"
+        hint = f" {MAY_LACK}." if by_name else ""
+        raise RecordError(f"{path}: lead {', '.join(missing)} is missing. {needed}.{hint}")
     lengths = {len(values) for values in by_name.values()}
     if len(lengths) > 1 or not lengths - {0}:
         raise RecordError(f"{path}: its leads have {' and '.join(map(str, sorted(lengths)))} samples. Export it anew.")
     if not is_rate(contents.rate):
         raise RecordError(f"{path}: the sampling rate is {contents.rate:g}; an ECG has 50 to 100,000 Hz.")
-    derived = tuple(lead for lead in LEADS if lead not in by_name)
-    if derived:
-        one, two = by_name["I"], by_name["II"]
-        by_name = {"III": two - one, "aVR": -(one + two) / 2, "aVL": one - two / 2, "aVF": two - one / 2} | by_name
-    rows = np.stack([by_name[lead] for lead in LEADS], dtype=np.float32, casting="same_kind")
+    by_name, derived, absent = complete_leads(by_name)
+    rows = np.stack(list(by_name.values()), dtype=np.float32, casting="same_kind")
     signal, notes = fill_gaps(path, rows.T, contents.rate)
-    if derived:
-        notes = (f"computed from I and II: {', '.join(derived)}", *notes)
     said = f"the file itself marks {', '.join(contents.marked)}: check the electrodes"
     return Recording(
         id=recording_name(path),
@@ -205,8 +203,9 @@ def assemble(path: Path, kind: str, contents: Contents) -> Recording:
         format=kind,
         patient=hash_patient(contents.patient),
         derived=derived,
+        absent=absent,
         warnings=(RecordingWarning("marked", said),) if contents.marked else (),
-        notes=contents.notes + notes,
+        notes=contents.notes + told(derived) + notes,
         statements=contents.statements,
     )
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.data.leads import LEADS
+from xecgnet_jax.data.leads import LEADS, complete_leads
 from xecgnet_jax.data.signals import SignalSpec, prepare_signal
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import create_private, default_cache
@@ -25,7 +26,7 @@ class RecordingWarning(NamedTuple):
     """One thing that looks wrong with a recording."""
 
     #: A word for counting and sorting: units, amplitude, offset, rate, limb-leads, arms, chest-leads, identical, flat,
-    #: clipped, short, long, marked.
+    #: clipped, short, long, marked, missing-leads.
     kind: str
     text: str  #: what was seen, and what to do; without "; ", which separates several warnings
 
@@ -50,16 +51,31 @@ class Recording:
     codes: tuple[str, ...] = ()  #: diagnostic codes as the file or its corpus writes them, in the file's order
     age: float | None = None  #: years; None where the file does not say
     sex: str | None = None  #: "F" or "M", likewise
-    #: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has none or the
-    #: signal was resampled.
+    #: [12] float64, millivolts per step of the source's converter (1 / gain), or None where the source has none, the
+    #: signal was resampled or leads are derived or absent.
     resolution: np.ndarray | None = None
     format: str = "WFDB"  #: name of the file's format
     patient: str | None = None  #: `hash_patient` of the patient's id, None where the file has none
     derived: tuple[str, ...] = ()  #: leads that the file does not store, computed from others
+    absent: tuple[str, ...] = ()  #: leads that the file does not store and nothing tells, 0 mV in `signal`
     warnings: tuple[RecordingWarning, ...] = ()  #: what looks wrong with the signal
     notes: tuple[str, ...] = ()  #: what was left out or filled in, and is no reason to worry
     #: Diagnoses in the words of the device or a physician. Free text: it may hold names and dates.
     statements: tuple[str, ...] = ()
+
+
+def complete_recording(recording: Recording, leads: Sequence[str]) -> Recording:
+    """Returns a recording whose signal [T, L] has these leads, in the order of `LEADS`, with all twelve of them."""
+    if len(leads) == len(LEADS):
+        return recording
+    columns, derived, absent = complete_leads(dict(zip(leads, recording.signal.T, strict=True)))
+    signal, notes = np.stack(list(columns.values()), axis=1), recording.notes + told(derived)
+    return replace(recording, signal=signal, resolution=None, derived=derived, absent=absent, notes=notes)
+
+
+def told(derived: tuple[str, ...]) -> tuple[str, ...]:
+    """Returns a note on leads that were computed; none where there are none."""
+    return (f"computed from I and II: {', '.join(derived)}",) if derived else ()
 
 
 def is_rate(rate: float) -> bool:

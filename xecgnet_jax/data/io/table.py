@@ -21,7 +21,7 @@ import numpy as np
 
 from xecgnet_jax.data.io.time_column import NUMBER, TimeColumn, TimeStep
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
-from xecgnet_jax.data.leads import LEADS, find_leads
+from xecgnet_jax.data.leads import LEADS, MissingLeads, find_leads
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.files import open_regular
 
@@ -58,7 +58,8 @@ Rows = list[tuple[int, list[str]]]
 class Table:
     """The content of a table."""
 
-    signal: np.ndarray  #: [T, 12] float64, mV, leads in the order of `LEADS`
+    signal: np.ndarray  #: [T, L] float64, mV
+    leads: tuple[str, ...]  #: L leads, in the order of `LEADS`
     ignored: tuple[str, ...]  #: names of the columns that are no leads
     #: How much its column of time rises from row to row; None where there is none that rises evenly.
     step: TimeStep | None
@@ -75,7 +76,7 @@ def names_leads(path: Path) -> bool:
         return False
 
 
-def read_table(path: Path, *, units: str, longest: int) -> Table:
+def read_table(path: Path, *, units: str, longest: int, missing_leads: MissingLeads = "refuse") -> Table:
     """Reads a table with a line of names and a row per sample.
 
     Args:
@@ -83,6 +84,7 @@ def read_table(path: Path, *, units: str, longest: int) -> Table:
         where that separates no cells. Leads are found by name in any case and order.
       units: of all leads: mV, uV or V.
       longest: samples beyond which the recording is refused.
+      missing_leads: whether all twelve must be there.
 
     Raises:
       RecordError: the file cannot be read without guessing: a lead is missing or repeated, a cell is missing or no
@@ -93,21 +95,22 @@ def read_table(path: Path, *, units: str, longest: int) -> Table:
             encoding = _find_encoding(file.read(LONGEST_LINE))
             file.seek(0)
             text = TextIOWrapper(file, encoding=encoding, newline="")
-            return _parse(path, text, units, longest)
+            return _parse(path, text, units, longest, missing_leads)
     except OSError as error:
         raise RecordError(f"{path}: cannot be read ({error.strerror}). Check the path.") from error
     except (csv.Error, UnicodeError) as error:
         raise RecordError(f"{path}: is no CSV table ({error}). Write it anew.") from error
 
 
-def _parse(path: Path, text: TextIO, units: str, longest: int) -> Table:
+def _parse(path: Path, text: TextIO, units: str, longest: int, missing_leads: MissingLeads) -> Table:
     """Reads the table from an open file, block by block."""
     header = text.readline(LONGEST_LINE)
     if len(header) == LONGEST_LINE:
         raise RecordError(f"{path}: its first line is longer than {LONGEST_LINE} characters. Name the leads only.")
     delimiter, _ = _find_delimiter(header)
     names = [name.strip() for name in next(csv.reader([header], delimiter=delimiter), [])]
-    columns = _lead_columns(path, names, units)
+    leads = _lead_columns(path, names, units, missing_leads)
+    columns = list(leads.values())
     time_at = next((at for at, name in enumerate(names) if TIME.fullmatch(name)), None)
     rows = _read_rows(path, text, delimiter, len(names))
     blocks: list[np.ndarray] = []
@@ -127,7 +130,7 @@ def _parse(path: Path, text: TextIO, units: str, longest: int) -> Table:
     if not blocks:
         raise RecordError(f"{path}: names leads, but has no row of samples. Write one row per sample.")
     ignored = tuple(name[:LONGEST_NAME] or "(unnamed)" for at, name in enumerate(names) if at not in columns)
-    return Table(np.concatenate(blocks), ignored, time.step())
+    return Table(np.concatenate(blocks), tuple(leads), ignored, time.step())
 
 
 def _read_rows(path: Path, text: TextIO, delimiter: str, cells: int) -> Iterator[tuple[int, list[str]]]:
@@ -184,10 +187,10 @@ def _parse_name(name: str) -> tuple[str, str | None]:
     return (lead, match["units"]) if match and lead else ("", None)
 
 
-def _lead_columns(path: Path, names: list[str], units: str) -> list[int]:
-    """Returns the column of each of `LEADS`."""
+def _lead_columns(path: Path, names: list[str], units: str, missing_leads: MissingLeads) -> dict[str, int]:
+    """Returns the column of each lead, in the order of `LEADS`."""
     leads = [_parse_name(name) for name in names]
-    columns, problem = find_leads([lead for lead, _ in leads], "column")
+    columns, problem = find_leads([lead for lead, _ in leads], "column", missing_leads)
     if problem:
         shown = ", ".join(name[:30] or "(unnamed)" for name in names[:20]) or "(nothing)"
         wanted = "It must name the twelve standard leads, each once."
@@ -199,7 +202,7 @@ def _lead_columns(path: Path, names: list[str], units: str) -> list[int]:
 
 
 def _to_millivolts(path: Path, rows: Rows, columns: list[int], names: list[str], comma: bool, units: str) -> np.ndarray:
-    """Returns [rows, 12] float64 mV of the leads' cells."""
+    """Returns [rows, L] float64 mV of the leads' cells."""
 
     def first(wrong: np.ndarray) -> tuple[str, str]:  # where it is, and what stands there
         row, lead = np.argwhere(wrong)[0]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from xecgnet_jax.data.io.matlab import read_struct
-from xecgnet_jax.data.io.recording import LONGEST, Recording, check_rate
+from xecgnet_jax.data.io.recording import LONGEST, Recording, check_rate, complete_recording
 from xecgnet_jax.data.io.wfdb_header import (
     Header,
     SignalLine,
@@ -18,7 +18,7 @@ from xecgnet_jax.data.io.wfdb_header import (
     parse_storage,
 )
 from xecgnet_jax.data.io.wfdb_signals import SAMPLE_BITS, read_samples
-from xecgnet_jax.data.leads import LEADS, RATE, find_leads
+from xecgnet_jax.data.leads import LEADS, RATE, MissingLeads, find_leads
 from xecgnet_jax.data.signals import resample
 from xecgnet_jax.errors import RecordError, first_few
 
@@ -42,7 +42,7 @@ def read_header(path: str | Path) -> Header:
     return parse_header(path) if path.suffix == ".hea" else _read_cpsc(path)[1]
 
 
-def read_record(path: str | Path, *, rate: float | None = RATE) -> Recording:
+def read_record(path: str | Path, *, rate: float | None = RATE, missing_leads: MissingLeads = "refuse") -> Recording:
     """Reads a recording into millivolts at `rate`, its leads in the order of `LEADS`.
 
     Args:
@@ -50,6 +50,7 @@ def read_record(path: str | Path, *, rate: float | None = RATE) -> Recording:
         original `.mat` file of CPSC2018. Leads are found by name in any case; leads beyond the twelve are ignored.
       rate: wanted sampling rate in Hz; other rates are resampled by a polyphase filter
         (`scipy.signal.resample_poly`). None leaves the signal as it is.
+      missing_leads: whether a record of fewer leads is refused, or completed by `complete_leads`.
 
     Raises:
       RecordError: the recording cannot be read without guessing: a lead is missing or repeated, gain or units are
@@ -59,15 +60,15 @@ def read_record(path: str | Path, *, rate: float | None = RATE) -> Recording:
     if path.suffix == ".hea":
         header = parse_header(path)
         signal_rate = check_rate(path, header.rate)
-        signal, resolution = _read_wfdb(path, header, signal_rate)
+        signal, leads, resolution = _read_wfdb(path, header, signal_rate, missing_leads)
     else:
-        (signal, header), resolution, signal_rate = _read_cpsc(path), None, CPSC_RATE
+        (signal, header), leads, resolution, signal_rate = _read_cpsc(path), list(LEADS), None, CPSC_RATE
     if not len(signal):
         raise RecordError(f"{path}: the recording has no samples. Remove it from the corpus.")
     with np.errstate(over="ignore"):  # A value that float32 cannot hold is no voltage either.
         invalid = ~np.isfinite(signal.astype(np.float32))
     if invalid.any():
-        counts = ", ".join(f"{n} in {lead}" for lead, n in zip(LEADS, invalid.sum(0), strict=True) if n)
+        counts = ", ".join(f"{n} in {lead}" for lead, n in zip(leads, invalid.sum(0), strict=True) if n)
         problem = f"of {len(signal)} samples some are marked invalid or are not finite: {counts}"
         remedy = "Cut them off or fill them in; a value made up here would pass for a measurement."
         raise RecordError(f"{path}: {problem}. {remedy}")
@@ -76,8 +77,9 @@ def read_record(path: str | Path, *, rate: float | None = RATE) -> Recording:
             signal, resolution, signal_rate = resample(signal, signal_rate, rate), None, float(rate)
         except ValueError as error:
             raise RecordError(f"{path}: {error}") from error
-    signal = np.ascontiguousarray(signal, dtype=np.float32)
-    return Recording(header.id, signal, signal_rate, header.codes or (), header.age, header.sex, resolution)
+    signal, codes = np.ascontiguousarray(signal, dtype=np.float32), header.codes or ()
+    recording = Recording(header.id, signal, signal_rate, codes, header.age, header.sex, resolution)
+    return complete_recording(recording, leads)
 
 
 def _main_file(path: Path) -> Path:
@@ -86,10 +88,13 @@ def _main_file(path: Path) -> Path:
     return header if path.suffix != ".mat" or header.is_file() else path
 
 
-def _read_wfdb(path: Path, header: Header, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """Returns ([T, 12] float64 mV with NaN where invalid, [12] mV per step) of the record of a header."""
+def _read_wfdb(
+    path: Path, header: Header, rate: float, missing_leads: MissingLeads
+) -> tuple[np.ndarray, list[str], np.ndarray]:
+    """Returns ([T, L] float64 mV with NaN where invalid, L leads, [L] mV per step) of the record of a header."""
     names = [line[8] if len(line) == 9 else "" for line in header.signal_lines]
-    channels, problem = find_leads(names, "lead")
+    found, problem = find_leads(names, "lead", missing_leads)
+    channels = list(found.values())
     if problem:
         signals = first_few([name[:30] or "(unnamed)" for name in names], 20) or "(none)"
         remedy = "The twelve standard leads are needed, each once."
@@ -107,11 +112,11 @@ def _read_wfdb(path: Path, header: Header, rate: float) -> tuple[np.ndarray, np.
     for column, line in enumerate(lines):
         if line.storage.format in SAMPLE_BITS:
             signal[values[:, column] == -(2 ** (SAMPLE_BITS[line.storage.format] - 1)), column] = np.nan
-    return signal, 1 / np.abs(gain)
+    return signal, list(found), 1 / np.abs(gain)
 
 
 def _read_values(path: Path, header: Header, channels: list[int], lines: list[SignalLine], rate: float) -> np.ndarray:
-    """Returns the [T, 12] integer values of the converter, from one or several signal files."""
+    """Returns the [T, L] integer values of the converter, from one or several signal files."""
     longest = min(round(LONGEST * rate), MOST_SAMPLES // len(header.signal_lines))
     if (header.length or 0) > longest:
         problem = f"the header promises {header.length} samples, too long for one ECG: at most {longest} are read"

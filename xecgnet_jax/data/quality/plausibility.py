@@ -6,7 +6,7 @@ rarely, and how many deliberately made errors do, is in docs/prediction.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
 
 import numpy as np
@@ -38,24 +38,31 @@ NARROW, NARROW_FOR_FAST = 60.0, 0.5
 LONGEST: float = 180.0
 
 
-def find_warnings(signal: np.ndarray, *, rate: float = RATE, units: str | None = None) -> tuple[RecordingWarning, ...]:
+def find_warnings(
+    signal: np.ndarray, *, rate: float = RATE, units: str | None = None, absent: Sequence[str] = ()
+) -> tuple[RecordingWarning, ...]:
     """Returns what looks wrong with one recording, [T, 12] float32, mV at `rate` Hz, leads in the standard order.
 
     `units` are what a user said that the file's numbers are, to name what would fit; None: the file says it itself.
+    `absent` are leads that are 0 because the file lacks them.
     """
-    return tuple(RecordingWarning(kind, text) for kind, text in _check(signal, rate, units) if text)
+    return tuple(RecordingWarning(kind, text) for kind, text in _check(signal, rate, units, absent) if text)
 
 
-def _check(signal: np.ndarray, rate: float, units: str | None) -> Iterator[tuple[str, str | None]]:
+def _check(
+    signal: np.ndarray, rate: float, units: str | None, absent: Sequence[str]
+) -> Iterator[tuple[str, str | None]]:
     """Yields (kind, text) of each check; the text is None or empty where nothing is wrong."""
+    if absent:
+        yield "missing-leads", f"without {', '.join(absent)}, taken as 0 mV: most networks were not trained for that"
     seconds = len(signal) / rate
     if seconds < SHORTEST:
         yield "short", f"only {seconds:.2g} s long: rhythms cannot be recognized, and less is checked"
     if seconds > LONGEST:
         yield "long", f"{seconds:.0f} s long: cut it, one label set for all of it means little"
     problems = find_problems(signal, rate)
-    if problems.flat:
-        yield "flat", f"nothing in {', '.join(problems.flat)}: a lost electrode?"
+    if flat := [lead for lead in problems.flat if lead not in absent]:
+        yield "flat", f"nothing in {', '.join(flat)}: a lost electrode?"
     if not (moving := [lead for lead in LEADS if lead not in problems.flat]):
         return
     size = typical_size(signal, rate)
