@@ -35,6 +35,7 @@ from xecgnet_jax.data.io.hospital import Contents, cut_calibration
 from xecgnet_jax.data.io.philips import _chunk_lengths, _lzw_length
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import pack_of
+from xecgnet_jax.data.pack.audit import format_audit
 from xecgnet_jax.errors import ConfigError, RecordError
 from xecgnet_jax.files import create_private
 
@@ -304,6 +305,10 @@ def test_leads_that_a_file_marks_are_named(tmp_path, capsys):
     assert cli.inspect([str(muse)]) == 0
     assert "WARNING: the file itself marks V6 (off)" in capsys.readouterr().out
     assert not read_recording(write_muse(tmp_path / "n", SIGNAL, 500, LeadOff="FALSE")).warnings
+    (tmp_path / "labels.csv").write_text("file,labels\nm,AF\nn,AF\np,AF\n")
+    audit = pack_of(tmp_path, tmp_path / "pack", workers=1, progress=False).audit
+    assert audit.marked.keys() == {"m", "p"} and audit.marked["m"] == kinds["marked"]
+    assert "  leads marked as bad by the file (2): m, p" in format_audit(audit).splitlines()
 
 
 def test_channels_of_dicom_that_are_marked(tmp_path):

@@ -36,6 +36,7 @@ class SignalProblems(NamedTuple):
     #: How the limb leads contradict each other, None where they do not, or where one of them is flat or clipped.
     limb_leads: str | None = None
     extremes: tuple[float, ...] = ()  #: mV, the lowest and the highest value of each lead
+    marked: str | None = None  #: what the file itself says against its leads
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Audit:
     clipped: Mapping[str, Sequence[str]] = field(default_factory=dict)
     absurd: Mapping[str, Sequence[str]] = field(default_factory=dict)
     limb_leads: Mapping[str, str] = field(default_factory=dict)  #: id → how they contradict each other
+    marked: Mapping[str, str] = field(default_factory=dict)  #: id → what the file itself says against its leads
     duplicates: Sequence[Sequence[str]] = ()  #: groups of ids of one ECG, see `find_duplicates`
     without_class: Sequence[str] = ()  #: ids of recordings with none of the classes
     classes: Mapping[str, int] = field(default_factory=dict)  #: class → number of packed recordings that have it
@@ -102,7 +104,8 @@ def make_audit(
         kind: {name: list(getattr(found, kind)) for name, found in problems.items() if getattr(found, kind)}
         for kind in ("flat", "clipped", "absurd")
     }
-    odd["limb_leads"] = {name: found.limb_leads for name, found in problems.items() if found.limb_leads}
+    for kind in ("limb_leads", "marked"):
+        odd[kind] = {name: getattr(found, kind) for name, found in problems.items() if getattr(found, kind)}
     same = [[ids[row] for row in group] for group in duplicates]
     audit = Audit(packed=len(ids), refused=dict(refused), **odd, duplicates=same)
     return count_classes(audit, ids, codes, CPSC2018)
@@ -119,7 +122,7 @@ def rename(audit: Audit, names: Mapping[str, str]) -> Audit:
     """Returns the audit with other names of packed recordings; of refused ones only the number stays."""
     by_id: dict[str, Any] = {
         kind: {names[name]: found for name, found in getattr(audit, kind).items()}
-        for kind in ("flat", "clipped", "absurd", "limb_leads")
+        for kind in ("flat", "clipped", "absurd", "limb_leads", "marked")
     }
     return replace(
         audit,
@@ -145,6 +148,7 @@ def format_audit(audit: Audit) -> str:
     for problem, by_id in (("flat leads", audit.flat), ("clipped", audit.clipped), ("absurd amplitude", audit.absurd)):
         examples[problem] = [f"{name} ({' '.join(leads)})" for name, leads in by_id.items()]
     examples["limb leads contradict each other"] = list(audit.limb_leads)
+    examples["leads marked as bad by the file"] = list(audit.marked)
     examples["one ECG"] = [" = ".join(names) for names in audit.duplicates]
     examples["without a class"] = list(audit.without_class)
     examples["unmapped codes"] = [f"{code} ({count}×)" for code, count in audit.unmapped.items()]

@@ -175,7 +175,8 @@ def _packed(path: Path, recording: Recording, signals: SignalSpec) -> ReadResult
     if (size := typical_size(signal, signals.rate)) > WRONG_UNITS:
         problem = f"leads have {size:.3g} mV from peak to peak, an ECG has 0.5 to 3"
         return RecordError(f"{path}: {problem}. Correct the gain or units in its header.")
-    problems = find_problems(signal, signals.rate)
+    marked = next((warning.text for warning in recording.warnings if warning.kind == "marked"), None)
+    problems = find_problems(signal, signals.rate)._replace(marked=marked)
     filtered = np.ascontiguousarray(filter_signal(signal, signals), np.float32)
     samples, step, zero = quantize(filtered, None if signals.filter else recording.resolution)
     moments = signal_moments(to_millivolts(samples, step, zero))

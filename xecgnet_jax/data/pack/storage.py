@@ -19,7 +19,7 @@ from xecgnet_jax.errors import PackError
 from xecgnet_jax.files import read_sealed, sealed, sha256, write_bytes
 
 #: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
-FORMAT: int = 6
+FORMAT: int = 7
 
 #: All files of a pack: the manifest in its folder, the others in a folder in it that the manifest names, so that a pack
 #: can be replaced while another process has it mapped. The manifest has the sha256 of the small files, and of itself.
