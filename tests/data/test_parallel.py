@@ -16,7 +16,7 @@ import pytest
 from tests.data.small_corpus import make, write_corpus
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.pack import build_pack, open_pack
-from xecgnet_jax.data.pack.build import read_for_pack
+from xecgnet_jax.data.pack.reading import read_for_pack
 from xecgnet_jax.data.pack.storage import ABANDONED, MANIFEST, read_manifest
 from xecgnet_jax.data.parallel import _map_in_order
 from xecgnet_jax.data.signals import PLAIN

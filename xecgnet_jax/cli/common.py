@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +15,7 @@ import tyro
 from xecgnet_jax.config import PRESETS, DataConfig, PresetName
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.files import check_local, default_cache
-from xecgnet_jax.terminal import say
+from xecgnet_jax.terminal import printable, say, warn
 
 #: Recordings of the simulated corpus, unless another number is asked for.
 SIMULATED = 1200
@@ -94,6 +95,35 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
     elif losses := format_losses(audit):
         say(f"{losses} (see {generation_folder(destination, read_manifest(destination)) / AUDIT})")
     return pack
+
+
+def pack_share_of(corpus: CorpusArguments, config: DataConfig, share: str, progress: bool) -> None:
+    """Reads a share K/N of the corpus for its pack, and prints what it read.
+
+    Raises:
+      ConfigError: it is no share, or no corpus is named.
+    """
+    from xecgnet_jax.data.dataset import share_for
+    from xecgnet_jax.data.io.hdf5 import HDF5
+    from xecgnet_jax.data.pack import Share
+
+    match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", share)
+    chosen = Share(int(match[1]), int(match[2])) if match else Share(0, 0)
+    if not 1 <= chosen.number <= chosen.of:
+        raise ConfigError(f"pack_only is {share!r}; possible: all, or K/N with K from 1 to N")
+    if corpus.data is None:
+        raise ConfigError("--pack-only K/N needs --data; simulated recordings are packed at once (--pack-only all)")
+    hdf5 = HDF5(corpus.hdf5_dataset, corpus.hdf5_rate, corpus.hdf5_units)
+    how = {"workers": corpus.workers, "progress": progress}
+    done = share_for(corpus.data, corpus.cache, config, chosen, hdf5=hdf5, **how)
+    if done is None:
+        say(f"share {share} of {corpus.data} is there already")
+        return
+    recordings, refused = done
+    say(f"share {share} of {corpus.data}: {recordings} recordings, {len(refused)} of them cannot be read")
+    for reason in () if corpus.hash_ids else refused.values():
+        warn(f"cannot be read: {printable(reason)}")
+    say("where all shares are there, the same command with --pack-only all joins them")
 
 
 def _changed(pack: Path) -> int | None:

@@ -21,6 +21,7 @@ from xecgnet_jax.cli.common import (
     command_line,
     keep_compiled,
     open_pack_of,
+    pack_share_of,
 )
 from xecgnet_jax.config import PRESETS, Config, read_config_file
 from xecgnet_jax.errors import ConfigError
@@ -107,6 +108,9 @@ class Train:
     step: OptionalNumber = None
     corpus: CorpusArguments = field(default_factory=CorpusArguments)
     running: Running = field(default_factory=Running)
+    #: Only make the pack of the corpus, and end. K/N: only read the K-th of N shares of it, in a job of its own; all:
+    #: join what the shares have, and read the rest.
+    pack_only: Annotated[str | None, tyro.conf.arg(metavar="{all,K/N}", help_behavior_hint="")] = None
     #: Folder for a profile of five steps, for TensorBoard or Perfetto.
     profile: OptionalFolder = None
     hosts: Hosts = field(default_factory=Hosts)
@@ -116,6 +120,14 @@ class Train:
         """Trains, and prints the best epoch and the command that scores it."""
         running, folder = self.running, self.workdir or Path("runs") / default_name(self.preset, self.config)
         check_arguments(self.corpus, {"save_every": (running.save_every, 0), "devices": (running.devices, 0)}, folder)
+        if self.pack_only is not None:
+            if self.hosts.distributed:
+                raise ConfigError("--pack-only is for jobs of their own, without --distributed")
+            if self.pack_only == "all":
+                open_pack_of(self.corpus, self.settings.data, running.progress)
+            else:
+                pack_share_of(self.corpus, self.settings.data, self.pack_only, running.progress)
+            return
         from xecgnet_jax.training.workdir import check_config
 
         check_config(folder, self.settings)

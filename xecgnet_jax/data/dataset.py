@@ -16,7 +16,7 @@ from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.labels import Vocabulary, read_vocabulary
 from xecgnet_jax.data.normalization import Normalization, find_dominating, mean_normalization
-from xecgnet_jax.data.pack import Pack, pack_of
+from xecgnet_jax.data.pack import Pack, Share, build_share, pack_of
 from xecgnet_jax.data.pack.duplicates import group_rows
 from xecgnet_jax.data.signals import PLAIN, signal_spec
 from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split, read_split, stratified_split
@@ -107,6 +107,14 @@ def pack_for(
     how |= {"signals": signal_spec(config), "rate_of_files": config.rate_of_files, "hdf5": hdf5}
     pack = pack_of(corpus, place, **how)
     return pack.annotate(annotated) if annotated else pack
+
+
+def share_for(
+    corpus: Path, cache: Path, config: DataConfig, share: Share, *, hdf5: HDF5 = UNSAID, **how: Any
+) -> tuple[int, dict[str, str]] | None:
+    """Reads a share of a corpus for the pack that `pack_for` makes; see `build_share`, of which `how` is."""
+    how |= {"signals": signal_spec(config), "rate_of_files": config.rate_of_files, "hdf5": hdf5}
+    return build_share(corpus, pack_folder(corpus, cache, config, hdf5), share, **how)
 
 
 def pack_folder(corpus: Path, cache: Path, config: DataConfig, hdf5: HDF5 = UNSAID) -> Path:

@@ -10,9 +10,10 @@ import pytest
 from tests import commands as cli
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.corpora import read_corpus
-from xecgnet_jax.data.dataset import pack_for
+from xecgnet_jax.data.dataset import pack_for, share_for
 from xecgnet_jax.data.io.hdf5 import HDF5, read_rows
 from xecgnet_jax.data.labels import vocabulary_from_json
+from xecgnet_jax.data.pack import Share
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 
 SAID = HDF5(rate=400.0, units="mV")
@@ -72,6 +73,19 @@ def test_packs_hold_the_rows_without_their_padding(corpus, workers):
     assert list(pack.audit.refused) == ["0"] and "no row for it" in pack.audit.refused["0"]
     classes = {"first degree": {"code15": ["1dAVb"]}, "right": {"code15": ["RBBB"]}}
     assert pack.relabel(vocabulary_from_json({"classes": classes})).labels.sum(axis=0).tolist() == [1, 4]
+
+
+def test_shares_of_blocks_are_joined_to_the_same_pack(corpus, tmp_path):
+    at_once = packed(corpus)
+    for number in (3, 1, 2):
+        share_for(
+            corpus, tmp_path / "c", DataConfig(rate=400.0), Share(number, 3), hdf5=SAID, workers=1, progress=False
+        )
+    joined = pack_for(
+        corpus, tmp_path / "c", DataConfig(rate=400.0), hdf5=SAID, on_bad_recording="skip", progress=False
+    )
+    assert (joined.fingerprint, joined.ids, joined.audit) == (at_once.fingerprint, at_once.ids, at_once.audit)
+    assert not list((tmp_path / "c" / "packs").glob("*.shares"))
 
 
 def test_what_the_file_does_not_say_is_asked_for(corpus, capsys):

@@ -20,7 +20,7 @@ from xecgnet_jax.data.labels import CLASSES, CPSC2018, read_vocabulary
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.normalization import find_dominating, signal_moments
 from xecgnet_jax.data.pack import build_pack, open_pack
-from xecgnet_jax.data.pack.build import read_for_pack
+from xecgnet_jax.data.pack.reading import read_for_pack
 from xecgnet_jax.data.pack.storage import FILES, MANIFEST, SAMPLES, read_manifest, write_checked
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
 from xecgnet_jax.errors import CorpusError, PackError, RecordError

@@ -9,34 +9,27 @@ import hashlib
 import io
 import os
 import shutil
-from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict
-from functools import partial
-from itertools import chain, groupby
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Literal
 
 import numpy as np
-from tqdm import tqdm
 
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
-from xecgnet_jax.data.io.formats import format_of, read_hospital
-from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID, read_rows
-from xecgnet_jax.data.io.recording import Recording, check_signal, prepare_recording
-from xecgnet_jax.data.io.wfdb import read_record
+from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.io.wfdb_header import shorten
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
-from xecgnet_jax.data.normalization import signal_moments
 from xecgnet_jax.data.pack import storage
-from xecgnet_jax.data.pack.audit import WRONG_UNITS, SignalProblems, find_problems, make_audit, typical_size
+from xecgnet_jax.data.pack.audit import make_audit
 from xecgnet_jax.data.pack.duplicates import find_duplicates
 from xecgnet_jax.data.pack.pack import Pack, open_pack
-from xecgnet_jax.data.pack.quantized import quantize, to_millivolts
-from xecgnet_jax.data.parallel import map_in_processes, workers_for
-from xecgnet_jax.data.signals import PLAIN, SignalSpec, filter_signal
+from xecgnet_jax.data.pack.quantized import to_millivolts
+from xecgnet_jax.data.pack.reading import PackedRecording, ReadEntry, read_entries
+from xecgnet_jax.data.pack.shares import Share, has_share, read_shares, remove_shares, share_of, write_share
+from xecgnet_jax.data.signals import PLAIN, SignalSpec
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 from xecgnet_jax.files import irregular, open_regular
 
@@ -45,25 +38,6 @@ CAUSES_SHOWN: int = 3
 
 #: What to do about a recording that cannot be read.
 OnBadRecording = Literal["fail", "skip"]
-
-
-class PackedRecording(NamedTuple):
-    """One recording's row in the index of a pack, as far as its own file gives it; the samples are kept apart."""
-
-    length: int  #: number of samples
-    step: np.ndarray  #: [12] float64, as in `QuantizedSignal`
-    zero: np.ndarray  #: [12] float64, likewise
-    moments: np.ndarray  #: [2, 12] float64, as `signal_moments` gives them for the packed signal
-    problems: SignalProblems  #: what is odd about the signal
-    age: float | None  #: years; None where the recording does not say
-    sex: str | None  #: "F" or "M", likewise
-    patient: str | None  #: keyed hash of the patient's id in the file, likewise
-
-
-#: The samples [T, 12] int16 of a recording and its row in the index, or why it cannot be read.
-ReadResult: TypeAlias = tuple[np.ndarray, PackedRecording] | RecordError
-#: A recording of a corpus, and this.
-ReadEntry: TypeAlias = tuple[Entry, ReadResult]
 
 
 def pack_of(
@@ -88,10 +62,7 @@ def pack_of(
       PackError: as `build_pack` and `open_pack`.
     """
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
-    is_packed = (pack_folder / storage.MANIFEST).is_file()
-    if is_packed and storage.read_manifest(pack_folder)["state"] == corpus_state(
-        corpus_folder, pack_folder, signals, rate_of_files, hdf5
-    ):
+    if _is_pack_of(pack_folder, corpus_state(corpus_folder, pack_folder, signals, rate_of_files, hdf5)):
         pack = open_pack(pack_folder)
         if on_bad_recording == "skip" or not pack.audit.refused:
             return pack
@@ -105,6 +76,11 @@ def pack_of(
     )
 
 
+def _is_pack_of(folder: Path, state: str) -> bool:
+    """Whether there is a pack of a corpus in this state."""
+    return (folder / storage.MANIFEST).is_file() and storage.read_manifest(folder)["state"] == state
+
+
 def build_pack(
     corpus: Corpus,
     folder: Path,
@@ -116,7 +92,8 @@ def build_pack(
 ) -> Pack:
     """Reads every recording of a corpus and writes the pack.
 
-    It appears when it is complete, in place of one that was there, and does not depend on the number of workers.
+    It appears when it is complete, in place of one that was there, and does not depend on the number of workers, nor on
+    what `build_share` has read before; shares are removed then.
 
     Args:
       folder: where the pack shall be: a folder that is missing, empty, or a pack.
@@ -133,78 +110,48 @@ def build_pack(
     try:
         state = corpus_state(corpus.root, folder, signals, corpus.rate_of_files, corpus.hdf5)
         _check_space(corpus, folder, signals)
+        read_before = read_shares(folder, state)
         with (
             storage.new_generation(folder) as new,
-            closing(_read_entries(corpus, signals, workers, progress)) as entries,
+            closing(read_entries(corpus, signals, workers, progress, read_before)) as entries,
         ):
             _write_pack(corpus, new, state, entries, signals, skip_bad=on_bad_recording == "skip")
+        del read_before  # whose samples are mapped
+        remove_shares(folder)
     except OSError as error:
         raise PackError(f"{folder}: the pack cannot be written: {error}") from error
     return open_pack(folder)
 
 
-def read_for_pack(path: Path, signals: SignalSpec) -> tuple[np.ndarray, PackedRecording] | RecordError:
-    """Reads one recording: samples [T, 12] int16 and its row. An error is returned, so that the others go on."""
+def build_share(
+    corpus_folder: Path,
+    pack_folder: Path,
+    share: Share,
+    *,
+    signals: SignalSpec = PLAIN,
+    rate_of_files: int = 0,
+    hdf5: HDF5 = UNSAID,
+    workers: int | None = None,
+    progress: bool = True,
+) -> tuple[int, dict[str, str]] | None:
+    """Reads a share of a corpus for its pack, in a job of its own: `pack_of` with the same arguments joins them.
+
+    Returns:
+      The number of recordings, and the reason by id of those that cannot be read; None where the share, or the pack, is
+      there.
+
+    Raises:
+      CorpusError, PackError: as `pack_of`.
+    """
+    corpus = read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=True, hdf5=hdf5)
     try:
-        kind = None if path.suffix == ".hea" else format_of(path)
-        recording = read_record(path, rate=signals.rate) if kind is None else read_hospital(path, kind)
-    except RecordError as error:
-        return error
+        state = corpus_state(corpus.root, pack_folder, signals, corpus.rate_of_files, corpus.hdf5)
+        if _is_pack_of(pack_folder, state) or has_share(pack_folder, share, state):
+            return None
+        with closing(read_entries(share_of(corpus, share), signals, workers, progress)) as entries:
+            return write_share(pack_folder, share, state, entries)
     except OSError as error:
-        return RecordError(f"{path}: cannot be read ({error.strerror or error}). Check the file.")
-    return _packed(path, recording, signals)
-
-
-def read_together(task: tuple[Path, list[Entry]], signals: SignalSpec, hdf5: HDF5) -> list[ReadResult]:
-    """Reads recordings of one file that are best read together, or the one that a file holds."""
-    path, entries = task
-    rows = [entry.row for entry in entries if entry.row is not None]
-    if not rows:
-        return [read_for_pack(path, signals)]
-    found = read_rows(path, hdf5, rows, [entry.id for entry in entries])
-    return [one if isinstance(one, RecordError) else _packed(path, one, signals) for one in found]
-
-
-def _packed(path: Path, recording: Recording, signals: SignalSpec) -> ReadResult:
-    """Returns what a pack keeps of a recording, or why it is no ECG that a run could be trained with."""
-    try:
-        check_signal(path, recording)
-        signal = prepare_recording(path, recording, signals._replace(filter=()))
-    except RecordError as error:
-        return error
-    if (size := typical_size(signal, signals.rate)) > WRONG_UNITS:
-        problem = f"leads have {size:.3g} mV from peak to peak, an ECG has 0.5 to 3"
-        return RecordError(f"{path}: {problem}. Correct the gain or units in its header.")
-    marked = next((warning.text for warning in recording.warnings if warning.kind == "marked"), None)
-    problems = find_problems(signal, signals.rate)._replace(marked=marked)
-    filtered = np.ascontiguousarray(filter_signal(signal, signals), np.float32)
-    samples, step, zero = quantize(filtered, None if signals.filter else recording.resolution)
-    moments = signal_moments(to_millivolts(samples, step, zero))
-    person = (recording.age, recording.sex, recording.patient)
-    return samples, PackedRecording(len(samples), step, zero, moments, problems, *person)
-
-
-def _read_entries(corpus: Corpus, signals: SignalSpec, workers: int | None, progress: bool) -> Generator[ReadEntry]:
-    """Reads each recording of the corpus, with a progress bar."""
-    if workers is None:
-        workers = workers_for(len(corpus.entries))
-    if workers < 1:
-        raise PackError(f"recordings cannot be read by {workers} workers; ask for 1 or more")
-    bar = tqdm(corpus.entries, f"packing {corpus.root}", unit=" recordings", disable=None if progress else True)
-    tasks = list(_tasks(corpus))
-    read = partial(read_together, signals=signals, hdf5=corpus.hdf5)
-    try:
-        with closing(map_in_processes(read, tasks, workers)) as results, bar:
-            yield from zip(bar, chain.from_iterable(results), strict=True)
-    except BrokenProcessPool as error:
-        problem = "a process that reads recordings was ended from outside, perhaps because memory ran out"
-        raise PackError(f"{problem}; try again with fewer workers") from error
-
-
-def _tasks(corpus: Corpus) -> Iterator[tuple[Path, list[Entry]]]:
-    """Yields the recordings of a corpus, those of one block of a file together."""
-    for (path, _), group in groupby(corpus.entries, lambda entry: (entry.path, (entry.row or 0) // corpus.together)):
-        yield path, list(group)
+        raise PackError(f"{pack_folder}: the share cannot be written: {error}") from error
 
 
 def _check_space(corpus: Corpus, folder: Path, signals: SignalSpec) -> None:
