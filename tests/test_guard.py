@@ -29,6 +29,13 @@ ROOT = Path(__file__).resolve().parents[1]
         (StoppedError("stopped at step 4"), 130, "stopped at step 4"),
         (KeyboardInterrupt(), 130, "stopped"),
         (OSError(errno.ENOSPC, "No space left on device", "/a/b"), 2, "/a/b: No space left on device; make room"),
+        (
+            ValueError(
+                f'RESOURCE_EXHAUSTED: Error writing local file "/a/b": Failed: {os.strerror(errno.ENOSPC)} [28]'
+            ),
+            2,
+            "error: /a/b: No space left on device; make room",
+        ),
         (PermissionError(errno.EACCES, "Permission denied", "/a/b"), 2, "/a/b: Permission denied; check the path"),
         (MemoryError("Unable to allocate 52 GiB"), 2, "memory ran out (MemoryError: Unable to allocate 52 GiB)"),
         (RecursionError("maximum depth"), 1, "RecursionError: maximum depth (a fault of this program"),
@@ -40,6 +47,13 @@ def test_each_kind_of_error_is_one_line(capsys, error, status, said):
     assert guard.report(error) == status
     printed = capsys.readouterr()
     assert printed.out == "" and printed.err.count("\n") == 1 and said in printed.err
+
+
+def test_what_tensorstore_prints_of_a_save_that_failed_is_not_shown(capsys):
+    guard.quiet_libraries()
+    for error, shown in ((RuntimeError("Event loop is closed"), False), (RuntimeError("anything else"), True)):
+        sys.excepthook(type(error), error, None)
+        assert bool(capsys.readouterr().err) is shown
 
 
 OUT_OF_MEMORY = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 55834574848 bytes.")

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+#: Characters of a message that are shown: what a file names may be long. Its end says what to do.
+LONGEST_MESSAGE, END = 2000, 400
+
 
 class XECGNetError(Exception):
     """Base of every error that this package raises about what a user gave it.
 
     The message names the file or setting, what is wrong with it, and what to do.
     """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= LONGEST_MESSAGE else f"{text[: LONGEST_MESSAGE - END - 3]} … {text[-END:]}"
 
 
 class ConfigError(XECGNetError):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterable, Mapping
@@ -182,6 +183,13 @@ def check_writable(folder: Path, name: str) -> None:
         raise ConfigError(
             f"{name} {folder}: {there} cannot be written to ({error.strerror}); choose another place"
         ) from error
+
+
+def check_room(folder: Path, needed: int) -> None:
+    """Raises OSError, naming a folder that is there, where its disk has less room than so many bytes."""
+    if (free := shutil.disk_usage(folder).free) < needed:
+        problem = f"{os.strerror(errno.ENOSPC)}: {needed:,} bytes are needed, {free:,} are free"
+        raise OSError(errno.ENOSPC, problem, str(folder))
 
 
 def irregular(path: str | Path) -> str:

@@ -118,6 +118,31 @@ def test_a_run_stopped_within_an_epoch_goes_on_with_the_same_bits(corpus, finish
     assert_same_bits(finished, workdir)
 
 
+@pytest.mark.ci
+def test_a_run_killed_while_a_checkpoint_is_removed_goes_on_with_the_same_bits(corpus, finished, tmp_path):
+    """When some of its files are gone: it is none any more."""
+    script = tmp_path / "kill.py"
+    script.write_text(
+        "import os, sys\n"
+        "from pathlib import Path\n"
+        "from xecgnet_jax.cli.main import main\n"
+        "from xecgnet_jax.training import checkpoint\n"
+        "def remove(folder, **how):\n"
+        "    files = [path for path in Path(folder).rglob('*') if path.is_file()]\n"
+        "    [path.unlink() for path in files[::2]]\n"
+        "    if files: os.kill(os.getpid(), 9)\n"
+        "checkpoint.shutil.rmtree = remove\n"
+        "sys.exit(main(['train', *sys.argv[1:]]))\n"
+    )
+    words = command(corpus, tmp_path / "run")
+    first = subprocess.run([sys.executable, str(script), *words[4:]], capture_output=True, text=True, timeout=300)
+    assert first.returncode == -9, first.stderr
+    assert 0 < len(read_metrics(tmp_path / "run")) < 4
+    second = subprocess.run(words, capture_output=True, text=True, timeout=300)
+    assert second.returncode == 0, second.stderr
+    assert_same_bits(finished, tmp_path / "run")
+
+
 def test_a_finished_run_is_found_and_not_made_again(dataset, finished):
     before = arrays(finished)
     best = fit(CONFIG, dataset, finished, progress=False)

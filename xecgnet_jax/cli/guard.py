@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import re
 import sys
+from types import TracebackType
 from typing import Any
 
 from xecgnet_jax.errors import StoppedError, XECGNetError
@@ -17,8 +19,28 @@ from xecgnet_jax.terminal import warn
 FAULT, REFUSED, STOPPED, UNREAD = 1, 2, 130, 141
 #: What XLA says where memory runs out, at compiling or running.
 _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_alloc")
+#: What an error says of a full disk, and the path in it: TensorStore raises no OSError.
+_FULL, _PATH = re.compile("No space left on device|Disk quota exceeded"), re.compile('"(/[^"]+)"')
 #: How messages of XLA begin where a collective is broken.
 _STATUS = re.compile("UNKNOWN|INTERNAL|UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION")
+
+
+#: What to do about a full disk.
+_MAKE_ROOM = "make room on the disk; nothing half-written is left"
+
+
+def quiet_libraries() -> None:
+    """Keeps off the terminal what asyncio and TensorStore print, a thousand lines, of a save that failed.
+
+    The save itself raises what is reported.
+    """
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    sys.excepthook = _show
+
+
+def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+        sys.__excepthook__(kind, error, trace)
 
 
 def report(error: BaseException, command: Any = None) -> int:
@@ -45,12 +67,15 @@ def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
     """Returns the exit status and the line of an error."""
     if isinstance(error, XECGNetError):
         return REFUSED, str(error)
+    if (said := _FULL.search(str(error))) and not isinstance(error, OSError):
+        where = f"{found[1]}: " if (found := _PATH.search(str(error))) else ""
+        return REFUSED, f"{where}{said[0]}; {_MAKE_ROOM}"
     if isinstance(error, MemoryError) or any(words in str(error) for words in _OUT_OF_MEMORY):
         return REFUSED, f"memory ran out ({_first_line(error)}); {_lower(command)}"
     if isinstance(error, OSError):
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "make room on the disk; nothing half-written is left" if full else "check the path and its permissions"
+        remedy = _MAKE_ROOM if full else "check the path and its permissions"
         return REFUSED, f"{where}{error.strerror or error}; {remedy}"
     if _is_one_of_several() and _STATUS.match(str(error)):
         return FAULT, (

@@ -16,7 +16,7 @@ from xecgnet_jax.cli.compare import Compare
 from xecgnet_jax.cli.corpus import DescribeCorpus, Simulate
 from xecgnet_jax.cli.evaluate import Evaluate
 from xecgnet_jax.cli.export import Export
-from xecgnet_jax.cli.guard import leave_at_once, report
+from xecgnet_jax.cli.guard import leave_at_once, quiet_libraries, report
 from xecgnet_jax.cli.inspect import Inspect
 from xecgnet_jax.cli.predict import Predict
 from xecgnet_jax.cli.sweep import Sweep, sweep_defaults
@@ -55,6 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if arguments is None else arguments)
     shows_traceback = TRACEBACK in words
     command: Any = None
+    if not shows_traceback:
+        quiet_libraries()
     try:
         if words == ["--version"]:
             say(f"xecgnet-jax {__version__}")

@@ -195,7 +195,7 @@ def read_split(path: Path) -> Split:
                 name, part = (row["id"] or "").strip(), (row["part"] or "").strip()
                 if not name or part not in ids:
                     wanted = f"an id and one of {', '.join(PARTS)}"
-                    raise SplitError(f"line {rows.line_num}: expected {wanted}, not '{name}' and '{part}'")
+                    raise SplitError(f"line {rows.line_num}: expected {wanted}, not {name[:40]!r} and {part[:40]!r}")
                 ids[part].append(name)
         split = Split(*map(tuple, ids.values()))
         _refuse_repeated(sum(split, ()))

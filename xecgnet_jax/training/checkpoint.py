@@ -19,12 +19,14 @@ import orbax.checkpoint as ocp
 from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from xecgnet_jax.errors import CheckpointError
-from xecgnet_jax.files import damaged_file, read_json, sync, write_checksums
+from xecgnet_jax.files import check_room, damaged_file, read_json, sync, write_checksums
 from xecgnet_jax.terminal import warn
 from xecgnet_jax.training.description import Description, from_json
 from xecgnet_jax.training.state import TrainState
 
 FOLDER = "checkpoints"
+#: Where a checkpoint is moved before its files are removed, so that no kill leaves half of one.
+_REMOVED = ".removed"
 
 # Orbax tells of every save on the root logger's level, and of what fails by a traceback: it is raised, too.
 logging.getLogger("absl").setLevel(logging.CRITICAL)
@@ -169,6 +171,7 @@ class Checkpoints(SavedCheckpoints):
         for step in self.steps():
             self._metrics(step)  # Orbax reads them, too, and would not say which one is damaged
         self._saving = 0
+        self._clear()
         self._folder.mkdir(parents=True, exist_ok=True)  # Orbax makes it only where all processes save
         best = preservation_policy.BestN(get_metric_fn=_quality, n=1, keep_checkpoints_without_metrics=False)
         options = ocp.CheckpointManagerOptions(
@@ -176,6 +179,7 @@ class Checkpoints(SavedCheckpoints):
             preservation_policy=preservation_policy.AnyPreservationPolicy([preservation_policy.LatestN(1), best]),
             cleanup_tmp_directories=True,
             create=False,
+            todelete_subdir=_REMOVED,
             multiprocessing_options=_by_itself(),
             async_options=ocp.AsyncOptions(post_finalization_callback=self._write_checksums),
         )
@@ -194,12 +198,13 @@ class Checkpoints(SavedCheckpoints):
         self.wait()
         if jax.process_count() > 1:  # Orbax takes no arrays of one of several processes
             state = jax.device_get(state)
+        items = {"model": state.eval_variables, "train": _train_item(state)}
+        check_room(self._folder, sum(getattr(leaf, "nbytes", 8) for leaf in jax.tree.leaves(items)))
         self._saving = step = int(state.step)
         self._manager.save(
             step,
             args=ocp.args.Composite(
-                model=ocp.args.StandardSave(state.eval_variables),
-                train=ocp.args.StandardSave(_train_item(state)),
+                **{name: ocp.args.StandardSave(item) for name, item in items.items()},
                 description=ocp.args.JsonSave(description),
             ),
             metrics=None if micro_f1 is None else {"micro_f1": float(micro_f1), "step": step},
@@ -209,11 +214,16 @@ class Checkpoints(SavedCheckpoints):
         """Waits for saves under way, until they would outlast a power cut."""
         self._manager.wait_until_finished()
         sync(self._folder)
+        self._clear()
 
     def close(self) -> None:
         """Waits for saves under way."""
         self.wait()
         self._manager.close()
+
+    def _clear(self) -> None:
+        """Removes what Orbax has moved away."""
+        shutil.rmtree(self._folder / _REMOVED, ignore_errors=True)
 
     def _write_checksums(self) -> None:
         """Called by Orbax when all items are written, before it gives their folder its name."""
@@ -234,7 +244,10 @@ def remove_later(workdir: Path, step: int) -> None:
     saved.check(step)
     for later in saved.steps():
         if later > step:
-            shutil.rmtree(Path(workdir) / FOLDER / str(later))
+            removed = Path(workdir) / FOLDER / _REMOVED
+            removed.mkdir(exist_ok=True)
+            (Path(workdir) / FOLDER / str(later)).rename(removed / str(later))
+            shutil.rmtree(removed)
 
 
 @cache

@@ -127,3 +127,11 @@ def test_the_command_packs_shares_and_joins_them(tmp_path, capsys):
         assert "possible: all, or K/N" in capsys.readouterr().err
     assert cli.train(["--pack-only", "1/2", "--cache", str(tmp_path / "cache")]) == 2
     assert "needs --data" in capsys.readouterr().err
+
+
+def test_what_is_left_of_a_share_that_was_being_removed_is_none(corpus, at_once, tmp_path):
+    pack = tmp_path / "joined"
+    read(corpus, pack, 1, 1)
+    (shares_folder(pack) / "1-of-1" / "recordings.json").unlink()
+    make(corpus, pack, signals=SIGNALS, on_bad_recording="skip")
+    assert content(pack) == at_once and not shares_folder(pack).exists()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -39,7 +38,9 @@ def read_array(
     try:
         with open_regular(path) as file:
             values = _one_array(path, file)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except RecordError:
+        raise
+    except Exception as error:  # of NumPy, zipfile, zlib and tokenize, by which NumPy reads headers
         raise RecordError(f"{path}: no array of numbers can be read from it ({error}). Save it anew.") from error
     if values.ndim != 2 or values.dtype.kind not in "fiu" or values.shape[1] != len(leads) or not len(values):
         turn = "; transpose it: samples come first" if values.ndim == 2 and values.shape[0] == len(leads) else ""
@@ -47,7 +48,8 @@ def read_array(
         raise RecordError(f"{path}: {found}, and must be numbers [samples, {len(leads)}] as --leads names them{turn}.")
     if len(values) > longest:
         raise RecordError(f"{path}: longer than {longest} samples, too long for one ECG. Cut it into pieces.")
-    signal = np.asarray(values[:, list(columns.values())], np.float64) * MILLIVOLTS[units.lower()]
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is refused
+        signal = np.asarray(values[:, list(columns.values())], np.float64) * MILLIVOLTS[units.lower()]
     wrong = np.array(list(columns))[~np.isfinite(signal).all(axis=0)]
     if len(wrong):
         raise RecordError(f"{path}: values of {', '.join(wrong)} are no numbers. Cut them off or fill them in.")

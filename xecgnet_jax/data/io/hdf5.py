@@ -70,7 +70,7 @@ def read_contents(path: Path, layout: HDF5) -> Tracings:
             if ids.shape != shape[:1]:
                 raise CorpusError(f"{path}: {IDS} has {list(ids.shape)} ids of {shape[0]} recordings. Restore it.")
             names = tuple(str(_text(value)) for value in ids[:])
-    except OSError as error:
+    except (OSError, *_DAMAGED) as error:
         raise CorpusError(f"{path}: cannot be read as HDF5. Restore it.") from error
     return Tracings(names, shape[1], min(MOST_ROWS, blocks[0]) if blocks else 64)
 
@@ -84,7 +84,7 @@ def read_rows(path: Path, layout: HDF5, rows: Sequence[int], names: Sequence[str
         with _opened(path) as file:
             first = rows[0]
             block = file[layout.dataset][first : rows[-1] + 1]
-    except (OSError, KeyError) as error:
+    except (OSError, *_DAMAGED) as error:
         wrong = RecordError(f"{path}: rows {rows[0]} to {rows[-1]} cannot be read. Restore the file.")
         wrong.__cause__ = error
         return [wrong] * len(rows)
@@ -97,10 +97,16 @@ def _recording(path: Path, layout: HDF5, values: np.ndarray, name: str) -> Recor
     inside = np.flatnonzero((values != 0).any(axis=1))
     if not len(inside):
         return RecordError(f"{where}: holds only zeros. Leave it out.")
-    signal = values[inside[0] : inside[-1] + 1].astype(np.float64) * MILLIVOLTS[layout.units.lower()]
+    with np.errstate(over="ignore"):  # what float32 cannot hold is no voltage either
+        millivolts = values[inside[0] : inside[-1] + 1].astype(np.float64) * MILLIVOLTS[layout.units.lower()]
+        signal = millivolts.astype(np.float32)
     if not np.isfinite(signal).all():
         return RecordError(f"{where}: samples are no numbers. Leave it out.")
-    return Recording(name, signal.astype(np.float32), layout.rate, format="HDF5")
+    return Recording(name, signal, layout.rate, format="HDF5")
+
+
+#: What h5py raises, beside OSError, where a file is damaged.
+_DAMAGED = (KeyError, RuntimeError, ValueError, TypeError)
 
 
 @contextmanager

@@ -191,7 +191,8 @@ def assemble(path: Path, kind: str, contents: Contents, missing_leads: MissingLe
     if not is_rate(contents.rate):
         raise RecordError(f"{path}: the sampling rate is {contents.rate:g}; an ECG has 50 to 100,000 Hz.")
     by_name, derived, absent = complete_leads(by_name)
-    rows = np.stack(list(by_name.values()), dtype=np.float32, casting="same_kind")
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused as no voltage
+        rows = np.stack(list(by_name.values()), dtype=np.float32, casting="same_kind")
     signal, notes = fill_gaps(path, rows.T, contents.rate)
     said = f"the file itself marks {', '.join(contents.marked)}: check the electrodes"
     return Recording(
@@ -223,7 +224,7 @@ def fill_gaps(path: Path, signal: np.ndarray, rate: float) -> tuple[np.ndarray, 
     """
     if np.isfinite(signal.sum()):
         return signal, ()
-    missing = ~np.isfinite(signal)
+    missing = np.isnan(signal)
     if not missing.any():
         return signal, ()
     filled, longest = signal.copy(), 0

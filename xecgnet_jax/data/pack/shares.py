@@ -70,7 +70,7 @@ def write_share(pack_folder: Path, share: Share, state: str, read: Iterable[Read
         write_bytes(new / ARRAYS, content.getvalue())
         write_bytes(new / ROWS, storage.to_json({"state": state, "recordings": rows}))
         write_checksums(new, list(new.iterdir()))
-        shutil.rmtree(final, ignore_errors=True)
+        _remove(final)
         try:
             new.replace(final)
         except OSError:
@@ -109,8 +109,9 @@ def read_shares(pack_folder: Path, state: str) -> dict[str, ReadResult]:
     return found
 
 
-def _state(share: Path) -> str:
-    return str(_read_table(share)["state"])
+def _state(share: Path) -> str | None:
+    """Returns the state of the corpus that a share was read from; None of one that is being removed."""
+    return str(_read_table(share)["state"]) if (share / ROWS).exists() else None
 
 
 def _read_table(share: Path) -> dict[str, Any]:
@@ -155,4 +156,13 @@ def _damaged(share: Path, name: str) -> PackError:
 
 def remove_shares(pack_folder: Path) -> None:
     """Removes all shares of a pack, also what killed jobs left."""
-    shutil.rmtree(shares_folder(pack_folder), ignore_errors=True)
+    folder = shares_folder(pack_folder)
+    for share in folder.iterdir() if folder.is_dir() else ():
+        _remove(share)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _remove(share: Path) -> None:
+    """Removes a share, its table first: what a kill leaves of it is none."""
+    (share / ROWS).unlink(missing_ok=True)
+    shutil.rmtree(share, ignore_errors=True)
