@@ -20,6 +20,7 @@ from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.windows import Plan
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.model import apply_merged
+from xecgnet_jax.training import hosts
 from xecgnet_jax.training.engine import Engine, Inputs
 from xecgnet_jax.training.feed import Feed
 from xecgnet_jax.training.loop import fit
@@ -86,28 +87,49 @@ def one_step(dataset: Dataset) -> dict:
     }
 
 
+#: Configs whose first steps are made in float64, at a rate so low that steps do not make rounding grow.
+DOUBLE = {
+    name: dataclasses.replace(config, epochs=10, optimizer=dataclasses.replace(config.optimizer, learning_rate=1e-5))
+    for name, config in (("masked", CONFIG), ("linear", LINEAR))
+}
+
+
+def after_twenty_steps(config: Config, dataset: Dataset, devices: list[jax.Device]) -> list[np.ndarray]:
+    """Variables and sums of metrics after 20 steps in float64."""
+    engine = Engine(config, dataset, devices)
+    double = partial(jax.tree.map, lambda leaf: leaf.astype("f8") if leaf.dtype == "f4" else leaf)
+    state = engine.place(double(jax.device_get(engine.init(0))))
+    feed = Feed(engine, dataset)
+    table = engine.table._replace(
+        **{name: engine.place(double(jax.device_get(getattr(engine.table, name)))) for name in ("scale", "shift")}
+    )
+    metrics, step = engine.place(double(zero_metrics({}))), 0
+    while step < 20:
+        for inputs in feed.rest_of_epoch(0, step):
+            inputs = inputs._replace(table=table)
+            state, metrics = engine.step(state, metrics, inputs, np.uint32(0), np.float64(0.01))
+            step += 1
+    assert {leaf.dtype.name for leaf in jax.tree.leaves(state.variables)} == {"float64"}
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(jax.device_get((state.variables, metrics.sums)))]
+
+
 def twenty_steps(dataset: Dataset) -> dict:
     found: dict = {}
-    for kind, config in (("masked", CONFIG), ("linear", LINEAR)):
-        optimizer = dataclasses.replace(config.optimizer, learning_rate=1e-5)
-        config = dataclasses.replace(config, epochs=10, optimizer=optimizer)
-        states = {}
-        for devices in (1, 2, 8):
-            engine = Engine(config, dataset, jax.local_devices()[:devices])
-            double = partial(jax.tree.map, lambda leaf: leaf.astype("f8") if leaf.dtype == "f4" else leaf)
-            state = engine.place(double(jax.device_get(engine.init(0))))
-            feed = Feed(engine, dataset)
-            table = engine.table._replace(scale=double(engine.table.scale), shift=double(engine.table.shift))
-            metrics, step = engine.place(double(zero_metrics({}))), 0
-            while step < 20:
-                for inputs in feed.rest_of_epoch(0, step):
-                    inputs = inputs._replace(table=table)
-                    state, metrics = engine.step(state, metrics, inputs, np.uint32(0), np.float64(0.01))
-                    step += 1
-            assert {leaf.dtype.name for leaf in jax.tree.leaves(state.variables)} == {"float64"}
-            states[devices] = jax.device_get((state.variables, metrics.sums))
+    for kind, config in DOUBLE.items():
+        states = {n: after_twenty_steps(config, dataset, jax.local_devices()[:n]) for n in (1, 2, 8)}
         found[kind] = {str(n): largest_difference(states[n], states[1]) for n in (2, 8)}
     return found
+
+
+def twenty_steps_together(dataset: Dataset, kind: str, file: str, *where: str) -> dict:
+    """One of several processes, COORDINATOR PROCESSES PROCESS: the first writes the arrays. Without them: one alone."""
+    if where:
+        hosts.join(where[0], int(where[1]), int(where[2]))
+    arrays = after_twenty_steps(DOUBLE[kind], dataset, jax.devices())
+    if hosts.is_first():
+        np.savez(file, *arrays)
+    hosts.gather(0)
+    return {"devices": len(jax.devices())}
 
 
 def fit_on_two(dataset: Dataset, folder: str) -> dict:
@@ -160,5 +182,7 @@ def members(dataset: Dataset) -> dict:
 if __name__ == "__main__":
     jax.config.update("jax_numpy_rank_promotion", "raise")
     with tempfile.TemporaryDirectory() as folder:
-        function = {f.__name__: f for f in (one_step, twenty_steps, fit_on_two, members)}[sys.argv[1]]
+        function = {f.__name__: f for f in (one_step, twenty_steps, twenty_steps_together, fit_on_two, members)}[
+            sys.argv[1]
+        ]
         print(json.dumps(function(small_dataset(Path(folder)), *sys.argv[2:])))

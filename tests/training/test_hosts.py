@@ -126,6 +126,41 @@ def test_one_step_is_that_of_one_process(corpus, dataset, tmp_path, devices, dat
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["masked", "linear"])
+def test_twenty_steps_of_several_processes_are_those_of_one_in_float64(tmp_path, kind):
+    """Variables, statistics and sums of metrics to 1e-9; two and four processes of one and two devices each."""
+
+    def steps(name: str, processes: int, devices: int) -> list[np.ndarray]:
+        environment = os.environ | {
+            "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+            "JAX_PLATFORMS": "cpu",
+            "JAX_ENABLE_X64": "True",
+            "PYTHONPATH": str(ROOT),
+        }
+        file, port = tmp_path / f"{name}.npz", free_port()
+        command = [sys.executable, "-m", "tests.training.on_devices", "twenty_steps_together", kind, str(file)]
+        words = [[f"127.0.0.1:{port}", str(processes), str(number)] for number in range(processes)]
+        started = [
+            subprocess.Popen(
+                [*command, *more], cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            )
+            for more in (words if processes > 1 else [[]])
+        ]
+        said = [process.communicate(timeout=500) for process in started]
+        assert [process.returncode for process in started] == [0] * len(started), said
+        assert all(f'"devices": {processes * devices}' in out for out, _ in said)
+        with np.load(file) as arrays:
+            return [arrays[one] for one in arrays.files]
+
+    expected = steps("one", 1, 1)
+    for processes, devices in ((2, 1), (2, 2), (4, 1), (4, 2)):
+        found = steps(f"{processes}-{devices}", processes, devices)
+        assert len(found) == len(expected) > 100
+        for ours, theirs in zip(found, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("killed", ["0", "1", "0,1"])
 def test_a_run_whose_processes_were_killed_goes_on_with_the_same_bits(corpus, two, tmp_path, killed):
     """In the second epoch. The other one says so; where the first one is gone, JAX may be faster to end it."""
