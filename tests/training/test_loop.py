@@ -449,6 +449,7 @@ SETTINGS = {
     "jax_enable_x64": True,
     "jax_threefry_partitionable": False,
     "jax_default_prng_impl": "rbg",
+    "jax_numpy_dtype_promotion": "strict",
 }
 
 

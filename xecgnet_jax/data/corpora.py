@@ -33,7 +33,7 @@ from xecgnet_jax.data.listing import (
     read_table,
     refuse,
 )
-from xecgnet_jax.errors import CorpusError, RecordError, first_few
+from xecgnet_jax.errors import CorpusError, RecordError
 
 #: The corpora that `read_corpus` recognizes, as its error message lists it.
 KNOWN_FOLDERS: str = (
@@ -241,7 +241,6 @@ def name_recordings(root: Path) -> dict[str, Path]:
     """Returns name → file of the WFDB records and the files of hospitals below a folder, sorted by path.
 
     The name is the file's without a known suffix, or, where another has the same, its path in the folder, likewise.
-    WFDB names its records itself, so that two of one name are an error.
     """
     headers = files_below(root, ".hea")
     described = {path.with_suffix("") for path in headers}
@@ -251,15 +250,15 @@ def name_recordings(root: Path) -> dict[str, Path]:
         for path in files
         if not (path.suffix in OF_WFDB and path.with_suffix("") in described) and format_of(path) is not None
     ]
-    times = Counter(map(recording_name, [*headers, *others]))
-    names = {}
-    for path in others:
-        name = recording_name(path)
-        names[name if times[name] == 1 else path.with_name(name).relative_to(root).as_posix()] = path
-    both = [name for name, number in Counter([*names, *map(recording_name, headers)]).items() if number > 1]
-    if len(names) < len(others) or both:
-        raise CorpusError(f"{root}: two recordings are named {first_few(both or list(names))}. Rename one.")
-    return paths_by_name(headers) | names
+    found = sorted([*headers, *others])
+    times = Counter(map(recording_name, found))
+    names: dict[str, Path] = {}
+    for path in found:
+        own = recording_name(path)
+        name = own if times[own] == 1 else path.with_name(own).relative_to(root).as_posix()
+        if (other := names.setdefault(name, path)) != path:
+            raise CorpusError(f"{path}: another recording of this name is {other}. Rename one.")
+    return names
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.

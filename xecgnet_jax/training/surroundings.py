@@ -27,6 +27,7 @@ def fixed_arithmetic() -> Iterator[None]:
         jax.enable_x64(False),
         jax.threefry_partitionable(True),
         jax.default_prng_impl("threefry2x32"),
+        jax.numpy_dtype_promotion("standard"),
     ):
         yield
 
