@@ -137,17 +137,27 @@ def killed(kind: Kind, place: Path, folder: Path, seconds: float, expected: dict
 
 
 def count(name: str, place: Path, kills: int, seed: int = 0) -> Counter[str]:
-    """Returns how many of so many kills had which outcome, at moments from a third of the command's time on."""
+    """Returns how many of so many kills had which outcome, at moments from a third of the command's time on.
+
+    A command that had ended before is not counted, but where it left something else.
+    """
     rng, kind = random.Random(seed), KINDS[name]
     expected, seconds = undisturbed(kind, place, place / f"{name}-undisturbed")
     expected_again, seconds = undisturbed(kind, place, place / f"{name}-again")
     assert expected == expected_again, f"{name} is not the same twice"
     found: Counter[str] = Counter()
-    for number in range(kills):
+    for number in range(2 * kills):
         folder = place / f"{name}-{number}"
-        found[killed(kind, place, folder, seconds * rng.uniform(0.3, 1.0), expected)] += 1
+        told = killed(kind, place, folder, seconds * rng.uniform(0.3, 1.0), expected)
         shutil.rmtree(folder, ignore_errors=True)
-    return found
+        if told.startswith("killed"):
+            found[told] += 1
+        else:  # the computer has less to do than before
+            found[told] += not told.endswith("the same bits")
+            seconds *= 0.85
+        if sum(found.values()) == kills:
+            break
+    return +found
 
 
 def main(kills: int, names: list[str]) -> None:
