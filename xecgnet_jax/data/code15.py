@@ -6,23 +6,23 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from xecgnet_jax.data.io.hdf5 import HDF5, read_contents
+from xecgnet_jax.data.io.hdf5 import read_contents
 from xecgnet_jax.data.io.wfdb_header import parse_age
 from xecgnet_jax.data.listing import (
     LEAVE_OUT,
-    Corpus,
+    Asked,
     Entry,
     Gap,
+    Listing,
     check_unique,
     files_below,
-    lost_of,
     read_table,
     refuse,
 )
 from xecgnet_jax.errors import CorpusError
 
 
-def hdf5_corpus(root: Path, layout: HDF5, skip_lost: bool) -> Corpus:
+def list_exams(root: Path, asked: Asked) -> Listing:
     """Reads exams.csv as CODE-15 % has it: columns of True and False are codes; files lie in the folder itself."""
     table = root / "exams.csv"
     rows = read_table(table, ("exam_id", "trace_file"))
@@ -34,7 +34,7 @@ def hdf5_corpus(root: Path, layout: HDF5, skip_lost: bool) -> Corpus:
     if odd := [name for name in names if Path(name).name != name or name.startswith(".")]:
         raise CorpusError(f"{table}: trace_file {odd[0][:60]!r} is no name of a file. Restore the table.")
     files = {path.name: path for path in files_below(root, ".hdf5") if path.name in names}
-    contents = {path: read_contents(path, layout) for path in files.values()}
+    contents = {path: read_contents(path, asked.hdf5) for path in files.values()}
     entries = [
         _exam(by_id[name], path, row, flags)
         for path, held in contents.items()
@@ -49,12 +49,9 @@ def hdf5_corpus(root: Path, layout: HDF5, skip_lost: bool) -> Corpus:
         Gap(table, "no tracing in the files for", absent, f"Restore them, {LEAVE_OUT}."),
         Gap(table, "no row for", rowless, f"Add the rows, {LEAVE_OUT}."),
     ]
-    lost = lost_of(gaps, skip=skip_lost and bool(entries))
-    if not entries:
-        raise CorpusError(f"{table}: lists no recording. Restore it.")
     samples = sum(contents[entry.path].samples for entry in entries)
     together = max((held.together for held in contents.values()), default=1)
-    return Corpus("hdf5", root, tuple(entries), lost=lost, hdf5=layout, together=together, samples=samples)
+    return Listing(entries, gaps, together=together, samples=samples)
 
 
 #: Columns of exams.csv that are True or False, and no finding.

@@ -7,9 +7,8 @@ import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-from xecgnet_jax.data.code15 import hdf5_corpus
+from xecgnet_jax.data.code15 import list_exams
 from xecgnet_jax.data.io.formats import format_of
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.io.hospital import recording_name
@@ -21,9 +20,11 @@ from xecgnet_jax.data.listing import (
     ANNOTATED,
     LEAVE_OUT,
     OF_WFDB,
+    Asked,
     Corpus,
     Entry,
     Gap,
+    Listing,
     check_unique,
     codes_of,
     files_below,
@@ -73,20 +74,26 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool =
         raise CorpusError(f"{root}: holds {' and '.join(found)}; only one can apply. Remove the others.")
     if not found and (below := [path for name in OPENERS for path in sorted(root.glob(f"[!.]*/{name}"))]):
         raise CorpusError(f"{root}: {below[0]} is one folder below. Give {below[0].parent}.")
-    kind, entries_of = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
+    kind, list_entries = OPENERS[found[0]] if found else ("challenge", _challenge_entries)
     if rate_of_files and kind != "ptbxl":
         raise CorpusError(f"{root}: has each recording at one rate only. Leave out --rate-of-files.")
-    if kind == "hdf5":
-        return hdf5_corpus(root, hdf5, skip_lost)
-    options = [rate_of_files] if kind == "ptbxl" else []
-    found_entries, gaps = entries_of(root, *options)
-    entries = tuple(sorted(found_entries, key=lambda entry: entry.id))
-    lost = lost_of(gaps, skip=skip_lost and bool(entries))
+    listing = list_entries(root, Asked(rate_of_files, hdf5))
+    entries = listing.entries if kind == "hdf5" else sorted(listing.entries, key=lambda entry: entry.id)
+    lost = lost_of(listing.gaps, skip=skip_lost and bool(entries))
     if not entries:
         raise CorpusError(f"{root}: holds no recordings of a known corpus. Looked for: {KNOWN_FOLDERS}.")
     refuse(root, "no Unicode text are names or codes of", [ascii(e.id) for e in entries if not _is_text(e)], "Rename.")
-    annotated = _read_annotated(root / "labels.csv") if kind == "wfdb-csv" else ()
-    return Corpus(kind, root, entries, rate_of_files, annotated, lost)
+    return Corpus(
+        kind=kind,
+        root=root,
+        entries=tuple(entries),
+        rate_of_files=rate_of_files,
+        lost=lost,
+        hdf5=hdf5 if kind == "hdf5" else UNSAID,
+        annotated=listing.annotated,
+        together=listing.together,
+        samples=listing.samples,
+    )
 
 
 def _is_text(entry: Entry) -> bool:
@@ -129,16 +136,16 @@ def read_reference(path: str | Path) -> dict[str, tuple[str, ...]]:
     return codes
 
 
-def _cpsc_entries(root: Path) -> tuple[list[Entry], list[Gap]]:
+def _cpsc_entries(root: Path, asked: Asked) -> Listing:
     """Returns the `.mat` files that are there. The table may list more: parts of the corpus are common."""
     codes = read_reference(root / "REFERENCE.csv")
     paths = paths_by_name(files_below(root, ".mat"))
     unlisted = [name for name in paths if name not in codes]
     refuse(root / "REFERENCE.csv", "no row for", unlisted, "Use the table of these recordings.")
-    return [Entry(name, path, codes[name]) for name, path in paths.items()], []
+    return Listing([Entry(name, path, codes[name]) for name, path in paths.items()])
 
 
-def _challenge_entries(root: Path) -> tuple[list[Entry], list[Gap]]:
+def _challenge_entries(root: Path, asked: Asked) -> Listing:
     paths = paths_by_name(files_below(root, ".hea"))
     entries, unlabeled = [], []
     for name, path in paths.items():
@@ -153,14 +160,15 @@ def _challenge_entries(root: Path) -> tuple[list[Entry], list[Gap]]:
     refuse(root, "no line #Dx: in the header of", unlabeled, "Write a labels.csv (docs/data.md).")
     headless = [path.stem for path in files_below(root, ".mat") if path.stem not in paths]
     refuse(root, "no header (.hea) beside the signal file of", headless, f"Looked for: {KNOWN_FOLDERS}.")
-    return entries, []
+    return Listing(entries)
 
 
 #: Rates of PTB-XL's files in Hz, the highest first → their folder, and the column of its table that names them.
 _PTBXL_FILES: dict[int, tuple[str, str]] = {500: ("records500", "filename_hr"), 100: ("records100", "filename_lr")}
 
 
-def _ptbxl_entries(root: Path, rate: int) -> tuple[list[Entry], list[Gap]]:
+def _ptbxl_entries(root: Path, asked: Asked) -> Listing:
+    rate = asked.rate_of_files
     table = root / "ptbxl_database.csv"
     there = [possible for possible, (folder, _) in _PTBXL_FILES.items() if (root / folder).is_dir()]
     if rate not in (0, *_PTBXL_FILES):
@@ -174,7 +182,7 @@ def _ptbxl_entries(root: Path, rate: int) -> tuple[list[Entry], list[Gap]]:
     others = [f"or give --rate-of-files {other}" for other in there if _PTBXL_FILES[other][0] != folder]
     remedy = ", ".join(["Complete the download", *others, *([LEAVE_OUT] if len(absent) < len(entries) else [])])
     gap = Gap(table, f"no file in {folder}/ for", absent, f"{remedy}.")
-    return [entry for entry in entries if entry.path in headers], [gap]
+    return Listing([entry for entry in entries if entry.path in headers], [gap])
 
 
 def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, column: str) -> Entry:
@@ -206,7 +214,7 @@ def _ptbxl_entry(root: Path, table: Path, row: dict[str, str], folder: str, colu
     )
 
 
-def _csv_entries(root: Path) -> tuple[list[Entry], list[Gap]]:
+def _csv_entries(root: Path, asked: Asked) -> Listing:
     table = root / "labels.csv"
     rows = read_table(table, ("labels",), labels=("labels",))
     if rows and not {"id", "file"} & rows[0].keys():
@@ -234,7 +242,7 @@ def _csv_entries(root: Path) -> tuple[list[Entry], list[Gap]]:
         for name, row in zip(names, rows, strict=True)
         if name in paths
     ]
-    return entries, gaps
+    return Listing(entries, gaps, _read_annotated(table))
 
 
 def name_recordings(root: Path) -> dict[str, Path]:
@@ -262,9 +270,9 @@ def name_recordings(root: Path) -> dict[str, Path]:
 
 
 #: The table that marks a corpus → its kind and the function that lists its recordings.
-OPENERS: dict[str, tuple[str, Callable[..., Any]]] = {
+OPENERS: dict[str, tuple[str, Callable[[Path, Asked], Listing]]] = {
     "ptbxl_database.csv": ("ptbxl", _ptbxl_entries),
     "REFERENCE.csv": ("cpsc2018", _cpsc_entries),
     "labels.csv": ("wfdb-csv", _csv_entries),
-    "exams.csv": ("hdf5", hdf5_corpus),
+    "exams.csv": ("hdf5", list_exams),
 }

@@ -46,9 +46,9 @@ class Corpus:
     root: Path
     entries: tuple[Entry, ...]  #: sorted by id; of HDF5, in the order of files and rows
     rate_of_files: int = 0  #: Hz of the files that were chosen where each recording has several; 0: the highest
-    annotated: tuple[str, ...] = ()  #: classes that the corpus annotates, the others are unknown; none: all it has
     lost: Mapping[str, str] = field(default_factory=dict)  #: id → why a recording of its table or folder has no entry
     hdf5: HDF5 = UNSAID  #: what the user says of HDF5 files
+    annotated: tuple[str, ...] = ()  #: classes that the corpus annotates, the others are unknown; none: all it has
     together: int = 1  #: recordings that are best read together, see `Tracings`
     samples: int = 0  #: of all recordings, where it is known without reading them
 
@@ -67,6 +67,23 @@ class Gap(NamedTuple):
     problem: str
     names: list[str]
     remedy: str
+
+
+class Asked(NamedTuple):
+    """What a user asks of a corpus that does not say it itself."""
+
+    rate_of_files: int = 0  #: Hz of the files to take where each recording has several; 0: the highest
+    hdf5: HDF5 = UNSAID
+
+
+class Listing(NamedTuple):
+    """What a folder and its tables list, before anything is left out."""
+
+    entries: list[Entry]
+    gaps: Sequence[Gap] = ()
+    annotated: tuple[str, ...] = ()  #: as in `Corpus`, likewise the rest
+    together: int = 1
+    samples: int = 0
 
 
 def lost_of(gaps: Iterable[Gap], *, skip: bool) -> dict[str, str]:
