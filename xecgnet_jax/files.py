@@ -18,6 +18,8 @@ from xecgnet_jax.errors import ConfigError
 
 #: gs://bucket/run; paths keep one of the slashes. Drives of Windows have one letter.
 _ADDRESS = re.compile("([A-Za-z][A-Za-z0-9+.-]+):/")
+#: Names of files that are being written.
+_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 #: Of a folder: name of each of its files → sha256, as a sealed table.
 CHECKSUMS = "sha256.json"
 
@@ -37,6 +39,18 @@ def write_bytes(path: Path, content: bytes) -> None:
         raise
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def is_leftover(path: Path) -> bool:
+    """Whether a file has the name of one that `write_bytes` had not finished, as of a process that was killed."""
+    return _TEMPORARY.fullmatch(path.name) is not None
+
+
+def remove_leftovers(folder: Path, name: str = "*") -> None:
+    """Removes what killed processes left of files of this name in a folder, which no process is writing to."""
+    for path in folder.glob(f".{name}.*.tmp"):
+        if is_leftover(path):
+            path.unlink(missing_ok=True)
 
 
 def create_private(path: Path, content: bytes) -> None:

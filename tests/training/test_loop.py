@@ -138,9 +138,11 @@ def test_a_run_killed_while_a_checkpoint_is_removed_goes_on_with_the_same_bits(c
     first = subprocess.run([sys.executable, str(script), *words[4:]], capture_output=True, text=True, timeout=300)
     assert first.returncode == -9, first.stderr
     assert 0 < len(read_metrics(tmp_path / "run")) < 4
+    (tmp_path / "run" / ".metrics.jsonl.99.tmp").touch()  # as of a kill while that was written
     second = subprocess.run(words, capture_output=True, text=True, timeout=300)
     assert second.returncode == 0, second.stderr
     assert_same_bits(finished, tmp_path / "run")
+    assert not list((tmp_path / "run").glob(".*.tmp"))
 
 
 def test_a_finished_run_is_found_and_not_made_again(dataset, finished):

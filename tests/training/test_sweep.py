@@ -86,8 +86,8 @@ def test_a_sweep_that_was_killed_goes_on_with_the_same_bits(dataset, swept, tmp_
     """Killed after the second epoch of the second member; on the host's data, too."""
     ordinary = RunDirectory.commit
 
-    def killed(self, state, progress, record, thresholds):
-        ordinary(self, state, progress, record, thresholds)
+    def killed(self, state, progress, record, *rest):
+        ordinary(self, state, progress, record, *rest)
         if self.name == "b" and record["epoch"] == 2:
             raise KeyboardInterrupt
 
@@ -197,8 +197,8 @@ def test_members_together_end_as_alone(dataset, tiny_alone, tmp_path, monkeypatc
     shutil.copytree(tiny_alone / "a", tmp_path / "finished")
     ordinary = RunDirectory.commit
 
-    def killed(self, state, progress, record, thresholds):
-        ordinary(self, state, progress, record, thresholds)
+    def killed(self, state, progress, record, *rest):
+        ordinary(self, state, progress, record, *rest)
         if self.name == "a" and record["epoch"] == 2:
             raise KeyboardInterrupt
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xecgnet_jax.files import write_text
+from xecgnet_jax.files import remove_leftovers, write_text
 
 
 class Row(NamedTuple):
@@ -40,6 +41,8 @@ class PredictionLog:
             for line in lines:
                 of, *values = json.loads(line)
                 self._rows[of] = Row(*values)
+        if table.parent.is_dir():
+            remove_leftovers(table.parent, glob.escape(table.name))
         kept = [json.dumps([of, *row]) for of, row in self._rows.items()]
         write_text(self._file, "\n".join([head, *kept, ""]))
         self._stream = self._file.open("a", encoding="utf-8")

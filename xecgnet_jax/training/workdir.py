@@ -19,7 +19,7 @@ from xecgnet_jax.data.splits import people_text, write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
-from xecgnet_jax.files import check_local, read_json, write_json, write_text
+from xecgnet_jax.files import check_local, read_json, remove_leftovers, write_json, write_text
 from xecgnet_jax.terminal import warn
 from xecgnet_jax.training.checkpoint import Checkpoints, SavedCheckpoints, remove_later
 from xecgnet_jax.training.description import Description
@@ -86,6 +86,7 @@ class RunDirectory:
             if self._writes:
                 self.path.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(hold_alone(self.path))
+                remove_leftovers(self.path)
             held = _read_json(self.path / DATA) if (self.path / DATA).exists() else self._data
             if self.config.init and "init" not in self._data and "init" in held:
                 self._data["init"] = held["init"]  # taken when the run began

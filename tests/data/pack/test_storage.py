@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.data.small_corpus import converter_values, make, write_corpus, write_record
+from tests.data.small_corpus import TABLE, converter_values, make, write_corpus, write_record
 from xecgnet_jax.data.pack import check_samples, open_pack, pack_of
 from xecgnet_jax.data.pack.storage import ABANDONED, CHECKED, FILES, MANIFEST, SAMPLES, read_manifest, write_checked
 from xecgnet_jax.errors import PackError
@@ -262,3 +262,17 @@ def test_samples_are_read_once_for_each_state_of_their_file(corpus_folder: Path,
     pack = open_pack(folder)
     with pytest.raises(PackError, match=r"samples\.npy is not as it was written"):
         check_samples(pack, folder, always=True)
+
+
+def test_what_a_kill_left_of_the_manifest_stops_no_pack(corpus_folder: Path, tmp_path: Path) -> None:
+    """It is removed once nobody can be writing it any more."""
+    pack = tmp_path / "pack"
+    pack.mkdir()
+    (pack / f".{MANIFEST}.123.tmp").write_text("{")
+    make(corpus_folder, pack)
+    assert (pack / f".{MANIFEST}.123.tmp").exists()
+    long_ago = time.time() - ABANDONED - 10
+    os.utime(pack / f".{MANIFEST}.123.tmp", (long_ago, long_ago))
+    (corpus_folder / "labels.csv").write_text(TABLE.replace("R1,Normal", "R1,AF"))
+    make(corpus_folder, pack)
+    assert {path.name for path in pack.iterdir() if path.is_file()} <= {MANIFEST, CHECKED}

@@ -97,7 +97,7 @@ def _recording(path: Path, layout: HDF5, values: np.ndarray, name: str) -> Recor
     inside = np.flatnonzero((values != 0).any(axis=1))
     if not len(inside):
         return RecordError(f"{where}: holds only zeros. Leave it out.")
-    with np.errstate(over="ignore"):  # what float32 cannot hold is no voltage either
+    with np.errstate(over="ignore", invalid="ignore"):  # what is no number then is refused
         millivolts = values[inside[0] : inside[-1] + 1].astype(np.float64) * MILLIVOLTS[layout.units.lower()]
         signal = millivolts.astype(np.float32)
     if not np.isfinite(signal).all():

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.errors import PackError
-from xecgnet_jax.files import read_sealed, sealed, sha256, write_bytes
+from xecgnet_jax.files import is_leftover, read_sealed, sealed, sha256, write_bytes
 
 #: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
 FORMAT: int = 7
@@ -65,16 +65,20 @@ def new_generation(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.is_dir() and (path.name == before or (path != new and _is_abandoned(path))):
             shutil.rmtree(path, ignore_errors=True)
-        elif path.is_file() and path.name != MANIFEST:  # of an older version, which had no folders
-            path.unlink()
+        elif path.is_file() and path.name != MANIFEST and (not is_leftover(path) or _is_abandoned(path)):
+            path.unlink()  # of an older version, which had no folders, or of a process that was killed
 
 
 def _is_ours(path: Path) -> bool:
-    return bool(GENERATION.fullmatch(path.name)) if path.is_dir() else path.name in FILES | {CHECKED}
+    if path.is_dir():
+        return bool(GENERATION.fullmatch(path.name))
+    written = [name for name in (MANIFEST, CHECKED) if path.name.startswith(f".{name}.") and is_leftover(path)]
+    return path.name in FILES | {CHECKED} or bool(written)
 
 
-def _is_abandoned(folder: Path) -> bool:
-    last_write = max((path.stat().st_mtime for path in (folder, *folder.iterdir())), default=0.0)
+def _is_abandoned(path: Path) -> bool:
+    inside = path.iterdir() if path.is_dir() else ()
+    last_write = max(one.stat().st_mtime for one in (path, *inside))
     return time.time() - last_write > ABANDONED
 
 
