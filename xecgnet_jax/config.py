@@ -202,6 +202,8 @@ def read_config_file(path: Path, base: Config | None = None) -> Config:
       ConfigError: naming the file; it cannot be read, or a setting is unknown, impossible or missing without `base`.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, and a device may never end
+            raise ConfigError(f"{path}: is no regular file; check the path")
         values = (tomllib if path.suffix == ".toml" else json).loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}); check the path") from error

@@ -18,6 +18,8 @@ from xecgnet_jax.errors import ConfigError
 
 #: gs://bucket/run; paths keep one of the slashes. Drives of Windows have one letter.
 _ADDRESS = re.compile("([A-Za-z][A-Za-z0-9+.-]+):/")
+#: Bytes that a table or file of settings has at most.
+LARGEST_TABLE = 100_000_000
 #: Names of files that are being written.
 _TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
 #: Of a folder: name of each of its files → sha256, as a sealed table.

@@ -170,6 +170,16 @@ def test_a_file_that_is_none_is_refused_by_name(tmp_path, name, text, problem):
     assert problem in str(caught.value) and name in str(caught.value)
 
 
+def test_codes_that_end_like_decimals_are_codes_of_their_own(tmp_path):
+    """ICD-10 has I44.0; only whole numbers get a .0 from spreadsheets."""
+    (tmp_path / "icd.csv").write_text("class,code\nblock,I44.0\nother,I44\nAF,I48\nnumber,2\n")
+    icd = read_vocabulary(str(tmp_path / "icd.csv"))
+    assert [icd.classes_of([code]) for code in ("I44.0", "i44.0", "i44", "2.0")] == [
+        {"block"}, {"block"}, {"other"}, {"number"},
+    ]  # fmt: skip
+    assert icd.unmapped_codes(["I48.0"]) == ("I48.0",)
+
+
 def test_an_unknown_name_lists_the_known_ones():
     with pytest.raises(ConfigError, match=r"classes nine: No such file.*possible: cpsc2018, ptbxl-all"):
         read_vocabulary("nine")

@@ -16,6 +16,7 @@ from xecgnet_jax.data.signals import (
     filter_signal,
     prepare_signal,
     rate_ratio,
+    resample,
     signal_spec,
 )
 from xecgnet_jax.errors import ConfigError
@@ -110,3 +111,8 @@ def test_a_short_signal_is_filtered_too(length):
 def test_impossible_limits_are_refused(limits):
     with pytest.raises(ConfigError, match=r"filter is .*below 50 Hz"):
         Config(data=DataConfig(rate=100.0, filter=limits))
+
+
+def test_one_sample_can_be_resampled():
+    assert resample(np.full((1, 12), 0.3), 250, 500).shape == (2, 12)
+    assert np.isfinite(resample(np.full((1, 12), 0.3), 250, 500)).all()

@@ -16,9 +16,11 @@ from tests.learnable_corpus import CONFIG
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import read_split
+from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.runs.compare import _group_runs
 from xecgnet_jax.runs.load import load_run
+from xecgnet_jax.runs.predictions import predict_part
 from xecgnet_jax.training.loop import fit
 
 pytestmark = pytest.mark.ci
@@ -155,6 +157,27 @@ def test_recordings_of_the_training_part_are_told(words, runs, capsys):
     assert "12 of these recordings have names or patients of the run's training part" in out
     out = printed(capsys, cli.compare, runs["a0"], runs["c0"], *words, "--part", "all")
     assert "a0 was trained on 12 of these recordings" in out and "c0 was trained on 12" in out
+
+
+def test_names_that_are_hashed_are_recognized_or_refused(dataset, runs, engine, tmp_path, monkeypatch):
+    """A run knows which recordings it was trained on, whether its names or those of the corpus are hashes."""
+    monkeypatch.setenv("XECGNET_PATIENT_KEY", "of this test, and long enough to be one")
+    hashed = dataset.pack.hash_ids()
+    plain_run = load_run(runs["a0"])
+    found = predict_part(plain_run, hashed, part="unseen", output=tmp_path / "1", progress=False)
+    assert len(found.rows) == 12 and found.trained_on == 0
+    with pytest.raises(CheckpointError, match="have names or patients of the run's training"):
+        predict_part(plain_run, hashed, output=tmp_path / "1", progress=False)
+
+    config = replace(CONFIG, epochs=1)
+    fit(config, make_dataset(hashed, config.data), tmp_path / "run", progress=False)
+    run = load_run(tmp_path / "run")
+    assert len(predict_part(run, hashed, output=tmp_path / "2", progress=False).rows) == 12
+    with pytest.raises(CheckpointError, match="was trained with --hash-ids; give it here, too"):
+        predict_part(run, dataset.pack, output=tmp_path / "2", progress=False)
+    monkeypatch.setenv("XECGNET_PATIENT_KEY", "another one of the same length as that one")
+    with pytest.raises(CheckpointError, match="was trained with --hash-ids; give it here, too"):
+        predict_part(run, dataset.pack.hash_ids(), output=tmp_path / "2", progress=False)
 
 
 def test_runs_trained_on_other_data_are_not_seeds_of_one_group(runs):

@@ -472,7 +472,9 @@ def test_hashed_names_are_all_that_is_told(recordings, predict, tmp_path, monkey
     assert not [text for text in told for name in ("R000", "R003", "R005", "R9notes") if name in text]
     rows = rows_of(output)
     assert [row["id"] for row in rows] == [hash_name(name) for name in ("R000", "R003", "R005")]
-    assert rows[1]["error"].startswith(f"{hash_name('R003')}: ") and rows[1]["path"] == rows[1]["id"]
+    assert rows[1]["error"].startswith(f"{hash_name('R003')}: ") and rows[1]["path"] == hash_name(
+        str(recordings / "R003.hea")
+    )
     assert len(list(pictures.iterdir())) == 2
 
 

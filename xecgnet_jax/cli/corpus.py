@@ -10,7 +10,7 @@ from typing import Annotated
 import tyro
 
 from xecgnet_jax.cli.common import CorpusArguments, OptionalHertz, OptionalNumber, OptionalUnits, command_line
-from xecgnet_jax.errors import first_few
+from xecgnet_jax.errors import CorpusError, first_few
 from xecgnet_jax.terminal import say
 
 PositionalFolder = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="FOLDER")]
@@ -48,6 +48,10 @@ class DescribeCorpus:
         say(f"patients: {len(patients) or 'not told'}; folds: {' '.join(map(str, folds)) or 'none'}")
         for title, counts in (("classes", classes), (f"codes of no class ({len(unmapped)})", unmapped)):
             say(f"{title}:", *(f"  {name:<24}{count:>8}" for name, count in counts.items()), sep="\n")
+        if unknown := [name for name in corpus.annotated if name not in vocabulary.classes]:
+            raise CorpusError(
+                f"{self.folder}/labels.csv: annotates {first_few(unknown)}, no class of {vocabulary.name}"
+            )
         if corpus.annotated:
             say(f"annotated: {', '.join(corpus.annotated)}; other classes are unknown, not absent")
         for path, why in corpus.left_out():

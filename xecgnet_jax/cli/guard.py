@@ -10,7 +10,7 @@ import sys
 from types import TracebackType
 from typing import Any
 
-from xecgnet_jax.errors import StoppedError, XECGNetError
+from xecgnet_jax.errors import CorpusError, PackError, RecordError, SplitError, StoppedError, XECGNetError
 from xecgnet_jax.terminal import warn
 
 #: Exit statuses: a fault of this program, or of another process of a run; what a user can act on (files, settings,
@@ -65,6 +65,9 @@ def leave_at_once(error: BaseException, status: int) -> None:
 
 def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
     """Returns the exit status and the line of an error."""
+    if isinstance(error, CorpusError | PackError | RecordError | SplitError) and _hides_names(command):
+        hidden = "something is wrong with the corpus; what it is names recordings, which --hash-ids hides"
+        return REFUSED, f"{hidden}: the same command without it tells"
     if isinstance(error, XECGNetError):
         return REFUSED, str(error)
     if (said := _FULL.search(str(error))) and not isinstance(error, OSError):
@@ -89,6 +92,10 @@ def describe(error: BaseException, command: Any = None) -> tuple[int, str]:
     return FAULT, (
         f"{_first_line(error)} (a fault of this program, or a file that it does not foresee; --traceback shows where)"
     )
+
+
+def _hides_names(command: Any) -> bool:
+    return bool(getattr(getattr(command, "corpus", None), "hash_ids", False))
 
 
 def _is_one_of_several() -> bool:

@@ -140,16 +140,18 @@ class Table:
     """The table that `--output` names: a log of its rows until it is whole."""
 
     def __init__(self, arguments: Predict, file: Path, run: Run, thresholds: Thresholds) -> None:
-        from xecgnet_jax.runs.prediction_log import PredictionLog
+        from xecgnet_jax.runs.prediction_log import PredictionLog, whole_name
         from xecgnet_jax.runs.prediction_table import csv_text, jsonl_text
 
         self._text = partial(csv_text if file.suffix == ".csv" else jsonl_text, run, thresholds)
         self._head = self._text([])
-        names = ("rate", "units", "leads", "missing_leads", "plot", "hash_ids")
+        names = ("rate", "units", "leads", "missing_leads", "hash_ids")
         options = {name: getattr(arguments, name) for name in names}
+        options["plot"] = None if arguments.plot is None else arguments.plot.absolute()
         basis = {"version": __version__, "weights": run.digest(), "run": run.title, "options": str(options)}
         basis |= {"thresholds": thresholds.values.tolist(), "table": file.suffix}
-        self.log = PredictionLog(file, basis, _hashed_path if arguments.hash_ids else os.fsdecode)
+        named = _hashed_path if arguments.hash_ids else whole_name
+        self.log = PredictionLog(file, basis, named, arguments.plot)
 
     def keep(self, file: RecordingFile, outcome: FilePrediction | Refusal) -> None:
         """Keeps the row of a recording."""
@@ -162,7 +164,7 @@ class Table:
 
 
 def _hashed_path(path: Path) -> str:
-    return hash_name(os.fsdecode(path))
+    return hash_name(os.fsdecode(path.absolute()))
 
 
 def _check(arguments: Predict) -> None:
@@ -216,19 +218,23 @@ def split_words(words: Sequence[Path]) -> tuple[Path | None, tuple[Path, ...]]:
 
 def _check_sources(arguments: Predict, paths: Sequence[Path], sources: RecordingFiles) -> None:
     first = paths[0]
+
+    def told(path: Path) -> str:
+        return hash_name(os.fsdecode(path)) if arguments.hash_ids else str(path)
+
     found = [source.path for source in sources.recordings]
     if len(paths) > 1 and first.is_dir() and not any(path.is_relative_to(first) for path in found):
         raise ConfigError(f"{first}: is no run (it has neither checkpoints nor weights), and holds no recordings")
     if not sources.recordings:
-        ignored = [f" Ignored: {path}: {why}." for path, why in sources.ignored[:1]]
+        ignored = [f" Ignored: {told(path)}: {why}." for path, why in sources.ignored[:1]]
         raise RecordError(f"{', '.join(map(str, paths))}: no recordings there. Known are {KNOWN}.{''.join(ignored)}")
     tables = [source.path for source in sources.recordings if source.is_table]
     arrays = [source.path for source in sources.recordings if source.is_array]
     silent = arguments.rate is None or arguments.units is None
     if tables and silent:
-        raise ConfigError(f"{tables[0]}: {SAYS_NOTHING['table']}")
+        raise ConfigError(f"{told(tables[0])}: {SAYS_NOTHING['table']}")
     if arrays and (silent or not arguments.leads):
-        raise ConfigError(f"{arrays[0]}: {SAYS_NOTHING['array']}")
+        raise ConfigError(f"{told(arrays[0])}: {SAYS_NOTHING['array']}")
     if not tables and not arrays and (arguments.rate is not None or arguments.units is not None):
         raise ConfigError("--rate and --units are for CSV tables and arrays; the other files say theirs")
     if not arrays and arguments.leads:

@@ -28,12 +28,12 @@ def list_exams(root: Path, asked: Asked) -> Listing:
     rows = read_table(table, ("exam_id", "trace_file"))
     check_unique(table, [row["exam_id"] for row in rows])
     columns = [name for name in (rows[0] if rows else ()) if name not in _NO_CODES]
-    flags = [name for name in columns if {row[name] for row in rows} <= {"True", "False"}]
+    flags = [name for name in columns if _is_flag(table, name, rows)]
     by_id = {row["exam_id"]: row for row in rows}
     names = sorted({row["trace_file"] for row in rows})
     if odd := [name for name in names if Path(name).name != name or name.startswith(".")]:
         raise CorpusError(f"{table}: trace_file {odd[0][:60]!r} is no name of a file. Restore the table.")
-    files = {path.name: path for path in files_below(root, ".hdf5") if path.name in names}
+    files = {path.name: path for path in files_below(root, ".hdf5") if path.parent == root and path.name in names}
     contents = {path: read_contents(path, asked.hdf5) for path in files.values()}
     entries = [
         _exam(by_id[name], path, row, flags)
@@ -55,16 +55,37 @@ def list_exams(root: Path, asked: Asked) -> Listing:
 
 
 #: Columns of exams.csv that are True or False, and no finding.
-_NO_CODES = frozenset({"is_male", "death", "normal_ecg"})
+_NO_CODES = frozenset({"exam_id", "age", "patient_id", "trace_file", "is_male", "death", "normal_ecg"})
+#: True and False as people and spreadsheets write them.
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
+
+_SEXES = {text: "M" if is_male else "F" for text, is_male in _FLAGS.items()}
+
+
+def _is_flag(table: Path, name: str, rows: Sequence[Mapping[str, str]]) -> bool:
+    """Whether a column says of each exam whether it has a finding.
+
+    Raises:
+      CorpusError: it says so of some only.
+    """
+    values = [row[name].strip().lower() for row in rows]
+    if set(values) <= _FLAGS.keys():
+        return True
+    if {"true", "false"} & set(values) or {""} != set(values) <= _FLAGS.keys() | {""}:
+        odd = next(at for at, value in enumerate(values) if value not in _FLAGS)
+        problem = f"line {odd + 2}, column {name[:40]!r}: {values[odd][:40]!r} is neither True nor False"
+        raise CorpusError(f"{table}: {problem}, as the column has elsewhere. Correct it, or remove the column.")
+    return False
 
 
 def _exam(row: Mapping[str, str], path: Path, number: int, flags: Sequence[str]) -> Entry:
     return Entry(
         id=row["exam_id"],
         path=path,
-        codes=tuple(name for name in flags if row[name] == "True"),
+        codes=tuple(name for name in flags if _FLAGS[row[name].strip().lower()]),
         patient=row.get("patient_id") or None,
         age=parse_age(row.get("age", "")),
-        sex={"True": "M", "False": "F"}.get(row.get("is_male", "")),
+        sex=_SEXES.get(row.get("is_male", "").strip().lower()),
         row=number,
     )

@@ -7,6 +7,7 @@ import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from xecgnet_jax.data.pack.duplicates import group_rows
 from xecgnet_jax.data.signals import PLAIN, signal_spec
 from xecgnet_jax.data.splits import Split, check_split, fold_split, paper_split, read_split, stratified_split
 from xecgnet_jax.errors import ConfigError, CorpusError, SplitError, first_few
-from xecgnet_jax.files import default_cache
+from xecgnet_jax.files import default_cache, open_regular
 
 #: Size, first and last name of CPSC2018; the paper's split is defined for exactly its names.
 _CPSC2018 = 6877, "A0001", "A6877"
@@ -47,7 +48,9 @@ class Dataset:
             "recordings": len(self.pack),
             "fingerprint": self.pack.fingerprint,
             "split": split_fingerprint(self.split),
-        } | ({} if np.all(self.weights == 1) else {"weights": hashlib.sha256(self.weights.tobytes()).hexdigest()})
+            **({} if np.all(self.weights == 1) else {"weights": hashlib.sha256(self.weights.tobytes()).hexdigest()}),
+            **({"hashed": self.pack.hashed} if self.pack.hashed else {}),
+        }
 
     def patients(self) -> dict[str, str]:
         """Returns recording → patient, of the recordings whose patient is known."""
@@ -189,7 +192,7 @@ def read_weights(path: Path, pack: Pack) -> np.ndarray:
     weights: dict[str, float] = {}
     known = set(pack.ids)
     try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
+        with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
             if not {"id", "weight"} <= set(rows.fieldnames or ()):
                 raise ConfigError(f"{path}: the first line must name the columns id and weight")

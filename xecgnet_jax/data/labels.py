@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from xecgnet_jax.errors import ConfigError
+from xecgnet_jax.files import LARGEST_TABLE, read_bytes
 
 _SHIPPED = Path(__file__).parent / "vocabularies"
 #: Names of the vocabularies of this package.
@@ -64,8 +65,10 @@ class Vocabulary:
     def _spell(self, code: str) -> str:
         """Returns a code as this vocabulary writes it: `2` for a spreadsheet's `2.0`, `AFIB` for `afib`."""
         if code not in self._spelled:
-            plain = strip_decimals(code).lower()
-            self._spelled[code] = code if code in self.class_of else self._by_spelling.get(plain, code)
+            plain, lower = strip_decimals(code), code.lower()
+            if plain.isdecimal() and lower not in self._by_spelling:  # I44.0 is a code of its own
+                lower = plain
+            self._spelled[code] = code if code in self.class_of else self._by_spelling.get(lower, code)
         return self._spelled[code]
 
     def in_system(self, system: str) -> dict[str, str]:
@@ -114,7 +117,7 @@ def read_vocabulary(name: str) -> Vocabulary:
     """
     path = _SHIPPED / f"{name}.toml" if name in VOCABULARIES else Path(name)
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_bytes(path, LARGEST_TABLE).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is no UTF-8 text"
         raise ConfigError(f"classes {name}: {reason}; possible: {', '.join(VOCABULARIES)}, or a file") from error

@@ -63,7 +63,8 @@ def resample(signal: np.ndarray, source_rate: float, rate: float) -> np.ndarray:
     from scipy.signal import resample_poly  # with wfdb seconds to import; programs that read packs need neither
 
     ratio = rate_ratio(source_rate, rate)
-    return resample_poly(signal, ratio.numerator, ratio.denominator, axis=0, padtype="line")
+    padding = "line" if len(signal) > 1 else "mean"
+    return resample_poly(signal, ratio.numerator, ratio.denominator, axis=0, padtype=padding)
 
 
 def filter_signal(signal: np.ndarray, spec: SignalSpec) -> np.ndarray:

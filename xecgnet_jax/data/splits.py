@@ -14,7 +14,7 @@ from typing import NamedTuple, TextIO
 import numpy as np
 
 from xecgnet_jax.errors import SplitError, first_few
-from xecgnet_jax.files import write_text
+from xecgnet_jax.files import open_regular, write_text
 
 
 class Split(NamedTuple):
@@ -263,12 +263,12 @@ def split_text(split: Split, patients: Mapping[str, str] | None = None) -> str:
 
 def _open_table(path: Path) -> TextIO:
     if path.suffix == ".gz":
-        with gzip.open(path) as file:
+        with open_regular(path) as raw, gzip.open(raw) as file:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise SplitError(f"holds more than {_LARGEST:,} bytes, which no split has")
         return io.StringIO(content.decode("utf-8-sig"), newline="")
-    return path.open(newline="", encoding="utf-8-sig")
+    return io.TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="")
 
 
 def _rows_of(split: Split) -> list[tuple[str, str]]:

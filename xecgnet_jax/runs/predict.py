@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -26,6 +27,7 @@ from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.files import write_text
 from xecgnet_jax.plotting.picture import ecg_picture
 from xecgnet_jax.runs.load import Run
+from xecgnet_jax.runs.prediction_log import signal_files
 
 #: Batches that are read before they are predicted; in `whole` windows they go by length, so several help.
 BATCHES_READ = 4
@@ -224,11 +226,15 @@ def _outcome(
 
 
 def _hashed(outcome: FilePrediction | Refusal) -> FilePrediction | Refusal:
-    """Returns an outcome with a hash in place of the recording's name and path."""
+    """Returns an outcome with hashes in place of the recording's name and path, and of its files' names."""
     name = hash_name(outcome.id)
     if isinstance(outcome, Refusal):
-        outcome = replace(outcome, reason=outcome.reason.replace(str(outcome.path), name).replace(outcome.id, name))
-    return replace(outcome, path=Path(name), id=name)
+        reason = outcome.reason.replace(str(outcome.path), name)
+        known = [outcome.path, *signal_files(outcome.path)]
+        for one in sorted({text for path in known for text in (path.name, path.stem)}, key=len, reverse=True):
+            reason = re.sub(rf"(?<!\w){re.escape(one)}(?!\w)", name, reason) if len(one) > 2 else reason
+        outcome = replace(outcome, reason=reason)
+    return replace(outcome, path=Path(hash_name(os.fsdecode(outcome.path))), id=name)
 
 
 def _with_picture(

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from xecgnet_jax.data.io.wfdb_header import parse_header
+from xecgnet_jax.errors import RecordError
 from xecgnet_jax.files import remove_leftovers, write_text
 
 
@@ -21,26 +23,35 @@ class Row(NamedTuple):
     picture: str | None  #: name of its picture
 
 
+def whole_name(path: Path) -> str:
+    """Returns a path from the root on: the same relative path may mean another file."""
+    return os.fsdecode(path.absolute())
+
+
 class PredictionLog:
     """Rows by recording, in a file beside the table: TABLE.unfinished, which `finish` makes the table of.
 
     Rows that were made of other files, by another network or with other options are not taken up.
     """
 
-    def __init__(self, table: Path, basis: Mapping[str, Any], name: Callable[[Path], str] = os.fsdecode) -> None:
+    def __init__(
+        self,
+        table: Path,
+        basis: Mapping[str, Any],
+        name: Callable[[Path], str] = whole_name,
+        plots: Path | None = None,
+    ) -> None:
         """Takes up the rows of an unfinished table, if they have the same basis: JSON values that decide the rows.
 
-        `name` says by which name the row of a path is kept.
+        `name` says by which name the row of a path is kept, `plots` where its picture is.
         """
-        self._name = name
+        self._name, self._plots = name, plots
         self._table, self._file = table, table.with_name(f"{table.name}.unfinished")
         self._rows: dict[str, Row] = {}
         head = json.dumps({"basis": dict(basis)}, sort_keys=True)
         first, *lines = _whole_lines(self._file) or [""]
         if first == head:
-            for line in lines:
-                of, *values = json.loads(line)
-                self._rows[of] = Row(*values)
+            self._rows = dict(filter(None, map(_row_of, lines)))
         if table.parent.is_dir():
             remove_leftovers(table.parent, glob.escape(table.name))
         kept = [json.dumps([of, *row]) for of, row in self._rows.items()]
@@ -53,9 +64,15 @@ class PredictionLog:
         return {row.picture for row in self._rows.values() if row.picture is not None}
 
     def row(self, path: Path) -> Row | None:
-        """Returns the row of a recording that is as it was, None where there is none."""
+        """Returns the row of a recording that is as it was, with its picture; None where there is none.
+
+        What was refused is tried again: its cause may be mended.
+        """
         row = self._rows.get(self._name(path))
-        return row if row is not None and row.state == state_of(path) else None
+        if row is None or row.refused is not None or row.state != state_of(path):
+            return None
+        lost = row.picture is not None and not (self._plots is not None and (self._plots / row.picture).is_file())
+        return None if lost else row
 
     def keep(self, path: Path, text: str, refused: str | None, picture: str | None) -> None:
         """Keeps the row of a recording."""
@@ -80,10 +97,22 @@ class PredictionLog:
         self._stream.close()
 
 
+def _row_of(line: str) -> tuple[str, Row] | None:
+    """Returns name and row of a line, None where it is damaged."""
+    try:
+        name, state, text, refused, picture = json.loads(line)
+    except (ValueError, TypeError):
+        return None
+    known = (
+        isinstance(name, str) and isinstance(text, str) and all(isinstance(x, str | None) for x in (refused, picture))
+    )
+    return (name, Row(state, text, refused, picture)) if known else None
+
+
 def state_of(path: Path) -> list[Any]:
-    """Returns sizes and times of modification of a recording's file, and of the signal files that may belong to it."""
+    """Returns sizes and times of modification of a recording's file, and of the signal files that its header names."""
     states: list[Any] = []
-    for one in (path, path.with_suffix(".dat"), path.with_suffix(".mat")):
+    for one in (path, *signal_files(path)):
         try:
             found = one.stat()
         except OSError:
@@ -91,6 +120,16 @@ def state_of(path: Path) -> list[Any]:
         else:
             states.append([found.st_size, found.st_mtime_ns])
     return states
+
+
+def signal_files(path: Path) -> list[Path]:
+    """Returns the signal files that a WFDB header names, none of another file, or where it is damaged."""
+    if path.suffix != ".hea":
+        return []
+    try:
+        return [path.parent / name for name in dict.fromkeys(line[0] for line in parse_header(path).signal_lines)]
+    except RecordError:
+        return []
 
 
 def _whole_lines(file: Path) -> list[str]:

@@ -13,6 +13,7 @@ import numpy as np
 from xecgnet_jax import __version__
 from xecgnet_jax.config import to_dict
 from xecgnet_jax.data.dataset import Dataset, choose_split, corpus_name, split_fingerprint
+from xecgnet_jax.data.io.recording import hash_name, hash_patient
 from xecgnet_jax.data.pack import Pack
 from xecgnet_jax.data.splits import Split, read_patients, read_people, read_split
 from xecgnet_jax.errors import CheckpointError, first_few
@@ -131,7 +132,15 @@ def predict_part(
     split = kept_split(run)
     if split is None and pack.fingerprint == run.data.get("fingerprint"):
         split = choose_split(pack, run.config.data)
-    trained, seen = (rows_of(people, pack) for people in made_with(run, split))
+    if split is not None and run.data.get("hashed", pack.hashed) != pack.hashed:
+        raise CheckpointError(
+            f"{run.title}: was trained with --hash-ids; give it here, too, with the key of that time "
+            "(XECGNET_PATIENT_KEY), or recordings that it knows would not be recognized"
+        )
+    known = made_with(run, split)
+    if pack.hashed and "hashed" not in run.data:
+        known = _hashed(known[0]), _hashed(known[1])
+    trained, seen = (rows_of(people, pack) for people in known)
     part, rows = _select_part(run, pack, part, split, seen)
     results = run.results if output is None else Path(output)
     folder = _folder_of(results, name, [part, *([str(run.step)] if run.named else [])], pack.fingerprint)
@@ -187,6 +196,11 @@ def made_with(run: Run, split: Split | None) -> tuple[dict[str, str], dict[str, 
     patients = read_patients(run.split_file) if known else {}
     train, validation = ({name: patients.get(name, "") for name in part} for part in split[:2])
     return before | train, before | train | validation
+
+
+def _hashed(people: Mapping[str, str]) -> dict[str, str]:
+    """Returns hashes in place of recordings and patients, as a pack with hashed names has them."""
+    return {hash_name(name): hash_patient(who) or "" for name, who in people.items()}
 
 
 def rows_of(people: Mapping[str, str], pack: Pack) -> np.ndarray:

@@ -17,6 +17,7 @@ import pytest
 from scipy.io import savemat
 
 from tests.data.io.wfdb_files import random_counts, write_record
+from xecgnet_jax.config import read_config_file
 from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.io.discover import find_recording_files, read_recording
 from xecgnet_jax.data.io.table import read_table
@@ -24,9 +25,10 @@ from xecgnet_jax.data.io.time_column import NUMBER, TimeColumn
 from xecgnet_jax.data.io.walk import walk_folders
 from xecgnet_jax.data.io.wfdb import read_header, read_record
 from xecgnet_jax.data.io.wfdb_header import COMMENT, FORMAT_FIELD, GAIN_FIELD, MOST_CODES, parse_header
-from xecgnet_jax.data.labels import CPSC2018
+from xecgnet_jax.data.labels import CPSC2018, read_vocabulary
 from xecgnet_jax.data.leads import LEADS
-from xecgnet_jax.errors import RecordError, XECGNetError
+from xecgnet_jax.data.splits import read_split
+from xecgnet_jax.errors import ConfigError, RecordError, SplitError, XECGNetError
 from xecgnet_jax.files import open_regular, read_bytes
 
 # What is no regular file
@@ -346,3 +348,25 @@ def test_neither_long_texts_nor_arrays_are_an_age(tmp_path):
     savemat(tmp_path / "A0001.mat", {"ECG": {"sex": "M" * 10**6, "age": np.ones(10**6), "data": data}})
     recording = read_record(tmp_path / "A0001.mat")
     assert (recording.age, recording.sex) == (None, None)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes")
+@pytest.mark.parametrize("what", ["config", "vocabulary", "split", "compressed split"])
+def test_settings_are_read_from_regular_files_only(tmp_path, what):
+    """A pipe would be waited for forever."""
+    path = tmp_path / {"config": "c.json", "vocabulary": "v.toml", "split": "s.csv"}.get(what, "s.csv.gz")
+    os.mkfifo(path)
+    read, error = {
+        "config": (read_config_file, ConfigError),
+        "vocabulary": (lambda one: read_vocabulary(str(one)), ConfigError),
+    }.get(what, (read_split, SplitError))
+    with pytest.raises(error, match=path.name):
+        read(path)
+
+
+@pytest.mark.parametrize("rate", [float("nan"), float("inf"), 0.0, -500.0, 1e-9])
+def test_rates_that_no_ecg_has_are_refused(tmp_path, rate):
+    path = tmp_path / "a.csv"
+    np.savetxt(path, np.zeros((20, 12)), delimiter=",", header=",".join(LEADS), comments="")
+    with pytest.raises(RecordError, match=r"a.csv: --rate is .*; an ECG has 50 to 100,000 Hz"):
+        read_recording(path, rate=rate, units="mV")

@@ -43,7 +43,7 @@ def test_a_folder_is_searched_by_content(folder):
     assert [source.is_table for source in sources.recordings] == [False, True, False]
     assert {path.name: why for path, why in sources.ignored} == {
         "README.md": "no format of recordings",
-        "labels.csv": "its first line names no leads",
+        "labels.csv": "its first line names no leads, or fewer than three: name it itself",
         "lost.dat": "no header (.hea) describes it",
     }
 

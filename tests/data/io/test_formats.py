@@ -159,6 +159,14 @@ def test_missing_samples_are_filled_in_where_they_are_few(tmp_path):
         fill_gaps(Path("x"), scattered, 500)
 
 
+@pytest.mark.parametrize("leads", [LEADS[:6], ("II", "V5")])
+def test_the_pulse_of_fewer_leads_is_cut_off_too(tmp_path, leads):
+    pulse = np.zeros((200, 12))
+    pulse[50:150] = 1.0
+    path = write_philips(tmp_path / "x", np.concatenate([SIGNAL, pulse]), 500, leads)
+    assert len(read_recording(path, missing_leads="zero").signal) == len(SIGNAL)
+
+
 def test_the_calibration_pulse_is_cut_off_and_nothing_else(tmp_path):
     pulse = np.zeros((200, 12))
     pulse[50:150] = 1.0
@@ -170,6 +178,13 @@ def test_the_calibration_pulse_is_cut_off_and_nothing_else(tmp_path):
         assert len(read_recording(write(tmp_path / "y", SIGNAL, 500)).signal) == len(SIGNAL)
     leads = [(lead, np.zeros(2500)) for lead in LEADS]
     assert cut_calibration(Contents(leads, 500.0)).leads == leads  # nothing in any lead is no pulse
+
+
+def test_an_edf_file_of_other_signals_says_so(tmp_path):
+    path = write_edf(tmp_path / "x", SIGNAL, 500)
+    path.write_bytes(re.sub(rb"ECG (\w+) ", rb"EKG \1 ", path.read_bytes()))
+    with pytest.raises(RecordError, match="none of its signals is one of the twelve leads"):
+        read_recording(path)
 
 
 def test_records_of_an_edf_file_that_is_cut_open_or_has_gaps(tmp_path):

@@ -1,7 +1,9 @@
 """HDF5 files of many recordings, as CODE-15 % has them, with their table of exams."""
 
 import csv
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -11,7 +13,7 @@ from tests import commands as cli
 from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.dataset import pack_for, share_for
-from xecgnet_jax.data.io.hdf5 import HDF5, read_rows
+from xecgnet_jax.data.io.hdf5 import HDF5, MOST_SAMPLES, read_contents, read_rows
 from xecgnet_jax.data.labels import vocabulary_from_json
 from xecgnet_jax.data.pack import Share
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
@@ -118,6 +120,30 @@ def test_rows_that_are_no_ecg_are_refused_one_by_one(corpus):
     assert packed(corpus).audit.refused.keys() == {"12", "0"}
 
 
+@pytest.mark.parametrize(("true", "false"), [("TRUE", "FALSE"), ("true", "false"), ("1", "0"), ("1.0", "0.0")])
+def test_findings_are_read_as_spreadsheets_write_them(corpus, true, false):
+    table = corpus / "exams.csv"
+    before = read_corpus(corpus, hdf5=SAID, skip_lost=True).entries
+    table.write_text(table.read_text().replace("True", true).replace("False", false))
+    assert read_corpus(corpus, hdf5=SAID, skip_lost=True).entries == before
+    assert any(entry.codes for entry in before)
+
+
+def test_a_finding_that_is_told_of_some_exams_only_is_refused(corpus):
+    table = corpus / "exams.csv"
+    table.write_text(table.read_text().replace("21,60,False,21,False,False,True", "21,60,False,21,False,False,"))
+    with pytest.raises(CorpusError, match=r"exams.csv: line 8, column 'AF': '' is neither True nor False"):
+        read_corpus(corpus, hdf5=SAID)
+
+
+def test_only_files_beside_the_table_are_meant(corpus):
+    expected = packed(corpus).signal(0)
+    for name in ("aaa", "zzz"):
+        (corpus / name).mkdir()
+        write_part(corpus / name / "exams_part0.hdf5", [11, 17, 12, 16, 13, 15, 0], tracings(7, 5))
+    np.testing.assert_array_equal(packed(corpus, 2).signal(0), expected)
+
+
 def test_a_missing_part_is_told_or_left_out(corpus):
     (corpus / "exams_part1.hdf5").unlink()
     with pytest.raises(CorpusError, match="no tracing in the files for 3 recordings: 21, 22, 23"):
@@ -162,10 +188,19 @@ def test_shapes_that_are_no_recordings_are_refused(corpus):
         read_corpus(corpus, hdf5=SAID)
 
 
-def test_a_disk_without_room_is_told_before_anything_is_read(corpus):
-    """A file of holes: a hundred billion samples that take no space."""
+def test_recordings_that_a_file_of_holes_claims_are_bounded(corpus):
     with h5py.File(corpus / "exams_part1.hdf5", "w") as file:
         file.create_dataset("tracings", (3, 10**13, 12), "f4", chunks=(1, 10**6, 12))
         file["exam_id"] = np.array([21, 22, 23])
+    with pytest.raises(CorpusError, match="recordings of 10000000000000 samples are longer than 3600 s"):
+        packed(corpus)
+    with h5py.File(corpus / "exams_part1.hdf5", "w") as file:
+        file.create_dataset("tracings", (3, 10**6, 12), "f4", chunks=(3, 10**4, 12))
+        file["exam_id"] = np.array([21, 22, 23])
+    assert read_contents(corpus / "exams_part1.hdf5", SAID).together * 10**6 <= MOST_SAMPLES
+
+
+def test_a_disk_without_room_is_told_before_anything_is_read(corpus, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10_000))
     with pytest.raises(PackError, match=r"takes up to [\d.]+ GB, and [\d.]+ GB are free; make room"):
         packed(corpus)

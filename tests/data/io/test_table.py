@@ -217,3 +217,12 @@ def test_damage_is_refused_or_read_never_raised(tmp_path_factory, content, with_
         assert read_table(path, units="mV", longest=100).signal.shape[1] == 12
     except RecordError as error:
         assert str(error).startswith(str(path))
+
+
+def test_decimals_with_a_comma_may_begin_after_many_whole_numbers(tmp_path):
+    """The first rows decide nothing where all their numbers are whole."""
+    rows = [["0"] * 12 for _ in range(BLOCK)] + [["0,25"] * 12]
+    path = write(tmp_path / "t.csv", rows, mark=";")
+    table = read_table(path, units="mV", longest=2 * BLOCK)
+    assert table.signal[-1].tolist() == [0.25] * 12
+    assert "is no number" in refusal(write(tmp_path / "u.csv", [["0.5"] * 12] * BLOCK + [["0,25"] * 12], mark=";"))

@@ -13,6 +13,7 @@ from tests.data.small_corpus import converter_values, make, write_corpus, write_
 from xecgnet_jax.data.pack import Share, build_share, storage
 from xecgnet_jax.data.pack.shares import shares_folder
 from xecgnet_jax.data.signals import SignalSpec
+from xecgnet_jax.data.simulation.recording import simulate_recording
 from xecgnet_jax.errors import PackError
 
 SIGNALS = SignalSpec(250.0, (0.5,))
@@ -135,3 +136,44 @@ def test_what_is_left_of_a_share_that_was_being_removed_is_none(corpus, at_once,
     (shares_folder(pack) / "1-of-1" / "recordings.json").unlink()
     make(corpus, pack, signals=SIGNALS, on_bad_recording="skip")
     assert content(pack) == at_once and not shares_folder(pack).exists()
+
+
+def test_what_could_not_be_read_is_tried_again_by_the_join(corpus, at_once, tmp_path):
+    """Its cause may lie outside the files, and be mended: a package, a permission."""
+    pack, file = tmp_path / "joined", corpus / "R0.dat"
+    right, state = file.read_bytes(), file.stat()
+    for content_then in (bytes(len(right)), right):
+        file.write_bytes(content_then)
+        os.utime(file, ns=(state.st_atime_ns, state.st_mtime_ns))
+        if content_then != right:
+            assert read(corpus, pack, 1, 1)[1].keys() == {"R0", "R4"}  # a checksum is another
+    make(corpus, pack, signals=SIGNALS, on_bad_recording="skip")
+    assert content(pack) == at_once
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", '{"state": 1}'])
+def test_a_table_of_a_share_that_is_none_is_damage(corpus, tmp_path, text):
+    read(corpus, tmp_path / "joined", 1, 1)
+    (shares_folder(tmp_path / "joined") / "1-of-1" / "recordings.json").write_text(text)
+    with pytest.raises(PackError, match="1-of-1: the share is damaged"):
+        make(corpus, tmp_path / "joined", signals=SIGNALS, on_bad_recording="skip")
+
+
+def test_shares_whose_patients_were_hashed_by_another_key_are_refused(tmp_path, monkeypatch):
+    """Else one patient would be several, in several parts of a split."""
+    pytest.importorskip("ecgdatakit")
+    from tests.data.io.hospital_files import write_muse
+
+    folder, pack = tmp_path / "muse", tmp_path / "joined"
+    folder.mkdir()
+    signal = simulate_recording(1, 1, duration_s=6.0).signal
+    for number in range(2):
+        write_muse(folder / f"m{number}", signal, 500)
+    (folder / "labels.csv").write_text("file,labels\nm0,AF\nm1,AF\n")
+    for number, key in ((1, "the key of one host"), (2, "the key of another")):
+        monkeypatch.setenv("XECGNET_PATIENT_KEY", key)
+        build_share(folder, pack, Share(number, 2), workers=1, progress=False)
+    with pytest.raises(PackError, match="1-of-2: patients of its recordings were hashed with another key"):
+        make(folder, pack)
+    shutil.rmtree(shares_folder(pack) / "1-of-2")
+    assert len(set(make(folder, pack).patients)) == 1

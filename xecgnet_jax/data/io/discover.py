@@ -20,6 +20,7 @@ from xecgnet_jax.data.io.recording import (
     RecordingWarning,
     check_signal,
     complete_recording,
+    is_rate,
     prepare_recording,
 )
 from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
@@ -178,6 +179,8 @@ def read_file(
             recording = read_hospital(path, file.format, missing_leads)
         elif not file.is_table and not file.is_array:
             recording = read_record(path, rate=None, missing_leads=missing_leads)
+        elif rate is not None and not is_rate(rate):
+            raise RecordError(f"{path}: --rate is {rate:g}; an ECG has 50 to 100,000 Hz.")
         elif rate is None or units is None or (file.is_array and not leads):
             raise RecordError(f"{path}: {SAYS_NOTHING['array' if file.is_array else 'table']}.")
         elif file.is_array:
@@ -282,7 +285,7 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
             elif path.suffix == ".dat":
                 ignored.append((path, "no header (.hea) describes it"))
             elif path.suffix.lower() in TABLES:
-                ignored.append((path, "its first line names no leads"))
+                ignored.append((path, "its first line names no leads, or fewer than three: name it itself"))
             else:
                 ignored.append((path, "no format of recordings"))
     ignored += [(path, reason) for path, reason in left_out if reason != HIDDEN]

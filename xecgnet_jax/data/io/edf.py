@@ -37,9 +37,11 @@ def read(path: Path) -> Contents:
     if record.file_format.version == "EDF+D" and "record_onsets" not in about:  # which is there where all have one
         raise RecordError(f"{path}: not all of its records say when they begin, so there may be gaps. Export it.")
     ours = [lead for lead in record.leads if lead.label in LEADS]
+    if not ours:
+        raise RecordError(f"{path}: none of its signals is one of the twelve leads. Name them as I, II, V1.")
     exact = about.get("exact_sampling_rates", {})
     rates = {exact.get(lead.label, float(lead.sampling_rate)) for lead in ours}
     if len(rates) != 1:
-        found = " and ".join(f"{rate:g}" for rate in sorted(rates)) or "no"
+        found = " and ".join(f"{rate:g}" for rate in sorted(rates))
         raise RecordError(f"{path}: its leads have {found} Hz, and must have one sampling rate.")
     return Contents(leads_in_mv(path, record.leads, may_turn=True), rates.pop(), **person(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,6 +47,12 @@ def format_of(path: Path) -> Format | None:
     except OSError:
         return None
     return next((one for one in FORMATS if one.recognizes(head)), None)
+
+
+def can_be_read_now(cause: str) -> bool:
+    """Whether a recording was refused for want of packages that are installed meanwhile."""
+    wanted = [package for package in ("ecgdatakit", "pydicom") if f"{package} is needed: {INSTALL}" in cause]
+    return bool(wanted) and all(find_spec(package) for package in wanted)
 
 
 def read_hospital(path: Path, kind: Format, missing_leads: MissingLeads = "refuse") -> Recording:

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from xecgnet_jax.data.io.hospital import INSTALL
-from xecgnet_jax.data.io.recording import Recording, is_rate
+from xecgnet_jax.data.io.recording import LONGEST, Recording, is_rate
 from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import CorpusError, RecordError
@@ -23,6 +23,8 @@ from xecgnet_jax.errors import CorpusError, RecordError
 IDS = "exam_id"
 #: Rows that are read together where the file is stored in larger blocks, or in one.
 MOST_ROWS = 512
+#: Samples of each lead that are read together at most: half a gigabyte of float32.
+MOST_SAMPLES = 10_000_000
 
 
 class HDF5(NamedTuple):
@@ -69,10 +71,13 @@ def read_contents(path: Path, layout: HDF5) -> Tracings:
                 raise CorpusError(f"{path}: {problem}. Name another with --hdf5-dataset.")
             if ids.shape != shape[:1]:
                 raise CorpusError(f"{path}: {IDS} has {list(ids.shape)} ids of {shape[0]} recordings. Restore it.")
+            if shape[1] > LONGEST * layout.rate:
+                raise CorpusError(f"{path}: recordings of {shape[1]} samples are longer than {LONGEST} s. Cut them.")
             names = tuple(str(_text(value)) for value in ids[:])
     except (OSError, *_DAMAGED) as error:
         raise CorpusError(f"{path}: cannot be read as HDF5. Restore it.") from error
-    return Tracings(names, shape[1], min(MOST_ROWS, blocks[0]) if blocks else 64)
+    fitting = max(1, MOST_SAMPLES // max(1, shape[1]))
+    return Tracings(names, shape[1], min(MOST_ROWS, fitting, blocks[0] if blocks else 64))
 
 
 def read_rows(path: Path, layout: HDF5, rows: Sequence[int], names: Sequence[str]) -> list[Recording | RecordError]:

@@ -33,6 +33,8 @@ LONGEST_GAP, GAPS_ALLOWED = 0.04, 0.05
 #: mV by which leads may differ where all show the calibration pulse; seconds and height (mV) of such an end, and the
 #: fewest leads that must show it: others may be off, and stay where they are.
 ALIKE, SHORTEST_PULSE, PULSE, SHOW_PULSE = 0.03, 0.3, (0.8, 1.2), 6
+#: Leads that must be alike for a calibration pulse: of one alone nobody can tell.
+FEWEST_ALIKE = 2
 #: mV of the smallest and the largest step of a converter.
 STEPS = (1e-9, 10.0)
 _NUMBER = re.compile(r"[-+]?(\d{1,40}(\.\d{0,40})?|\.\d{1,40})([eE][-+]?\d{1,3})?", re.ASCII)
@@ -86,7 +88,7 @@ def parse(path: Path, kind: str, read: Callable[[], Any]) -> tuple[Any, list[war
         except ECGDataKitError:
             problem = "it is damaged, cut off, or holds what this format does not allow. Export it anew"
         except Exception as error:  # whatever else its parsing runs into
-            problem = f"it is damaged ({type(error).__name__} while it was parsed). Export it anew"
+            problem = f"it is damaged, or lacks a part ({type(error).__name__} while it was parsed). Export it anew"
     raise RecordError(f"{path}: no {kind} recording can be read from it: {problem}.")
 
 
@@ -246,7 +248,7 @@ def fill_gaps(path: Path, signal: np.ndarray, rate: float) -> tuple[np.ndarray, 
 
 def cut_calibration(contents: Contents) -> Contents:
     """Returns contents without the calibration pulse at their end: 1 mV in all leads alike, where there is one."""
-    if len({len(values) for _, values in contents.leads}) != 1 or len(contents.leads) < len(STORED):
+    if len({len(values) for _, values in contents.leads}) != 1 or len(contents.leads) < FEWEST_ALIKE:
         return contents
     signal = np.stack([values for _, values in contents.leads])
     shortest = math.ceil(SHORTEST_PULSE * contents.rate)

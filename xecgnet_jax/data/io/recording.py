@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import secrets
@@ -138,6 +139,11 @@ def hash_patient(patient: str) -> str | None:
 def hash_name(name: str) -> str:
     """Returns a keyed hash of a recording's name, which may be a record number; by the key of `hash_patient`."""
     return hmac.digest(_key(), f"recording {name}".encode("utf-8", "surrogateescape"), "sha256").hex()[:16]
+
+
+def key_digest() -> str:
+    """Returns a digest of the key of these hashes, by which two keys are told apart."""
+    return hashlib.sha256(_key()).hexdigest()[:16]
 
 
 def _key() -> bytes:

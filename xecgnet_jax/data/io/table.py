@@ -114,11 +114,12 @@ def _parse(path: Path, text: TextIO, units: str, longest: int, missing_leads: Mi
     time_at = next((at for at, name in enumerate(names) if TIME.fullmatch(name)), None)
     rows = _read_rows(path, text, delimiter, len(names))
     blocks: list[np.ndarray] = []
-    time, comma = TimeColumn(), False
+    time, comma, whole = TimeColumn(), False, True
     while block := list(islice(rows, BLOCK)):
-        if not blocks and delimiter != ",":
+        if whole and delimiter != ",":
             with_comma = [row[at].strip() for _, row in block for at in columns if "," in row[at]]
-            comma = bool(with_comma)  # Numbers are written 0,12. All other blocks must keep to it.
+            comma = bool(with_comma)  # Numbers are written 0,12. All later blocks must keep to it.
+            whole = not comma and not any("." in row[at] for _, row in block for at in columns)
             if with_comma and all(map(THOUSANDS.fullmatch, with_comma)):
                 problem = f"{with_comma[0]!r} may be a thousand and more, or have decimals"
                 raise RecordError(f"{path}: {problem}. Write it without commas.")

@@ -57,6 +57,11 @@ def read_samples(
       RecordError: the file is missing, is no regular file, or does not fit the header.
     """
     try:
+        os.fsencode(file)
+    except UnicodeEncodeError:
+        problem = "cannot be opened in the encoding of this system"
+        raise RecordError(f"{header}: its signal file {file!a} {problem}. Set a UTF-8 locale.") from None
+    try:
         with open_regular(header.parent / file) as opened:
             read = _read_flac if storage.format in FLAC else _read_blocks
             return read(opened, storage, signals, length, longest)

@@ -18,6 +18,7 @@ from typing import Literal
 import numpy as np
 
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
+from xecgnet_jax.data.io.formats import can_be_read_now
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.io.wfdb_header import shorten
 from xecgnet_jax.data.labels import CPSC2018
@@ -64,7 +65,8 @@ def pack_of(
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
     if _is_pack_of(pack_folder, corpus_state(corpus_folder, pack_folder, signals, rate_of_files, hdf5)):
         pack = open_pack(pack_folder)
-        if on_bad_recording == "skip" or not pack.audit.refused:
+        causes = pack.audit.refused.values()
+        if not causes or (on_bad_recording == "skip" and not any(map(can_be_read_now, causes))):
             return pack
     return build_pack(
         read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=on_bad_recording == "skip", hdf5=hdf5),

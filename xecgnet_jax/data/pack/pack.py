@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from xecgnet_jax.data.io.recording import hash_name, hash_patient
+from xecgnet_jax.data.io.recording import hash_name, hash_patient, key_digest
 from xecgnet_jax.data.labels import CPSC2018, Vocabulary
 from xecgnet_jax.data.pack.audit import Audit, count_classes, rename
 from xecgnet_jax.data.pack.quantized import to_millivolts
@@ -62,6 +62,7 @@ class Pack:
     packed: str  #: sha256 of signals, CPSC2018's labels, and ids; equal for packs with the same content
     fingerprint: str  #: the same, or with another vocabulary a sha256 of it and what decides the labels
     audit: Audit  #: what was refused, and what is odd about the rest
+    hashed: str = ""  #: digest of the key of the hashes that stand for names, "" where names are as in the corpus
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -143,6 +144,7 @@ class Pack:
             packed=packed,
             fingerprint=packed,
             audit=rename(self.audit, names),
+            hashed=key_digest(),
         )
 
     def select(self, ids: Iterable[str]) -> np.ndarray:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xecgnet_jax.data.corpora import Corpus
+from xecgnet_jax.data.io.recording import key_digest
 from xecgnet_jax.data.pack import storage
 from xecgnet_jax.data.pack.audit import SignalProblems
 from xecgnet_jax.data.pack.reading import PackedRecording, ReadEntry, ReadResult
@@ -68,7 +69,8 @@ def write_share(pack_folder: Path, share: Share, state: str, read: Iterable[Read
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **{name: np.array(values) for name, values in arrays.items()})
         write_bytes(new / ARRAYS, content.getvalue())
-        write_bytes(new / ROWS, storage.to_json({"state": state, "recordings": rows}))
+        key = key_digest() if any(row.get("patient") for row in rows) else ""
+        write_bytes(new / ROWS, storage.to_json({"state": state, "key": key, "recordings": rows}))
         write_checksums(new, list(new.iterdir()))
         _remove(final)
         try:
@@ -96,10 +98,10 @@ def has_share(pack_folder: Path, share: Share, state: str) -> bool:
 def read_shares(pack_folder: Path, state: str) -> dict[str, ReadResult]:
     """Returns by id what the shares have of a corpus in this state; shares of another state are passed over.
 
-    Samples are memory-mapped.
+    What could not be read is left out, to be tried again: its cause may be mended. Samples are memory-mapped.
 
     Raises:
-      PackError: a share is damaged.
+      PackError: a share is damaged, or its patients were hashed with another key than this user has.
     """
     folder = shares_folder(pack_folder)
     found: dict[str, ReadResult] = {}
@@ -111,7 +113,7 @@ def read_shares(pack_folder: Path, state: str) -> dict[str, ReadResult]:
 
 def _state(share: Path) -> str | None:
     """Returns the state of the corpus that a share was read from; None of one that is being removed."""
-    return str(_read_table(share)["state"]) if (share / ROWS).exists() else None
+    return _read_table(share)["state"] if (share / ROWS).exists() else None
 
 
 def _read_table(share: Path) -> dict[str, Any]:
@@ -119,6 +121,8 @@ def _read_table(share: Path) -> dict[str, Any]:
         table: dict[str, Any] = read_json(share / ROWS)
     except (OSError, ValueError) as error:
         raise _damaged(share, ROWS) from error
+    if not isinstance(table, dict) or not isinstance(table.get("state"), str):
+        raise _damaged(share, ROWS)
     return table
 
 
@@ -133,10 +137,13 @@ def _read_share(share: Path) -> dict[str, ReadResult]:
         raise _damaged(share, "a file") from error
     found: dict[str, ReadResult] = {}
     start = number = 0
-    for row in _read_table(share)["recordings"]:
+    table = _read_table(share)
+    if table["key"] not in ("", key_digest() if table["key"] else ""):
+        problem = "patients of its recordings were hashed with another key"
+        raise PackError(f"{share}: {problem}; set XECGNET_PATIENT_KEY alike for all jobs, and remove its folder")
+    for row in table["recordings"]:
         name = row.pop("id")
         if "refused" in row:
-            found[name] = RecordError(row["refused"])
             continue
         problems: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in row["problems"].items()
