@@ -326,6 +326,14 @@ def test_a_corpus_is_described(tmp_path, capsys):
     assert "error: " in refused(capsys, cli.corpus, str(tmp_path))
 
 
+def test_a_corpus_that_annotates_what_is_no_class_is_refused(tmp_path, capsys):
+    folder = small_corpus.write_corpus(tmp_path / "corpus")
+    table = folder / "labels.csv"
+    table.write_text("classes: AF, Foo\n" + table.read_text())
+    assert cli.corpus([str(folder)]) == 2
+    assert "annotates Foo, no class of cpsc2018" in capsys.readouterr().err
+
+
 def test_a_corpus_is_simulated(tmp_path, capsys):
     words = [str(tmp_path / "new"), "--recordings", "3", "--seed", "2", "--no-progress"]
     assert cli.simulate(words) == 0 and cli.simulate(words) == 0

@@ -13,11 +13,12 @@ import pytest
 
 from tests import learnable_corpus
 from xecgnet_jax.cli import guard
+from xecgnet_jax.cli.common import CorpusArguments
 from xecgnet_jax.cli.evaluate import Evaluate
 from xecgnet_jax.cli.main import main
 from xecgnet_jax.cli.sweep import Sweep
 from xecgnet_jax.cli.train import Train
-from xecgnet_jax.errors import ConfigError, StoppedError
+from xecgnet_jax.errors import ConfigError, CorpusError, PackError, RecordError, SplitError, StoppedError
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -54,6 +55,15 @@ def test_what_tensorstore_prints_of_a_save_that_failed_is_not_shown(capsys):
     for error, shown in ((RuntimeError("Event loop is closed"), False), (RuntimeError("anything else"), True)):
         sys.excepthook(type(error), error, None)
         assert bool(capsys.readouterr().err) is shown
+
+
+@pytest.mark.parametrize("kind", [RecordError, CorpusError, PackError, SplitError])
+def test_what_names_recordings_is_hidden_where_names_are(kind):
+    hiding = Train(corpus=CorpusArguments(hash_ids=True))
+    assert guard.describe(kind("Smith_John.hea: bad"), Train()) == (2, "Smith_John.hea: bad")
+    status, text = guard.describe(kind("Smith_John.hea: bad"), hiding)
+    assert status == 2 and "Smith" not in text and "--hash-ids hides" in text
+    assert guard.describe(ConfigError("rate is 3"), hiding) == (2, "rate is 3")
 
 
 OUT_OF_MEMORY = jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 55834574848 bytes.")

@@ -478,6 +478,21 @@ def test_hashed_names_are_all_that_is_told(recordings, predict, tmp_path, monkey
     assert len(list(pictures.iterdir())) == 2
 
 
+def test_names_of_signal_files_are_hashed_too_and_nothing_else_is(recordings, predict, monkeypatch):
+    monkeypatch.setenv("XECGNET_PATIENT_KEY", "of this test, and long enough to be one")
+    header = recordings / "R003.hea"
+    header.write_text(header.read_text().replace("R003.dat", "Smith_John.dat"))
+    (recordings / "1.hea").write_text(
+        (recordings / "R000.hea").read_text().replace("R000 12", "1 12").replace(" 16 ", " 17 ")
+    )
+    status, printed, said = predict(recordings, "--hash-ids")
+    assert status == 2 and "Smith" not in printed + said and "its signal file" in said
+    assert "storage format '17' is none of WFDB's" in said
+    (recordings / "Doe_Jane.csv").write_text(",".join(LEADS) + "\n")
+    status, printed, said = predict(recordings, "--hash-ids")
+    assert status == 2 and "Doe" not in printed + said and "a table says neither" in said
+
+
 def test_workers_change_nothing(corpus, workdir):
     run = load_run(workdir)
     files = [RecordingFile(path) for path in sorted(corpus.glob("*.hea"))]

@@ -30,7 +30,7 @@ from tests.data.io.hospital_files import (
 from xecgnet_jax import read_recording
 from xecgnet_jax.data.io import hospital
 from xecgnet_jax.data.io.discover import find_recording_files
-from xecgnet_jax.data.io.formats import format_of
+from xecgnet_jax.data.io.formats import can_be_read_now, format_of
 from xecgnet_jax.data.io.hospital import STORED, Contents, cut_calibration, fill_gaps
 from xecgnet_jax.data.io.recording import hash_patient
 from xecgnet_jax.data.leads import LEADS
@@ -178,6 +178,12 @@ def test_the_calibration_pulse_is_cut_off_and_nothing_else(tmp_path):
         assert len(read_recording(write(tmp_path / "y", SIGNAL, 500)).signal) == len(SIGNAL)
     leads = [(lead, np.zeros(2500)) for lead in LEADS]
     assert cut_calibration(Contents(leads, 500.0)).leads == leads  # nothing in any lead is no pulse
+
+
+def test_what_was_refused_for_want_of_a_package_can_be_read_once_it_is_there():
+    cause = "x: is DICOM waveform, for which {} is needed: pip install 'xecgnet-jax[formats]'."
+    assert can_be_read_now(cause.format("pydicom")) and not can_be_read_now("x: is damaged.")
+    assert not can_be_read_now(cause.format("pydicom").replace("formats", "other"))
 
 
 def test_an_edf_file_of_other_signals_says_so(tmp_path):
