@@ -8,7 +8,7 @@ import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import tyro
 
@@ -16,6 +16,9 @@ from xecgnet_jax.config import PRESETS, DataConfig, PresetName
 from xecgnet_jax.errors import ConfigError
 from xecgnet_jax.files import check_local, default_cache
 from xecgnet_jax.terminal import printable, say, warn
+
+if TYPE_CHECKING:
+    from xecgnet_jax.data.io.hdf5 import HDF5
 
 #: Recordings of the simulated corpus, unless another number is asked for.
 SIMULATED = 1200
@@ -60,11 +63,17 @@ class CorpusArguments:
     #: Processes that read recordings; by default one per CPU.
     workers: OptionalNumber = None
 
+    @property
+    def hdf5(self) -> HDF5:
+        """What the options say of HDF5 files."""
+        from xecgnet_jax.data.io.hdf5 import HDF5
+
+        return HDF5(self.hdf5_dataset, self.hdf5_rate, self.hdf5_units)
+
 
 def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) -> Any:
     """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are."""
     from xecgnet_jax.data.dataset import pack_folder, pack_for
-    from xecgnet_jax.data.io.hdf5 import HDF5
     from xecgnet_jax.data.labels import CPSC2018, read_vocabulary
     from xecgnet_jax.data.pack import check_samples, open_pack
     from xecgnet_jax.data.pack.audit import format_audit, format_losses
@@ -77,11 +86,10 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
         number = corpus.simulate or SIMULATED
         folder = corpus.cache / f"simulated-{number}-{corpus.simulate_seed}-v{VERSION}"
         simulate_corpus(folder, number, corpus.simulate_seed, progress=progress, workers=corpus.workers)
-    hdf5 = HDF5(corpus.hdf5_dataset, corpus.hdf5_rate, corpus.hdf5_units)
-    destination = pack_folder(folder, corpus.cache, config, hdf5)
+    destination = pack_folder(folder, corpus.cache, config, corpus.hdf5)
     before = _changed(destination)
     how = {"on_bad_recording": corpus.on_bad_recording, "workers": corpus.workers, "progress": progress}
-    pack = pack_for(folder, corpus.cache, config, annotated=corpus.annotated, hdf5=hdf5, **how)
+    pack = pack_for(folder, corpus.cache, config, annotated=corpus.annotated, hdf5=corpus.hdf5, **how)
     if corpus.verify:
         check_samples(open_pack(destination), destination, always=True)
     if corpus.hash_ids:
@@ -104,7 +112,6 @@ def pack_share_of(corpus: CorpusArguments, config: DataConfig, share: str, progr
       ConfigError: it is no share, or no corpus is named.
     """
     from xecgnet_jax.data.dataset import share_for
-    from xecgnet_jax.data.io.hdf5 import HDF5
     from xecgnet_jax.data.pack import Share
 
     match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", share)
@@ -113,9 +120,8 @@ def pack_share_of(corpus: CorpusArguments, config: DataConfig, share: str, progr
         raise ConfigError(f"pack_only is {share!r}; possible: all, or K/N with K from 1 to N")
     if corpus.data is None:
         raise ConfigError("--pack-only K/N needs --data; simulated recordings are packed at once (--pack-only all)")
-    hdf5 = HDF5(corpus.hdf5_dataset, corpus.hdf5_rate, corpus.hdf5_units)
     how = {"workers": corpus.workers, "progress": progress}
-    done = share_for(corpus.data, corpus.cache, config, chosen, hdf5=hdf5, **how)
+    done = share_for(corpus.data, corpus.cache, config, chosen, hdf5=corpus.hdf5, **how)
     if done is None:
         say(f"share {share} of {corpus.data} is there already")
         return

@@ -35,12 +35,16 @@ class DescribeCorpus:
     def run(self) -> None:
         """Prints the description, and the command that trains on the corpus."""
         from xecgnet_jax.data.corpora import read_corpus
-        from xecgnet_jax.data.io.hdf5 import HDF5
         from xecgnet_jax.data.labels import count_codes, read_vocabulary
 
         vocabulary = read_vocabulary(self.classes)
-        hdf5 = HDF5(self.hdf5_dataset, self.hdf5_rate, self.hdf5_units)
-        corpus = read_corpus(self.folder, rate_of_files=self.rate_of_files, skip_lost=True, hdf5=hdf5)
+        arguments = CorpusArguments(
+            data=self.folder,
+            hdf5_dataset=self.hdf5_dataset,
+            hdf5_rate=self.hdf5_rate,
+            hdf5_units=self.hdf5_units,
+        )
+        corpus = read_corpus(self.folder, rate_of_files=self.rate_of_files, skip_lost=True, hdf5=arguments.hdf5)
         classes, unmapped = count_codes((entry.codes for entry in corpus.entries), vocabulary)
         patients = {entry.patient for entry in corpus.entries} - {None}
         folds = sorted({entry.fold for entry in corpus.entries if entry.fold is not None})
@@ -60,9 +64,6 @@ class DescribeCorpus:
             names = [name for name, own in corpus.lost.items() if own == why]
             say(f"left out ({number}): {first_few(names)}: {why}")
         words = ["--preset", "fast", *(["--classes", self.classes] if self.classes != "cpsc2018" else [])]
-        arguments = CorpusArguments(
-            data=self.folder, **{f"hdf5_{name}": value for name, value in hdf5._asdict().items()}
-        )
         say(f"train on it: {command_line('train', words, arguments)}")
 
 

@@ -23,8 +23,6 @@ _OUT_OF_MEMORY = ("RESOURCE_EXHAUSTED", "Out of memory", "out of memory", "bad_a
 _FULL, _PATH = re.compile("No space left on device|Disk quota exceeded"), re.compile('"(/[^"]+)"')
 #: How messages of XLA begin where a collective is broken.
 _STATUS = re.compile("UNKNOWN|INTERNAL|UNAVAILABLE|ABORTED|CANCELLED|DEADLINE_EXCEEDED|FAILED_PRECONDITION")
-
-
 #: What to do about a full disk.
 _MAKE_ROOM = "make room on the disk; nothing half-written is left"
 

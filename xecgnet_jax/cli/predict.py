@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -87,8 +86,7 @@ class Predict:
 
         run = load_pretrained() if network is None else load_run(network)
         thresholds = run.thresholds(self.thresholds)
-        names = (hash_name(str(path)) if self.hash_ids else path for path, _ in sources.ignored)
-        _say("ignored", [f"{name}: {why}" for name, (_, why) in zip(names, sources.ignored, strict=True)])
+        _say("ignored", [f"{self.told(path)}: {why}" for path, why in sources.ignored])
         table = None if self.output is None else Table(self, self.output, run, thresholds)
         todo = [file for file in sources.recordings if table is None or table.log.row(file.path) is None]
         if before := len(sources.recordings) - len(todo):
@@ -135,6 +133,10 @@ class Predict:
                 "the reasons are above"
             )
 
+    def told(self, path: Path) -> str:
+        """Returns the name of a file that is printed."""
+        return hash_name(str(path)) if self.hash_ids else str(path)
+
 
 class Table:
     """The table that `--output` names: a log of its rows until it is whole."""
@@ -150,7 +152,7 @@ class Table:
         options["plot"] = None if arguments.plot is None else arguments.plot.absolute()
         basis = {"version": __version__, "weights": run.digest(), "run": run.title, "options": str(options)}
         basis |= {"thresholds": thresholds.values.tolist(), "table": file.suffix}
-        named = _hashed_path if arguments.hash_ids else whole_name
+        named = (lambda path: hash_name(whole_name(path))) if arguments.hash_ids else whole_name
         self.log = PredictionLog(file, basis, named, arguments.plot)
 
     def keep(self, file: RecordingFile, outcome: FilePrediction | Refusal) -> None:
@@ -161,10 +163,6 @@ class Table:
     def finish(self, paths: list[Path]) -> int:
         """Writes the table of these recordings, and returns how many of them are refused."""
         return self.log.finish(self._head, paths)
-
-
-def _hashed_path(path: Path) -> str:
-    return hash_name(os.fsdecode(path.absolute()))
 
 
 def _check(arguments: Predict) -> None:
@@ -218,23 +216,19 @@ def split_words(words: Sequence[Path]) -> tuple[Path | None, tuple[Path, ...]]:
 
 def _check_sources(arguments: Predict, paths: Sequence[Path], sources: RecordingFiles) -> None:
     first = paths[0]
-
-    def told(path: Path) -> str:
-        return hash_name(os.fsdecode(path)) if arguments.hash_ids else str(path)
-
     found = [source.path for source in sources.recordings]
     if len(paths) > 1 and first.is_dir() and not any(path.is_relative_to(first) for path in found):
         raise ConfigError(f"{first}: is no run (it has neither checkpoints nor weights), and holds no recordings")
     if not sources.recordings:
-        ignored = [f" Ignored: {told(path)}: {why}." for path, why in sources.ignored[:1]]
+        ignored = [f" Ignored: {arguments.told(path)}: {why}." for path, why in sources.ignored[:1]]
         raise RecordError(f"{', '.join(map(str, paths))}: no recordings there. Known are {KNOWN}.{''.join(ignored)}")
     tables = [source.path for source in sources.recordings if source.is_table]
     arrays = [source.path for source in sources.recordings if source.is_array]
     silent = arguments.rate is None or arguments.units is None
     if tables and silent:
-        raise ConfigError(f"{told(tables[0])}: {SAYS_NOTHING['table']}")
+        raise ConfigError(f"{arguments.told(tables[0])}: {SAYS_NOTHING['table']}")
     if arrays and (silent or not arguments.leads):
-        raise ConfigError(f"{told(arrays[0])}: {SAYS_NOTHING['array']}")
+        raise ConfigError(f"{arguments.told(arrays[0])}: {SAYS_NOTHING['array']}")
     if not tables and not arrays and (arguments.rate is not None or arguments.units is not None):
         raise ConfigError("--rate and --units are for CSV tables and arrays; the other files say theirs")
     if not arrays and arguments.leads:

@@ -21,6 +21,11 @@ from xecgnet_jax.data.listing import (
 )
 from xecgnet_jax.errors import CorpusError
 
+#: Columns of exams.csv that are no findings, though they may be True or False.
+_NO_CODES = frozenset({"exam_id", "age", "patient_id", "trace_file", "is_male", "death", "normal_ecg"})
+#: True and False as people and spreadsheets write them.
+_FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+
 
 def list_exams(root: Path, asked: Asked) -> Listing:
     """Reads exams.csv as CODE-15 % has it: columns of True and False are codes; files lie in the folder itself."""
@@ -54,15 +59,6 @@ def list_exams(root: Path, asked: Asked) -> Listing:
     return Listing(entries, gaps, together=together, samples=samples)
 
 
-#: Columns of exams.csv that are True or False, and no finding.
-_NO_CODES = frozenset({"exam_id", "age", "patient_id", "trace_file", "is_male", "death", "normal_ecg"})
-#: True and False as people and spreadsheets write them.
-_FLAGS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
-
-
-_SEXES = {text: "M" if is_male else "F" for text, is_male in _FLAGS.items()}
-
-
 def _is_flag(table: Path, name: str, rows: Sequence[Mapping[str, str]]) -> bool:
     """Whether a column says of each exam whether it has a finding.
 
@@ -79,13 +75,19 @@ def _is_flag(table: Path, name: str, rows: Sequence[Mapping[str, str]]) -> bool:
     return False
 
 
+def _flag(text: str) -> bool | None:
+    """Returns what a cell says, None where it is neither True nor False."""
+    return _FLAGS.get(text.strip().lower())
+
+
 def _exam(row: Mapping[str, str], path: Path, number: int, flags: Sequence[str]) -> Entry:
+    is_male = _flag(row.get("is_male", ""))
     return Entry(
         id=row["exam_id"],
         path=path,
-        codes=tuple(name for name in flags if _FLAGS[row[name].strip().lower()]),
+        codes=tuple(name for name in flags if _flag(row[name])),
         patient=row.get("patient_id") or None,
         age=parse_age(row.get("age", "")),
-        sex=_SEXES.get(row.get("is_male", "").strip().lower()),
+        sex=None if is_male is None else "M" if is_male else "F",
         row=number,
     )

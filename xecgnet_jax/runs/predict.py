@@ -18,6 +18,7 @@ from xecgnet_jax.config import window_length
 from xecgnet_jax.data.io.discover import LoadedRecording, RecordingFile, Units, load_recording
 from xecgnet_jax.data.io.hospital import recording_name
 from xecgnet_jax.data.io.recording import RecordingWarning, hash_name
+from xecgnet_jax.data.io.wfdb_header import signal_file_names
 from xecgnet_jax.data.leads import MissingLeads
 from xecgnet_jax.data.parallel import map_in_processes, workers_for
 from xecgnet_jax.errors import RecordError
@@ -27,7 +28,6 @@ from xecgnet_jax.evaluation.thresholds import Thresholds
 from xecgnet_jax.files import write_text
 from xecgnet_jax.plotting.picture import ecg_picture
 from xecgnet_jax.runs.load import Run
-from xecgnet_jax.runs.prediction_log import signal_files
 
 #: Batches that are read before they are predicted; in `whole` windows they go by length, so several help.
 BATCHES_READ = 4
@@ -230,8 +230,8 @@ def _hashed(outcome: FilePrediction | Refusal) -> FilePrediction | Refusal:
     name = hash_name(outcome.id)
     if isinstance(outcome, Refusal):
         reason = outcome.reason.replace(str(outcome.path), name)
-        known = [outcome.path, *signal_files(outcome.path)]
-        for one in sorted({text for path in known for text in (path.name, path.stem)}, key=len, reverse=True):
+        known = [outcome.path.name, *signal_file_names(outcome.path)]
+        for one in sorted({text for file in known for text in (file, Path(file).stem)}, key=len, reverse=True):
             reason = re.sub(rf"(?<!\w){re.escape(one)}(?!\w)", name, reason) if len(one) > 2 else reason
         outcome = replace(outcome, reason=reason)
     return replace(outcome, path=Path(hash_name(os.fsdecode(outcome.path))), id=name)

@@ -9,8 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from xecgnet_jax.data.io.wfdb_header import parse_header
-from xecgnet_jax.errors import RecordError
+from xecgnet_jax.data.io.wfdb_header import signal_file_names
 from xecgnet_jax.files import remove_leftovers, write_text
 
 
@@ -112,7 +111,7 @@ def _row_of(line: str) -> tuple[str, Row] | None:
 def state_of(path: Path) -> list[Any]:
     """Returns sizes and times of modification of a recording's file, and of the signal files that its header names."""
     states: list[Any] = []
-    for one in (path, *signal_files(path)):
+    for one in (path, *(path.with_name(name) for name in signal_file_names(path))):
         try:
             found = one.stat()
         except OSError:
@@ -120,16 +119,6 @@ def state_of(path: Path) -> list[Any]:
         else:
             states.append([found.st_size, found.st_mtime_ns])
     return states
-
-
-def signal_files(path: Path) -> list[Path]:
-    """Returns the signal files that a WFDB header names, none of another file, or where it is damaged."""
-    if path.suffix != ".hea":
-        return []
-    try:
-        return [path.parent / name for name in dict.fromkeys(line[0] for line in parse_header(path).signal_lines)]
-    except RecordError:
-        return []
 
 
 def _whole_lines(file: Path) -> list[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -27,7 +26,7 @@ from xecgnet_jax.data.io.table import LARGEST, names_leads, read_table
 from xecgnet_jax.data.io.time_column import TimeStep
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
 from xecgnet_jax.data.io.wfdb import read_record
-from xecgnet_jax.data.io.wfdb_header import parse_header
+from xecgnet_jax.data.io.wfdb_header import signal_file_names
 from xecgnet_jax.data.leads import MissingLeads
 from xecgnet_jax.data.quality.plausibility import find_warnings
 from xecgnet_jax.data.signals import PLAIN, SignalSpec, prepare_signal
@@ -266,8 +265,7 @@ def _search_folder(folder: Path, ignored: list[tuple[Path, str]]) -> list[Record
         has_loose = any(path.suffix.lower() in SIGNAL_FILES and path.stem not in stems for path in paths)
         described: set[str] = set()  # names of the signal files that headers refer to
         for header in headers if has_loose else ():
-            with suppress(RecordError):  # a damaged header is refused later, when it is read
-                described |= {line[0] for line in parse_header(header).signal_lines}
+            described.update(signal_file_names(header))
         for path in paths:
             has_header = path.name in described or (path.suffix in SIGNAL_FILES and path.stem in stems)
             if has_header and path.suffix != ".hea":

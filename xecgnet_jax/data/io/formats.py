@@ -51,8 +51,12 @@ def format_of(path: Path) -> Format | None:
 
 def can_be_read_now(cause: str) -> bool:
     """Whether a recording was refused for want of packages that are installed meanwhile."""
-    wanted = [package for package in ("ecgdatakit", "pydicom") if f"{package} is needed: {INSTALL}" in cause]
+    wanted = [package for package in ("ecgdatakit", "pydicom") if _is_needed(package) in cause]
     return bool(wanted) and all(find_spec(package) for package in wanted)
+
+
+def _is_needed(package: str) -> str:
+    return f"{package} is needed: {INSTALL}"
 
 
 def read_hospital(path: Path, kind: Format, missing_leads: MissingLeads = "refuse") -> Recording:
@@ -69,5 +73,5 @@ def read_hospital(path: Path, kind: Format, missing_leads: MissingLeads = "refus
         try:
             import_module(package)
         except ImportError:
-            raise RecordError(f"{path}: is {kind.kind}, for which {package} is needed: {INSTALL}.") from None
+            raise RecordError(f"{path}: is {kind.kind}, for which {_is_needed(package)}.") from None
     return assemble(path, kind.kind, kind.read(path), missing_leads)

@@ -25,6 +25,8 @@ IDS = "exam_id"
 MOST_ROWS = 512
 #: Samples of each lead that are read together at most: half a gigabyte of float32.
 MOST_SAMPLES = 10_000_000
+#: What h5py raises, beside OSError, where a file is damaged.
+_DAMAGED = (KeyError, RuntimeError, ValueError, TypeError)
 
 
 class HDF5(NamedTuple):
@@ -108,10 +110,6 @@ def _recording(path: Path, layout: HDF5, values: np.ndarray, name: str) -> Recor
     if not np.isfinite(signal).all():
         return RecordError(f"{where}: samples are no numbers. Leave it out.")
     return Recording(name, signal, layout.rate, format="HDF5")
-
-
-#: What h5py raises, beside OSError, where a file is damaged.
-_DAMAGED = (KeyError, RuntimeError, ValueError, TypeError)
 
 
 @contextmanager

@@ -95,6 +95,17 @@ def split_fields(line: str, most: int) -> list[str]:
     return re.split(r"[ \t]+", line, maxsplit=most - 1)
 
 
+def signal_file_names(header: Path) -> list[str]:
+    """Returns the plain names of the signal files that a header names; none of one that is damaged, or no header."""
+    if header.suffix != ".hea":
+        return []
+    try:
+        names = dict.fromkeys(line[0] for line in parse_header(header).signal_lines)
+    except RecordError:  # which is told when the recording is read
+        return []
+    return [name for name in names if Path(name).name == name]
+
+
 def shorten(text: str, most: int = 40) -> str:
     """Returns a text of a file for a message, in quotes and not long."""
     return repr(text if len(text) <= most else text[:most] + "…")

@@ -48,18 +48,20 @@ def write_share(pack_folder: Path, share: Share, state: str, read: Iterable[Read
     """Writes what was read of a share, which appears when it is complete, in place of one that was there.
 
     Returns:
-      The number of recordings in it, and the reason by id of those that cannot be read.
+      The number of recordings that were read or tried, and the reason by id of those that cannot be read: they are
+      not in it.
     """
     folder = shares_folder(pack_folder)
     new, final = folder / secrets.token_hex(8), folder / f"{share.number}-of-{share.of}"
     new.mkdir(parents=True)
     rows: list[dict[str, Any]] = []
+    refused: dict[str, str] = {}
     arrays: dict[str, list[np.ndarray]] = {"step": [], "zero": [], "moments": []}
     try:
         with storage.samples_writer(new / storage.SAMPLES) as append:
             for entry, result in read:
                 if isinstance(result, RecordError):
-                    rows.append({"id": entry.id, "refused": str(result)})
+                    refused[entry.id] = str(result)
                     continue
                 samples, row = result
                 append(samples)
@@ -69,7 +71,7 @@ def write_share(pack_folder: Path, share: Share, state: str, read: Iterable[Read
         content = io.BytesIO()
         np.savez(content, allow_pickle=False, **{name: np.array(values) for name, values in arrays.items()})
         write_bytes(new / ARRAYS, content.getvalue())
-        key = key_digest() if any(row.get("patient") for row in rows) else ""
+        key = key_digest() if any(row["patient"] for row in rows) else ""
         write_bytes(new / ROWS, storage.to_json({"state": state, "key": key, "recordings": rows}))
         write_checksums(new, list(new.iterdir()))
         _remove(final)
@@ -82,7 +84,7 @@ def write_share(pack_folder: Path, share: Share, state: str, read: Iterable[Read
     except BaseException:
         shutil.rmtree(new, ignore_errors=True)
         raise
-    return len(rows), {row["id"]: row["refused"] for row in rows if "refused" in row}
+    return len(rows) + len(refused), refused
 
 
 def _without(row: PackedRecording, arrays: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def has_share(pack_folder: Path, share: Share, state: str) -> bool:
 def read_shares(pack_folder: Path, state: str) -> dict[str, ReadResult]:
     """Returns by id what the shares have of a corpus in this state; shares of another state are passed over.
 
-    What could not be read is left out, to be tried again: its cause may be mended. Samples are memory-mapped.
+    What could not be read is in none, and tried again: its cause may be mended. Samples are memory-mapped.
 
     Raises:
       PackError: a share is damaged, or its patients were hashed with another key than this user has.
@@ -138,13 +140,11 @@ def _read_share(share: Path) -> dict[str, ReadResult]:
     found: dict[str, ReadResult] = {}
     start = number = 0
     table = _read_table(share)
-    if table["key"] not in ("", key_digest() if table["key"] else ""):
+    if table["key"] and table["key"] != key_digest():
         problem = "patients of its recordings were hashed with another key"
         raise PackError(f"{share}: {problem}; set XECGNET_PATIENT_KEY alike for all jobs, and remove its folder")
     for row in table["recordings"]:
         name = row.pop("id")
-        if "refused" in row:
-            continue
         problems: dict[str, Any] = {
             key: tuple(value) if isinstance(value, list) else value for key, value in row["problems"].items()
         }

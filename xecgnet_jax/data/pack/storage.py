@@ -72,8 +72,9 @@ def new_generation(folder: Path) -> Iterator[Path]:
 def _is_ours(path: Path) -> bool:
     if path.is_dir():
         return bool(GENERATION.fullmatch(path.name))
-    written = [name for name in (MANIFEST, CHECKED) if path.name.startswith(f".{name}.") and is_leftover(path)]
-    return path.name in FILES | {CHECKED} or bool(written)
+    return path.name in FILES | {CHECKED} or (
+        is_leftover(path) and path.name.startswith((f".{MANIFEST}.", f".{CHECKED}."))
+    )
 
 
 def _is_abandoned(path: Path) -> bool:
