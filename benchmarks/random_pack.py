@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from xecgnet_jax.config import DataConfig
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.labels import CLASSES, CPSC2018
 from xecgnet_jax.data.leads import LEADS
@@ -47,7 +48,9 @@ def random_dataset(lengths: np.ndarray, seed: int) -> Dataset:
     )
     everyone, no_one = np.arange(count), np.zeros(0, np.int64)
     normalization = Normalization(np.zeros(leads, np.float32), np.full(leads, 0.6, np.float32))
-    return Dataset(pack, Split(names, (), ()), everyone, no_one, no_one, normalization, CPSC2018, np.ones(count))
+    return Dataset(
+        pack, Split(names, (), ()), everyone, no_one, no_one, normalization, CPSC2018, np.ones(count), DataConfig()
+    )
 
 
 def cpsc_like_lengths(recordings: int) -> np.ndarray:

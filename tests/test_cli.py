@@ -116,7 +116,7 @@ def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
         (["--save-every", "-1"], "save_every is -1; possible: 0 or more"),
         (["--workers", "0"], "workers is 0; possible: 1 or more"),
         (["--simulate", "0"], "simulate is 0; possible: 1 or more"),
-        (["--asl-gamma-negative", "2"], "belong to --loss asymmetric"),
+        (["--asl-gamma-negative", "2"], "possible: 0 without --loss asymmetric"),
     ],
 )
 def test_what_is_impossible_is_refused_with_what_is_possible(capsys, words, said):

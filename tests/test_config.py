@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -23,6 +24,7 @@ from xecgnet_jax.config import (
     to_dict,
     window_length,
 )
+from xecgnet_jax.data.signals import signal_spec
 from xecgnet_jax.errors import ConfigError
 
 
@@ -94,6 +96,8 @@ IMPOSSIBLE = [
     ("data.split", "random", "auto, paper, folds, stratified, file"),
     ("data.split", "file", "split_file.*CSV"),
     ("data.window", "slide", "crop, pad, whole"),
+    ("data.rate", 50.0, "64 to 10000 Hz"),
+    ("data.over_windows", "max", "mean without --window crop"),
     ("data.seconds", -1.0, "0 .* to 3600"),
     ("model.pools", (3, 3, 3, 3), "five whole numbers"),
     ("data.normalize_on", "test", "train, all, none"),
@@ -280,6 +284,38 @@ def test_configs_made_in_code_are_checked_too():
         Config(epochs=0)
     with pytest.raises(ConfigError, match="learning_rate"):
         dataclasses.replace(Config(), optimizer=OptimizerConfig(learning_rate=-1.0))
+
+
+@pytest.mark.parametrize(
+    ("kind", "values"),
+    [
+        (DataConfig, {"split": "fold"}),
+        (DataConfig, {"normalize_on": "trian"}),
+        (DataConfig, {"rate": -1}),
+        (ModelConfig, {"pools": [3, 3]}),
+        (ModelConfig, {"attention": False, "attention_head": "conv"}),
+        (ObjectiveConfig, {"asl_clip": 0.1}),
+        (OptimizerConfig, {"learning_rate": "1e-3"}),
+        (Config, {"batch_size": 2.5}),
+        (Config, {"freeze": "backbone"}),
+    ],
+)
+def test_each_part_is_checked_when_it_is_made(kind, values):
+    """`open_corpus` takes a DataConfig alone."""
+    with pytest.raises(ConfigError, match=f"{[*values][-1]} is .*possible: "):
+        kind(**values)
+
+
+def test_settings_made_in_code_have_the_types_of_those_from_files():
+    """Equal settings are equal in a hash, in JSON and as a static argument, whatever numbers they were made of."""
+    made = Config(
+        model=ModelConfig(width=1, pools=[3, 3, 3, 3, 3]),
+        objective=ObjectiveConfig(gamma=np.float32(0.5)),
+        data=DataConfig(rate=100, filter=[1, 40], train_folds=[1, 2]),
+        seed=np.int64(3),
+    )
+    assert repr(made) == repr(through_json(made)) and hash(made) == hash(through_json(made))
+    assert json.dumps(signal_spec(made.data)) == "[100.0, [1.0, 40.0]]"
 
 
 def test_differences_name_both_values():

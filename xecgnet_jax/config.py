@@ -6,6 +6,7 @@ import dataclasses
 import itertools
 import json
 import math
+import numbers
 import tomllib
 import types
 import typing
@@ -15,9 +16,34 @@ from typing import Any, Literal
 
 from xecgnet_jax.errors import ConfigError
 
+#: Samples that an attention bin stands for at most: a recording is filled up to whole ones.
+LARGEST_BIN = 10_000
+#: Hz; below it, heartbeats (5 to 30 Hz) can no longer be looked for.
+LOWEST_RATE = 64
+#: What must hold, the name of a setting, its value, and what is possible.
+Rule = tuple[bool, str, Any, str]
+
+
+class _Settings:
+    """Settings have the types that are stated, and only possible values, however they were made."""
+
+    def __post_init__(self) -> None:
+        """Makes floats of whole numbers and tuples of lists; raises ConfigError for the first impossible value."""
+        for name, hint in typing.get_type_hints(type(self)).items():
+            value = _value(hint, getattr(self, name), name)
+            if hint is float and not math.isfinite(value):
+                raise ConfigError(f"{name} is {value!r}; possible: a finite number")
+            object.__setattr__(self, name, value)
+        for fine, name, value, possible in self._rules():
+            if not fine:
+                raise ConfigError(f"{name} is {value!r}; possible: {possible}")
+
+    def _rules(self) -> list[Rule]:
+        raise NotImplementedError
+
 
 @dataclass(frozen=True)
-class ModelConfig:
+class ModelConfig(_Settings):
     #: Multiplies the number of features of every layer but the maps.
     width: float = 1.0
     #: How the attention head classifies: average of the response maps (the authors' final code), or a 1x1
@@ -42,9 +68,28 @@ class ModelConfig:
         """Samples per attention bin: the product of the poolings."""
         return math.prod(self.pools)
 
+    def _rules(self) -> list[Rule]:
+        pools, bins = list(self.pools), f"a product of at most {LARGEST_BIN:,} samples per bin"
+        return [
+            (0 < self.width <= 16, "width", self.width, "above 0 and at most 16"),
+            (
+                len(pools) == 5 and all(1 <= pool <= 32 for pool in pools),
+                "pools",
+                pools,
+                "five whole numbers from 1 to 32",
+            ),
+            (self.samples_per_bin <= LARGEST_BIN, "pools", pools, bins),
+            (
+                self.attention or self.attention_head == "gap",
+                "attention_head",
+                self.attention_head,
+                "gap with --no-attention, which leaves the attention branch out",
+            ),
+        ]
+
 
 @dataclass(frozen=True)
-class ObjectiveConfig:
+class ObjectiveConfig(_Settings):
     #: Weight of the distance between attention map and reference map; 0 is the Attention Branch Network.
     gamma: float = 0.01
     #: Divide the sum of the true classes' response maps by the number of all classes (the authors' code) or of
@@ -69,9 +114,23 @@ class ObjectiveConfig:
     #: Upper limit of that weight.
     pos_weight_limit: float = 30.0
 
+    def _rules(self) -> list[Rule]:
+        rules = [
+            (self.gamma >= 0, "gamma", self.gamma, "0 or more"),
+            (self.asl_gamma_negative >= 0, "asl_gamma_negative", self.asl_gamma_negative, "0 or more"),
+            (self.asl_gamma_positive >= 0, "asl_gamma_positive", self.asl_gamma_positive, "0 or more"),
+            (0 <= self.asl_clip < 1, "asl_clip", self.asl_clip, "from 0 to below 1"),
+            (0 <= self.pos_weight_power <= 1, "pos_weight_power", self.pos_weight_power, "from 0 to 1"),
+            (self.pos_weight_limit >= 1, "pos_weight_limit", self.pos_weight_limit, "1 or more"),
+        ]
+        for name in ("asl_gamma_negative", "asl_gamma_positive", "asl_clip"):
+            value = getattr(self, name)
+            rules.append((self.loss == "asymmetric" or not value, name, value, "0 without --loss asymmetric"))
+        return rules
+
 
 @dataclass(frozen=True)
-class DataConfig:
+class DataConfig(_Settings):
     #: Where train, validation and test part come from. auto: paper for the 6,877 CPSC2018 recordings, folds where
     #: the corpus has them, otherwise stratified (8:1:1, patient-wise).
     split: Literal["auto", "paper", "folds", "stratified", "file"] = "auto"
@@ -114,9 +173,29 @@ class DataConfig:
     #: Strength of random gains, baseline wander, noise and lead loss in training; 0 is none, 1 is usual.
     augment: float = 0.0
 
+    def _rules(self) -> list[Rule]:
+        limits = f"nothing, one limit or two rising ones, above 0 and below {self.rate / 2:g} Hz (half the rate)"
+        rising = all(low < high for low, high in itertools.pairwise((0.0, *self.filter, self.rate / 2)))
+        one_file = "the path of a CSV with --split file"
+        return [
+            (0 <= self.seconds <= 3600, "seconds", self.seconds, "0 (the window's default) to 3600"),
+            (LOWEST_RATE <= self.rate <= 10_000, "rate", self.rate, f"{LOWEST_RATE} to 10000 Hz"),
+            (self.rate_of_files >= 0, "rate_of_files", self.rate_of_files, "0 (the highest) or a rate in Hz"),
+            (len(self.filter) < 3 and rising, "filter", list(self.filter), limits),
+            (0 <= self.min_likelihood <= 100, "min_likelihood", self.min_likelihood, "from 0 to 100"),
+            (0 <= self.augment <= 3, "augment", self.augment, "from 0 to 3"),
+            (self.split != "file" or bool(self.split_file), "split_file", self.split_file, one_file),
+            (
+                self.over_windows == "mean" or self.window == "crop",
+                "over_windows",
+                self.over_windows,
+                "mean without --window crop: other windows are one for each recording",
+            ),
+        ]
+
 
 @dataclass(frozen=True)
-class OptimizerConfig:
+class OptimizerConfig(_Settings):
     #: Adam as in Keras, or AdamW with decoupled decay of the kernels.
     optimizer: Literal["adam", "adamw"] = "adam"
     #: Highest learning rate.
@@ -134,9 +213,21 @@ class OptimizerConfig:
     #: Decay of the moving average of the weights that is validated and kept, per step; 0: no average.
     ema_decay: float = 0.0
 
+    def _rules(self) -> list[Rule]:
+        decays = self.optimizer == "adamw" or self.weight_decay == 0
+        return [
+            (self.learning_rate > 0, "learning_rate", self.learning_rate, "above 0"),
+            (self.warmup_epochs >= 0, "warmup_epochs", self.warmup_epochs, "0 or more"),
+            (self.weight_decay >= 0, "weight_decay", self.weight_decay, "0 or more"),
+            (decays, "weight_decay", self.weight_decay, "0 for --optimizer adam (adamw decays)"),
+            (self.epsilon > 0, "epsilon", self.epsilon, "above 0"),
+            (self.clip_norm >= 0, "clip_norm", self.clip_norm, "0 (no limit) or more"),
+            (0 <= self.ema_decay < 1, "ema_decay", self.ema_decay, "from 0 (none) to below 1"),
+        ]
+
 
 @dataclass(frozen=True)
-class Config:
+class Config(_Settings):
     """All that decides a run's numbers, together with the data."""
 
     model: ModelConfig = field(default_factory=ModelConfig)
@@ -157,12 +248,27 @@ class Config:
     #: The part of these weights that does not learn.
     freeze: Literal["none", "backbone"] = "none"
 
-    def __post_init__(self) -> None:
-        validate(self)
+    def _rules(self) -> list[Rule]:
+        return [
+            (self.batch_size >= 1, "batch_size", self.batch_size, "1 or more"),
+            (self.epochs >= 1, "epochs", self.epochs, "1 or more"),
+            (self.patience >= 0, "patience", self.patience, "0 (never stop early) or more"),
+            (0 <= self.seed < 2**31, "seed", self.seed, "from 0 to 2,147,483,647"),
+            (
+                self.freeze == "none" or bool(self.init),
+                "freeze",
+                self.freeze,
+                "none without weights to begin with (--init)",
+            ),
+            (
+                self.model.attention or self.objective.gamma == 0,
+                "gamma",
+                self.objective.gamma,
+                "0 (--gamma 0) with --no-attention: the term needs the attention branch",
+            ),
+        ]
 
 
-#: Samples that an attention bin stands for at most: a recording is filled up to whole ones.
-LARGEST_BIN = 10_000
 #: Seconds that `seconds` of 0 stands for; crop and pad as in the paper, 2,880 and 72,000 samples at 500 Hz.
 DEFAULT_SECONDS = {"crop": 5.76, "pad": 144.0, "whole": 30.132}
 
@@ -221,87 +327,6 @@ def differences(one: Config, other: Config) -> list[str]:
     """Fields that differ, as `name: value → value`."""
     left, right = _flat(to_dict(one)), _flat(to_dict(other))
     return [f"{name}: {left[name]} → {right[name]}" for name in left if left[name] != right[name]]
-
-
-def validate(config: Config) -> None:
-    """Raises ConfigError for the first impossible value, with what is possible."""
-    for part in (config, config.model, config.objective, config.data, config.optimizer):
-        for name, hint in typing.get_type_hints(type(part)).items():
-            if typing.get_origin(hint) is Literal and getattr(part, name) not in typing.get_args(hint):
-                possible = ", ".join(map(str, typing.get_args(hint)))
-                raise ConfigError(f"{name} is {getattr(part, name)!r}; possible: {possible}")
-            if hint is float and not math.isfinite(getattr(part, name)):
-                raise ConfigError(f"{name} is {getattr(part, name)!r}; possible: a finite number")
-    objective, data, optimizer = config.objective, config.data, config.optimizer
-    rules = [
-        (0 < config.model.width <= 16, "width", config.model.width, "above 0 and at most 16"),
-        (objective.gamma >= 0, "gamma", objective.gamma, "0 or more"),
-        (objective.asl_gamma_negative >= 0, "asl_gamma_negative", objective.asl_gamma_negative, "0 or more"),
-        (objective.asl_gamma_positive >= 0, "asl_gamma_positive", objective.asl_gamma_positive, "0 or more"),
-        (0 <= objective.asl_clip < 1, "asl_clip", objective.asl_clip, "from 0 to below 1"),
-        (0 <= objective.pos_weight_power <= 1, "pos_weight_power", objective.pos_weight_power, "from 0 to 1"),
-        (objective.pos_weight_limit >= 1, "pos_weight_limit", objective.pos_weight_limit, "1 or more"),
-        (
-            len(config.model.pools) == 5 and all(1 <= pool <= 32 for pool in config.model.pools),
-            "pools",
-            list(config.model.pools),
-            "five whole numbers from 1 to 32",
-        ),
-        (
-            math.prod(config.model.pools) <= LARGEST_BIN,
-            "pools",
-            list(config.model.pools),
-            f"a product of at most {LARGEST_BIN:,} samples per bin",
-        ),
-        (0 <= data.seconds <= 3600, "seconds", data.seconds, "0 (the window's default) to 3600"),
-        (20 <= data.rate <= 10_000, "rate", data.rate, "20 to 10000 Hz"),
-        (data.rate_of_files >= 0, "rate_of_files", data.rate_of_files, "0 (the highest) or a rate in Hz"),
-        (
-            len(data.filter) < 3
-            and all(low < high for low, high in itertools.pairwise((0.0, *data.filter, data.rate / 2))),
-            "filter",
-            list(data.filter),
-            f"nothing, one limit or two rising ones, above 0 and below {data.rate / 2:g} Hz (half the rate)",
-        ),
-        (0 <= data.min_likelihood <= 100, "min_likelihood", data.min_likelihood, "from 0 to 100"),
-        (0 <= data.augment <= 3, "augment", data.augment, "from 0 to 3"),
-        (
-            data.split != "file" or bool(data.split_file),
-            "split_file",
-            data.split_file,
-            "the path of a CSV with --split file",
-        ),
-        (optimizer.learning_rate > 0, "learning_rate", optimizer.learning_rate, "above 0"),
-        (optimizer.warmup_epochs >= 0, "warmup_epochs", optimizer.warmup_epochs, "0 or more"),
-        (optimizer.weight_decay >= 0, "weight_decay", optimizer.weight_decay, "0 or more"),
-        (
-            optimizer.optimizer == "adamw" or optimizer.weight_decay == 0,
-            "weight_decay",
-            optimizer.weight_decay,
-            "0 for --optimizer adam (adamw decays)",
-        ),
-        (optimizer.epsilon > 0, "epsilon", optimizer.epsilon, "above 0"),
-        (optimizer.clip_norm >= 0, "clip_norm", optimizer.clip_norm, "0 (no limit) or more"),
-        (0 <= optimizer.ema_decay < 1, "ema_decay", optimizer.ema_decay, "from 0 (none) to below 1"),
-        (config.batch_size >= 1, "batch_size", config.batch_size, "1 or more"),
-        (config.epochs >= 1, "epochs", config.epochs, "1 or more"),
-        (config.patience >= 0, "patience", config.patience, "0 (never stop early) or more"),
-        (0 <= config.seed < 2**31, "seed", config.seed, "from 0 to 2,147,483,647"),
-    ]
-    for fine, name, value, possible in rules:
-        if not fine:
-            raise ConfigError(f"{name} is {value!r}; possible: {possible}")
-    asymmetric = objective.asl_gamma_negative or objective.asl_gamma_positive or objective.asl_clip
-    if objective.loss == "bce" and asymmetric:
-        raise ConfigError("asl_gamma_negative, asl_gamma_positive and asl_clip belong to --loss asymmetric")
-    if data.over_windows != "mean" and data.window != "crop":
-        raise ConfigError("over_windows is for --window crop: other windows are one for each recording")
-    if config.freeze != "none" and not config.init:
-        raise ConfigError("freeze needs weights to begin with: give --init")
-    if not config.model.attention and objective.gamma:
-        raise ConfigError("gamma needs the attention branch: give --gamma 0 with --no-attention")
-    if not config.model.attention and config.model.attention_head != "gap":
-        raise ConfigError("attention_head needs the attention branch: leave it out with --no-attention")
 
 
 #: Settings that runs of older versions do not name → what they did.
@@ -385,20 +410,27 @@ def _build(kind: Any, values: Any, where: str) -> Any:
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:
+    """Returns a value with the type of a setting; numbers may be NumPy's, and a whole one stands for a float."""
     if dataclasses.is_dataclass(hint):
-        return _build(hint, value, name + ".")
+        return value if type(value) is hint else _build(hint, value, name + ".")
     origin = typing.get_origin(hint)
     if origin is Literal:
-        return value
+        if value in (possible := typing.get_args(hint)):
+            return value
+        raise ConfigError(f"{name} is {value!r}; possible: {', '.join(map(str, possible))}")
     if origin is tuple:
         (kind, _) = typing.get_args(hint)
         if isinstance(value, list | tuple):
             return tuple(_value(kind, item, name) for item in value)
-    elif hint is float and type(value) in (int, float):
+    elif hint in (int, float) and isinstance(value, bool):
+        pass  # a number in Python
+    elif hint is float and isinstance(value, numbers.Real):
         try:
             return float(value)
         except OverflowError:  # a whole number that no float can hold
             return math.inf
+    elif hint is int and isinstance(value, numbers.Integral):
+        return int(value)
     elif not isinstance(hint, types.GenericAlias) and type(value) is hint:
         return value
     raise ConfigError(f"{name} is {value!r}; possible: a value of type {getattr(hint, '__name__', hint)}")

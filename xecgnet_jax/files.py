@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import secrets
 import shutil
 import stat
 import tempfile
@@ -21,7 +22,9 @@ _ADDRESS = re.compile("([A-Za-z][A-Za-z0-9+.-]+):/")
 #: Bytes that a table or file of settings has at most.
 LARGEST_TABLE = 100_000_000
 #: Names of files that are being written.
-_TEMPORARY = re.compile(r"\..+\.\d+\.tmp")
+_TEMPORARY = re.compile(r"\..+\.\d+(-[0-9a-f]{8})?\.tmp")
+#: What file systems say that have no locks.
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 #: Of a folder: name of each of its files → sha256, as a sealed table.
 CHECKSUMS = "sha256.json"
 
@@ -30,7 +33,8 @@ def write_bytes(path: Path, content: bytes) -> None:
     """Writes `content` to `path` through a temporary file beside it; afterwards it outlasts a power cut."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    name = f"{os.getpid()}-{secrets.token_hex(4)}"  # containers on one file system may all have the process 1
+    temporary = path.with_name(f".{path.name}.{name}.tmp")
     try:
         with temporary.open("wb") as file:
             _write_through(file, content)

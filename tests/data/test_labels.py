@@ -160,6 +160,7 @@ def test_one_of_a_file(tmp_path):
         ("a.toml", "classes = 3", "two classes or more"),
         ("a.toml", "[classes]\na = 3\nb = 4", "the class a needs lists of codes"),
         ("a.toml", 'alone = ["9"]\n[classes]\na = {x = ["1"]}\nb = {x = ["2"]}', "`alone` must list codes"),
+        ("a.toml", 'alone = [["1"]]\n[classes]\na = {x = ["1"]}\nb = {x = ["2"]}', "`alone` must list codes"),
         ("a.toml", "[classes", "see docs/data.md"),
     ],
 )
@@ -168,6 +169,13 @@ def test_a_file_that_is_none_is_refused_by_name(tmp_path, name, text, problem):
     with pytest.raises(ConfigError) as caught:
         read_vocabulary(str(tmp_path / name))
     assert problem in str(caught.value) and name in str(caught.value)
+
+
+def test_a_file_that_was_corrected_is_read_again(tmp_path):
+    (tmp_path / "a.csv").write_text("class,code\none,1\ntwo,2\n")
+    assert read_vocabulary(str(tmp_path / "a.csv")).classes == ("one", "two")
+    (tmp_path / "a.csv").write_text("class,code\none,1\nthree,3\n")
+    assert read_vocabulary(str(tmp_path / "a.csv")).classes == ("one", "three")
 
 
 def test_codes_that_end_like_decimals_are_codes_of_their_own(tmp_path):

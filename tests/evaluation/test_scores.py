@@ -53,6 +53,36 @@ def test_the_metrics_of_the_label_sets_are_kept(scored):
     }
 
 
+def test_groups_are_scored_over_the_classes_that_each_of_them_has():
+    labels, probabilities = simulated(600)
+    women, old = np.arange(600) % 2 == 0, np.arange(600) < 130
+    labels[women, 8], labels[~women, 8] = 0, 1  # STE: all men, no woman
+    predictions = apply_thresholds(probabilities)
+    sexes = {"women": women, "men": ~women, "other": np.zeros(600, bool)}
+    metrics = evaluate(labels, probabilities, predictions, CLASSES, groupings=[sexes, {"old": old}], resamples=50)
+    assert list(metrics["groups"]) == ["women", "men", "old"]
+    for name, rows in {"women": women, "men": ~women, "old": old}.items():
+        group = metrics["groups"][name]
+        of = [women, ~women] if name != "old" else [old]
+        wanted = [c for c in range(9) if all(min(labels[g, c].sum(), (1 - labels[g, c]).sum()) >= 10 for g in of)]
+        assert group["auroc_classes"] == [CLASSES[c] for c in wanted]
+        assert 0 < len(wanted) < 9
+        aurocs = [sklearn.roc_auc_score(labels[rows, c], probabilities[rows, c]) for c in wanted]
+        assert group["macro_auroc"] == pytest.approx(np.mean(aurocs))
+        assert group["subset_accuracy"] == sklearn.accuracy_score(labels[rows], predictions[rows])
+        assert group["micro_f1"] == pytest.approx(sklearn.f1_score(labels[rows], predictions[rows], average="micro"))
+        assert group["recordings"] == rows.sum()
+    nothing = evaluate(
+        labels[:12], probabilities[:12], predictions[:12], CLASSES, groupings=[sexes_of(12)], resamples=9
+    )
+    assert {(tuple(one["auroc_classes"]), one["macro_auroc"]) for one in nothing["groups"].values()} == {((), None)}
+
+
+def sexes_of(recordings):
+    even = np.arange(recordings) % 2 == 0
+    return {"women": even, "men": ~even}
+
+
 def test_the_metrics_of_the_probabilities_are_scikit_learns(scored):
     labels, probabilities, metrics = scored
     aurocs, precisions = [], []

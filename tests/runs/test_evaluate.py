@@ -1,6 +1,7 @@
 """Scores and comparisons of trained runs: what is written, what is read again, what is refused."""
 
 import csv
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -15,7 +16,7 @@ from tests import learnable_corpus
 from tests.learnable_corpus import CONFIG
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
-from xecgnet_jax.data.splits import read_split
+from xecgnet_jax.data.splits import read_split, write_split
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.runs.compare import _group_runs
@@ -157,6 +158,27 @@ def test_recordings_of_the_training_part_are_told(words, runs, capsys):
     assert "12 of these recordings have names or patients of the run's training part" in out
     out = printed(capsys, cli.compare, runs["a0"], runs["c0"], *words, "--part", "all")
     assert "a0 was trained on 12 of these recordings" in out and "c0 was trained on 12" in out
+
+
+@pytest.mark.parametrize("split", ["folds", "stratified", "file"])
+def test_a_split_is_the_same_with_hashed_names(dataset, tmp_path, monkeypatch, split):
+    """It depends on no key: the parts have the same rows, and a user's files name recordings as the corpus does."""
+    pack = dataset.pack
+    (tmp_path / "weights.csv").write_text(f"id,weight\n{pack.ids[1]},3\n")
+    write_split(tmp_path / "split.csv", dataset.split, {})
+    files = {"sample_weights": str(tmp_path / "weights.csv"), "split_file": str(tmp_path / "split.csv")}
+    config = replace(CONFIG.data, split=split, **files)
+    plain = make_dataset(pack, config)
+    for key in ("of this test, and long enough to be one", "another one of the same length as that one"):
+        monkeypatch.setenv("XECGNET_PATIENT_KEY", key)
+        hashed = make_dataset(pack.hash_ids(), config)
+        for part in ("train", "validation", "test"):
+            assert getattr(hashed, part).tolist() == getattr(plain, part).tolist()
+        assert hashed.weights.tolist() == plain.weights.tolist() and hashed.weights[1] == 3
+        assert not set(itertools.chain(*hashed.split)) & set(pack.ids)
+        write_split(tmp_path / "hashed.csv", hashed.split, {})  # a run's own file has hashes
+        again = make_dataset(pack.hash_ids(), replace(config, split="file", split_file=str(tmp_path / "hashed.csv")))
+        assert again.split == hashed.split
 
 
 def test_names_that_are_hashed_are_recognized_or_refused(dataset, runs, engine, tmp_path, monkeypatch):

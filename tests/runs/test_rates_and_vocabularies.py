@@ -13,6 +13,7 @@ from xecgnet_jax.data.dataset import open_corpus
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.splits import Split, read_patients, read_split, write_split
 from xecgnet_jax.errors import CheckpointError
+from xecgnet_jax.export.archive import describe
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import load_run
 from xecgnet_jax.runs.predictions import made_with, predict_part, rows_of
@@ -54,6 +55,9 @@ def test_its_vocabulary_outlives_the_file(run, place, tmp_path):
     try:
         loaded = load_run(run)
         metrics = evaluate(loaded, dataset.pack, resamples=100, progress=False)
+        where = ["--data", str(place / "corpus"), "--cache", str(place / "cache"), "--output", str(tmp_path / "out")]
+        assert main(["evaluate", str(run), *where, "--resamples", "100", "--no-report"]) == 0
+        assert json.loads(describe(loaded, None))["run"]["config"]["data"]["classes"] == "mine.csv"  # without a folder
     finally:
         (tmp_path / "away.csv").rename(place / "mine.csv")
     assert list(metrics["per_class"]) == ["wide", "sinus", "fibrillation"]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import jax
@@ -15,16 +16,19 @@ from safetensors.numpy import load_file, save_file
 
 from tests import commands as cli
 from tests.data.small_corpus import write_record
+from tests.learnable_corpus import CONFIG
 from xecgnet_jax import load_pretrained, load_run
 from xecgnet_jax.cli.predict import split_words
+from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.simulation.corpus import simulate_recording
-from xecgnet_jax.data.splits import read_split
+from xecgnet_jax.data.splits import read_split, write_split
 from xecgnet_jax.errors import CheckpointError, SplitError
 from xecgnet_jax.files import sealed
 from xecgnet_jax.runs.evaluate import evaluate
 from xecgnet_jax.runs.load import describe_run
 from xecgnet_jax.runs.predictions import predict_part
 from xecgnet_jax.runs.weights import DEFAULT, PRETRAINED
+from xecgnet_jax.training.loop import fit
 
 pytestmark = pytest.mark.ci
 
@@ -79,6 +83,23 @@ def test_scores_of_weights_are_those_of_the_run(workdir, saved, dataset, tmp_pat
     assert [path.parent.name for path in (tmp_path / "runs").glob("mine-*/evaluation/*")] == ["evaluation"]
 
 
+def test_weights_of_a_listed_split_say_that_they_do_not_know_their_parts(dataset, tmp_path):
+    """The list of a --split-file run stays behind: all recordings can be scored, its parts cannot."""
+    write_split(tmp_path / "list.csv", dataset.split)
+    config = replace(CONFIG, epochs=1)
+    config = replace(config, data=replace(config.data, split="file", split_file=str(tmp_path / "list.csv")))
+    fit(config, make_dataset(dataset.pack, config.data), tmp_path / "run", progress=False)
+    load_run(tmp_path / "run").save_pretrained(tmp_path / "w")
+    found = predict_part(load_run(tmp_path / "w"), dataset.pack, part="all", output=tmp_path / "o", progress=False)
+    assert len(found.rows) == len(dataset.pack) and found.trained_on is None
+    with pytest.raises(CheckpointError, match="do not say which recordings are in it"):
+        predict_part(load_run(tmp_path / "w"), dataset.pack, part="test", output=tmp_path / "o", progress=False)
+
+
+def test_runs_of_one_network_are_compiled_once(workdir, saved):
+    assert load_run(workdir)._predict is load_run(saved)._predict
+
+
 def test_the_card_has_the_metrics_that_are_kept(workdir, dataset, tmp_path):
     metrics = evaluate(workdir, dataset, resamples=100, progress=False)
     load_run(workdir).save_pretrained(tmp_path / "w")
@@ -87,6 +108,8 @@ def test_the_card_has_the_metrics_that_are_kept(workdir, dataset, tmp_path):
     assert f"{row['f1']:.3f} [{low_high[0]:.3f}, {low_high[1]:.3f}]" in card
     for name, support in ((one, metrics["per_class"][one]["support"]) for one in metrics["per_class"]):
         assert f"| {name} | {support} |" in card
+    for heading in ("Intended use", "Use", "Training", "Results: ", "Limits", "Cite"):
+        assert f"\n## {heading}" in card
     exact = metrics["subset_accuracy"]["multi_label"]
     assert f"| several classes | {exact['recordings']} |" in card
     for name, group in metrics["groups"].items():

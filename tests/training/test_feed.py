@@ -39,11 +39,11 @@ def test_what_fits_is_on_the_device(dataset, monkeypatch):
     size = rows * 12 * 2
     accelerator = SimpleNamespace(platform="gpu", memory_stats=lambda: {"bytes_limit": limit})
     limit = int(size / feed.SHARE) + 1
-    assert feed.fits(dataset, 1215, accelerator)
+    assert feed.fits(dataset, 1215, [accelerator])
     limit = int(size / feed.SHARE) - 1
-    assert not feed.fits(dataset, 1215, accelerator)
+    assert not feed.fits(dataset, 1215, [accelerator])
     monkeypatch.setattr(feed, "_memory", lambda: int(size / feed.SHARE_OF_COMPUTER) - 1)
-    assert not feed.fits(dataset, 1215, jax.devices("cpu")[0])
+    assert not feed.fits(dataset, 1215, jax.devices("cpu")[:1])
 
 
 def test_what_does_not_fit_is_streamed(dataset, engine, tmp_path, monkeypatch):

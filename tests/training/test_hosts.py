@@ -76,9 +76,9 @@ def losses(workdir: Path) -> list[float]:
 def test_a_process_alone_waits_for_nobody():
     stop, step = threading.Event(), jnp.zeros(())
     stops = hosts.agreement(stop)
-    assert hosts.is_first() and not stops(step)
+    assert hosts.is_first() and not stops(step, 1)
     stop.set()
-    assert stops(step) and hosts.gather(7).tolist() == [7] and hosts.check_same(7, "it") == 7
+    assert stops(step, 1) and hosts.gather(7).tolist() == [7] and hosts.check_same(7, "it") == 7
     with hosts.first_alone(), hosts.watchdog(0.001) as alive:
         alive()
 

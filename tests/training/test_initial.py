@@ -195,7 +195,7 @@ def test_weights_for_other_signals_are_refused(finished, dataset, tmp_path):
     config = tuned(init=str(finished), model=dataclasses.replace(CONFIG.model, activation="relu"))
     with pytest.raises(ConfigError, match="these weights were trained with activation none, not relu"):
         fit(config, dataset, tmp_path / "run", progress=False)
-    with pytest.raises(ConfigError, match="freeze needs weights to begin with"):
+    with pytest.raises(ConfigError, match="possible: none without weights to begin with"):
         tuned(freeze="backbone")
 
 

@@ -18,7 +18,7 @@ import pytest
 from tests import learnable_corpus
 from tests.data.planned import make_batch
 from tests.learnable_corpus import CONFIG, WORDS
-from xecgnet_jax.config import OLD_NAMES
+from xecgnet_jax.config import OLD_NAMES, OptimizerConfig
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.pack import pack_of
 from xecgnet_jax.data.splits import Split, write_split
@@ -156,6 +156,30 @@ def test_a_workdir_of_another_config_is_refused(dataset, finished):
     other = dataclasses.replace(CONFIG, objective=dataclasses.replace(CONFIG.objective, gamma=0.5))
     with pytest.raises(CheckpointError, match=r"another config \(objective.gamma: 0.01 → 0.5\)"):
         fit(other, dataset, finished, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "problem"),
+    [
+        ({"rate": 250.0}, "was made with rate 500.0, the config of the run says 250.0"),
+        ({"filter": (40.0,)}, "was made with filter"),
+        ({"normalize_on": "none"}, "was made with normalize_on 'train'"),
+        ({"test_folds": (2,), "validation_folds": (3,)}, "was made with validation_folds"),
+        ({"classes": "ptbxl-rhythm"}, "was made with classes"),
+    ],
+)
+def test_a_dataset_of_other_settings_is_refused(dataset, tmp_path, changed, problem):
+    """From Python both are given: a run that says 250 Hz must not train on signals of 500 Hz."""
+    config = dataclasses.replace(CONFIG, data=dataclasses.replace(CONFIG.data, **changed))
+    with pytest.raises(ConfigError, match=problem):
+        fit(config, dataset, tmp_path / "run", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("changed", [{"batch_size": 5}, {"epochs": 2}, {"optimizer": OptimizerConfig()}])
+def test_an_engine_of_other_settings_is_refused(dataset, engine, tmp_path, changed):
+    with pytest.raises(ConfigError, match=f"the engine was made with other settings .*{next(iter(changed))}"):
+        fit(dataclasses.replace(CONFIG, **changed), dataset, tmp_path / "run", progress=False, engine=engine)
 
 
 def test_other_data_are_refused(finished, tmp_path):

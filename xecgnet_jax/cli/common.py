@@ -19,6 +19,7 @@ from xecgnet_jax.terminal import printable, say, warn
 
 if TYPE_CHECKING:
     from xecgnet_jax.data.io.hdf5 import HDF5
+    from xecgnet_jax.data.labels import Vocabulary
 
 #: Recordings of the simulated corpus, unless another number is asked for.
 SIMULATED = 1200
@@ -71,8 +72,13 @@ class CorpusArguments:
         return HDF5(self.hdf5_dataset, self.hdf5_rate, self.hdf5_units)
 
 
-def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) -> Any:
-    """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are."""
+def open_pack_of(
+    corpus: CorpusArguments, config: DataConfig, progress: bool, vocabulary: Vocabulary | None = None
+) -> Any:
+    """Returns the pack of the corpus for a config, made where it is missing or out of date; prints where both are.
+
+    `vocabulary` is that of a run; None: it is read as the config says.
+    """
     from xecgnet_jax.data.dataset import pack_folder, pack_for
     from xecgnet_jax.data.labels import CPSC2018, read_vocabulary
     from xecgnet_jax.data.pack import check_samples, open_pack
@@ -96,8 +102,9 @@ def open_pack_of(corpus: CorpusArguments, config: DataConfig, progress: bool) ->
         pack = pack.hash_ids()
     say(f"corpus: {folder}\npack: {destination}")
     audit = pack.audit  # of the nine classes: labeling takes half a second on large corpora
-    if config.classes != CPSC2018.name or config.min_likelihood or pack.annotated:
-        audit = pack.relabel(read_vocabulary(config.classes), config.min_likelihood).audit
+    vocabulary = vocabulary or read_vocabulary(config.classes)
+    if vocabulary.digest() != CPSC2018.digest() or config.min_likelihood or pack.annotated:
+        audit = pack.relabel(vocabulary, config.min_likelihood).audit
     if before != _changed(destination):
         say(format_audit(audit))
     elif losses := format_losses(audit):

@@ -105,13 +105,14 @@ def open_packs_and_options(
     options["name"] = corpus.data.resolve().name if corpus.data else "simulated"
     from xecgnet_jax.runs.load import describe_run
 
-    configs = [describe_run(path).config.data for path in runs]
+    described = [describe_run(path) for path in runs]
+    configs = [one.config.data for one in described]
     if scoring.rate_of_files is not None:
         configs = [dataclasses.replace(config, rate_of_files=scoring.rate_of_files) for config in configs]
     packs: dict[Any, Pack] = {}
-    for config in configs:
+    for config, one in zip(configs, described, strict=True):
         if (kind := (config.rate, config.filter, config.rate_of_files)) not in packs:
-            packs[kind] = open_pack_of(corpus, config, scoring.progress)
+            packs[kind] = open_pack_of(corpus, config, scoring.progress, one.vocabulary)
     return [packs[config.rate, config.filter, config.rate_of_files] for config in configs], options
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, Literal
@@ -28,6 +29,13 @@ from xecgnet_jax.files import default_cache, open_regular
 _CPSC2018 = 6877, "A0001", "A6877"
 
 
+#: Settings that decide what a dataset is.
+_OF_DATASETS = (
+    *("rate", "filter", "rate_of_files", "classes", "min_likelihood", "sample_weights", "normalize_on", "unlabeled"),
+    *("split", "split_file", "train_folds", "validation_folds", "test_folds", "split_seed"),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """The recordings of a run."""
@@ -40,6 +48,17 @@ class Dataset:
     normalization: Normalization  #: per lead
     vocabulary: Vocabulary  #: of the labels
     weights: np.ndarray  #: [R] float64, of all recordings of the pack: how much each counts in losses and choices
+    config: DataConfig  #: that it was made with; windows and augmentation may be others later
+
+    def check_made_for(self, config: DataConfig) -> None:
+        """Raises ConfigError where a run of this config would have other signals, labels, parts or weights."""
+        for name in _OF_DATASETS:
+            made, asked = getattr(self.config, name), getattr(config, name)
+            if made != asked:
+                raise ConfigError(
+                    f"the dataset was made with {name} {made!r}, the config of the run says {asked!r}; make the "
+                    "dataset with the data settings of this config"
+                )
 
     def description(self) -> dict[str, Any]:
         """What tells these data from others: corpus kind, content, split."""
@@ -85,7 +104,8 @@ def open_corpus(
     Recordings that are not packed yet, or have changed since, are packed first.
 
     Args:
-      folder: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or WFDB records with a labels.csv.
+      folder: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, WFDB records or files of hospitals with a labels.csv,
+        or HDF5 files with an exams.csv.
       config: the split, the windows and the normalization.
       cache: where packs are kept; None: `default_cache`.
       annotated: classes that the corpus annotates, in place of those that labels.csv may name; none: these, or all.
@@ -93,6 +113,7 @@ def open_corpus(
       on_bad_recording, workers, progress: see `build_pack`.
 
     Raises:
+      ConfigError: the vocabulary or the weights cannot be read.
       CorpusError: the folder is missing, or no known corpus.
       PackError: recordings cannot be read, or the pack cannot be written.
       SplitError: see `make_dataset`.
@@ -106,9 +127,7 @@ def pack_for(
     corpus: Path, cache: Path, config: DataConfig, *, annotated: Sequence[str] = (), hdf5: HDF5 = UNSAID, **how: Any
 ) -> Pack:
     """Returns the pack of a corpus with signals as the config says; see `open_corpus`, `how` is of `pack_of`."""
-    place = pack_folder(corpus, cache, config, hdf5)
-    how |= {"signals": signal_spec(config), "rate_of_files": config.rate_of_files, "hdf5": hdf5}
-    pack = pack_of(corpus, place, **how)
+    pack = pack_of(corpus, pack_folder(corpus, cache, config, hdf5), **_made_as(config, hdf5), **how)
     return pack.annotate(annotated) if annotated else pack
 
 
@@ -116,8 +135,17 @@ def share_for(
     corpus: Path, cache: Path, config: DataConfig, share: Share, *, hdf5: HDF5 = UNSAID, **how: Any
 ) -> tuple[int, dict[str, str]] | None:
     """Reads a share of a corpus for the pack that `pack_for` makes; see `build_share`, of which `how` is."""
-    how |= {"signals": signal_spec(config), "rate_of_files": config.rate_of_files, "hdf5": hdf5}
-    return build_share(corpus, pack_folder(corpus, cache, config, hdf5), share, **how)
+    return build_share(corpus, pack_folder(corpus, cache, config, hdf5), share, **_made_as(config, hdf5), **how)
+
+
+def _made_as(config: DataConfig, hdf5: HDF5) -> dict[str, Any]:
+    """Returns what a pack is made as, for `pack_of` and `build_share`; equal settings are equal bytes of JSON."""
+    rate = None if hdf5.rate is None else float(hdf5.rate)
+    return {
+        "signals": signal_spec(config),
+        "rate_of_files": config.rate_of_files,
+        "hdf5": hdf5._replace(rate=rate),
+    }
 
 
 def pack_folder(corpus: Path, cache: Path, config: DataConfig, hdf5: HDF5 = UNSAID) -> Path:
@@ -125,9 +153,10 @@ def pack_folder(corpus: Path, cache: Path, config: DataConfig, hdf5: HDF5 = UNSA
 
     The digest of signals as they are by default is that of the path alone.
     """
-    signals = signal_spec(config), config.rate_of_files
+    made = _made_as(config, hdf5)
+    signals = made["signals"], made["rate_of_files"]
     what = "" if signals == (PLAIN, 0) else f" {signals}"
-    what += "" if hdf5 == UNSAID else f" {tuple(hdf5)}"
+    what += "" if hdf5 == UNSAID else f" {tuple(made['hdf5'])}"
     digest = hashlib.sha256(f"{corpus.resolve()}{what}".encode()).hexdigest()[:8]
     return cache / "packs" / f"{corpus.resolve().name}-{digest}"
 
@@ -179,7 +208,8 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
             )
         normalization = mean_normalization(pack.moments[measured])
     weights = read_weights(Path(config.sample_weights), pack) if config.sample_weights else np.ones(len(pack))
-    return Dataset(pack, split, **rows, normalization=normalization, vocabulary=vocabulary, weights=weights)
+    train, validation, test = (rows[part] for part in Split._fields)
+    return Dataset(pack, split, train, validation, test, normalization, vocabulary, weights, config)
 
 
 def read_weights(path: Path, pack: Pack) -> np.ndarray:
@@ -190,7 +220,8 @@ def read_weights(path: Path, pack: Pack) -> np.ndarray:
         is no number of 0 or more.
     """
     weights: dict[str, float] = {}
-    known = set(pack.ids)
+    ids = (pack.plain or pack).ids
+    known = set(ids)
     try:
         with TextIOWrapper(open_regular(path), encoding="utf-8-sig", newline="") as file:
             rows = csv.DictReader(file)
@@ -207,12 +238,20 @@ def read_weights(path: Path, pack: Pack) -> np.ndarray:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{path}: cannot be read as a CSV of weights ({error}); correct it") from error
-    return np.array([weights.get(name, 1.0) for name in pack.ids])
+    return np.array([weights.get(name, 1.0) for name in ids])
 
 
 def choose_split(pack: Pack, config: DataConfig) -> Split:
-    """The split that the config names; see `DataConfig.split` for what `auto` chooses."""
+    """Returns the split that the config names; see `DataConfig.split` for what `auto` chooses.
+
+    It does not depend on whether names are hashed: then it is drawn of the names in the corpus.
+    """
     kind = config.split
+    if pack.plain is not None:
+        hashes = dict(zip(pack.plain.ids, pack.ids, strict=True))
+        if kind != "file" or not set(itertools.chain(*read_split(Path(config.split_file)))) <= set(pack.ids):
+            plain = replace(pack, ids=pack.plain.ids, patients=pack.plain.patients, audit=pack.plain.audit, plain=None)
+            return Split(*(tuple(hashes[name] for name in part) for part in choose_split(plain, config)))
     if kind == "auto":
         is_cpsc2018 = (len(pack), pack.ids[0], pack.ids[-1]) == _CPSC2018
         kind = "paper" if is_cpsc2018 else "folds" if np.any(pack.folds >= 0) else "stratified"

@@ -105,7 +105,6 @@ class Vocabulary:
         return [code for code, of in self.class_of.items() if of == name]
 
 
-@cache
 def read_vocabulary(name: str) -> Vocabulary:
     """Returns a vocabulary of this package by its name, or that of a TOML or CSV file.
 
@@ -115,7 +114,15 @@ def read_vocabulary(name: str) -> Vocabulary:
     Raises:
       ConfigError: naming the file; it cannot be read, or a class or code is impossible.
     """
-    path = _SHIPPED / f"{name}.toml" if name in VOCABULARIES else Path(name)
+    return _read_shipped(name) if name in VOCABULARIES else _read_vocabulary(name, Path(name))
+
+
+@cache
+def _read_shipped(name: str) -> Vocabulary:
+    return _read_vocabulary(name, _SHIPPED / f"{name}.toml")
+
+
+def _read_vocabulary(name: str, path: Path) -> Vocabulary:
     try:
         text = read_bytes(path, LARGEST_TABLE).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -150,7 +157,7 @@ def vocabulary_from_json(value: Any) -> Vocabulary:
             if (other := made.class_of[code]) != name:
                 raise ValueError(f"the code {code!r} stands for {name} and for {other}")
     alone = value.get("alone", [])
-    if not isinstance(alone, list) or not set(alone) <= made.class_of.keys():
+    if not isinstance(alone, list) or not all(isinstance(code, str) and code in made.class_of for code in alone):
         raise ValueError("`alone` must list codes of the classes")
     return Vocabulary(made.name, made.source, made.systems, tuple(alone))
 

@@ -65,8 +65,8 @@ def compare(
 
     With one run in each group the interval is the percentile interval of the paired bootstrap: both groups on the same
     resamples. With several it is the difference of the means ± t · SE, SE² = (bootstrap of that difference)² +
-    variance of the seeds / runs of each group, with Welch and Satterthwaite's degrees of freedom; docs/evaluation.md
-    has the reasons. The result::
+    variance of the seeds / runs of each group, with Welch and Satterthwaite's degrees of freedom. The
+    result::
 
         candidate, baseline  name, runs, seeds
         recordings           {all, single_label, multi_label}

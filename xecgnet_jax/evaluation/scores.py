@@ -15,6 +15,8 @@ from xecgnet_jax.evaluation.metrics import LABEL_COUNTS, Floats, none_if_nan
 
 _MICRO = ("precision", "recall", "f1")
 _MACRO = (*_MICRO, "auroc", "average_precision")
+#: A class is in the macro AUROC of groups where each of them has so many recordings with it, and without it.
+LEAST_IN_GROUP = 10
 _OF_RECORDINGS = ("hamming_loss", "samples_f1", "samples_f1_empty_as_0", "macro_f1_undefined_as_0")
 
 
@@ -79,7 +81,7 @@ def evaluate(
     *,
     calibrated: np.ndarray | None = None,
     patients: Sequence[str | None] | None = None,
-    groups: Mapping[str, np.ndarray] | None = None,
+    groupings: Sequence[Mapping[str, np.ndarray]] = (),
     resamples: int = intervals.RESAMPLES,
     seed: int = 0,
 ) -> dict[str, Any]:
@@ -97,7 +99,7 @@ def evaluate(
                          bins [{from, to, pairs, probability, true}] over all cells
         calibrated       the same of calibrated probabilities, and per_class {CLASS}; null without a calibration
         groups           {women, men, under 40 years, …}: recordings, subset_accuracy, micro_f1, macro_auroc,
-                         auroc_classes (how many of the classes it is over)
+                         auroc_classes (the classes that it is over, the same for all groups of a grouping)
         label_sets       recordings, outcomes {exact, all_and_more, part, none},
                          sets [{true, recordings, exact, missed, extra, predicted}]
         resampling       level, resamples, seed, units (recordings or patients), number, recordings
@@ -108,7 +110,9 @@ def evaluate(
       calibrated: [R, C] in 0 … 1, the probabilities after calibration, to be scored beside the raw ones; or None.
       patients: [R] patient of each recording, None where unknown. Where one has several recordings, patients are
         resampled, not recordings.
-      groups: name → [R] bool, recordings that are scored by themselves as well, such as those of women.
+      groupings: of each, name → [R] bool, recordings that are scored by themselves as well: women and men. The macro
+        AUROC is over the classes that `LEAST_IN_GROUP` recordings of each group have, and as many have not, so that
+        groups can be compared.
       resamples, seed: of the bootstrap.
 
     Raises:
@@ -146,6 +150,15 @@ def evaluate(
         after = again.calibration(overall_chance_after, "overall_") | {"bins": reliability(labels, calibrated)}
         by_class = (again.calibration(chance[:, column], "", column) for column in range(len(classes)))
         after["per_class"] = dict(zip(classes, by_class, strict=True))
+    groups = {}
+    for grouping in groupings:
+        present = {name: rows for name, rows in grouping.items() if rows.any()}
+        columns = _in_each_group(labels, list(present.values()))
+        for name, rows in present.items():
+            people = None if patients is None else [patients[row] for row in np.flatnonzero(rows).tolist()]
+            groups[name] = _score_group(
+                labels[rows], probabilities[rows], predictions[rows], columns, people, resamples, seed
+            ) | {"auroc_classes": [classes[column] for column in columns]}
     return {
         "subset_accuracy": accuracies,
         "micro": found.row(_MICRO, "micro_") | {"support": int(support.sum())},
@@ -154,41 +167,40 @@ def evaluate(
         **found.row(_OF_RECORDINGS),
         "calibration": found.calibration(overall_chance, "overall_") | {"bins": reliability(labels, probabilities)},
         "calibrated": after,
-        "groups": {
-            name: _score_group(np.flatnonzero(rows), labels, probabilities, predictions, patients, resamples, seed)
-            for name, rows in (groups or {}).items()
-            if rows.any()
-        },
+        "groups": groups,
         "label_sets": label_sets(labels, predictions, classes),
         "resampling": units.describe(resamples, seed),
     }
 
 
+def _in_each_group(labels: np.ndarray, groups: Sequence[np.ndarray]) -> list[int]:
+    """Returns the columns of [R, C] labels that are 1, and 0, often enough in each of the groups, each [R] bool."""
+    positives = np.array([labels[rows].sum(axis=0) for rows in groups])
+    sizes = np.array([[rows.sum()] for rows in groups])
+    enough = (positives >= LEAST_IN_GROUP) & (sizes - positives >= LEAST_IN_GROUP)
+    return np.flatnonzero(enough.all(axis=0)).tolist() if groups else []
+
+
 def _score_group(
-    rows: np.ndarray,
     labels: np.ndarray,
     probabilities: np.ndarray,
     predictions: np.ndarray,
+    columns: Sequence[int],
     patients: Sequence[str | None] | None,
     resamples: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Returns the main metrics of the recordings in these rows, with intervals by resampling them alone."""
-    labels, probabilities, predictions = labels[rows], probabilities[rows], predictions[rows]
-    people = None if patients is None else [patients[row] for row in rows.tolist()]
+    """Returns the main metrics of a group's recordings with intervals; the macro AUROC is over these columns."""
 
     def estimate(weights: Floats | None = None) -> dict[str, Floats]:
         found = metrics.label_set_metrics(labels, predictions, weights)
-        found |= metrics.ranking_metrics(labels, probabilities, weights)
-        return {
-            "subset_accuracy": found["subset_accuracy"][:, 0],
-            "micro_f1": found["micro_f1"],
-            "macro_auroc": found["macro_auroc"],
-        }
+        values = {"subset_accuracy": found["subset_accuracy"][:, 0], "micro_f1": found["micro_f1"]}
+        if columns:
+            ranking = metrics.ranking_metrics(labels[:, columns], probabilities[:, columns], weights)
+            return values | {"macro_auroc": ranking["macro_auroc"]}
+        return values | {"macro_auroc": np.full_like(values["micro_f1"], np.nan)}
 
-    units = intervals.resampling_units(len(labels), people)
+    units = intervals.resampling_units(len(labels), patients)
     values = estimate()
     found = _Estimates(values, intervals.bootstrap(estimate, units, resamples=resamples, seed=seed), units)
-    truths = np.asarray(labels, bool)
-    both = truths.any(axis=0) & ~truths.all(axis=0)
-    return found.row(tuple(values)) | {"recordings": len(labels), "auroc_classes": int(both.sum())}
+    return found.row(tuple(values)) | {"recordings": len(labels)}

@@ -24,6 +24,7 @@ from xecgnet_jax.evaluation.inference import Maps
 from xecgnet_jax.export.function import ABOUT, Predictor, recording_function
 from xecgnet_jax.files import write_bytes
 from xecgnet_jax.runs.load import Run, load_run
+from xecgnet_jax.runs.weights import without_paths
 from xecgnet_jax.training.description import UNITS
 from xecgnet_jax.training.surroundings import fixed_arithmetic
 
@@ -135,7 +136,7 @@ def describe(run: Run, samples: int | None) -> str:
         "window_samples": None if window == "whole" else window_length(run.config),
         "samples_per_bin": run.model.samples_per_bin,
         "normalization": {name: moment.tolist() for name, moment in run.normalization._asdict().items()},
-        "run": {"step": run.step, "config": to_dict(run.config), "data": run.data},
+        "run": {"step": run.step, "data": run.data} | without_paths({"config": to_dict(run.config)}),
         "versions": {"xecgnet_jax": __version__, "jax": jax.__version__},
     }
     return json.dumps(value, indent=2, allow_nan=False) + "\n"

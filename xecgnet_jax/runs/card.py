@@ -14,6 +14,7 @@ from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.platt import LEAST_POSITIVES
 from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, format_value
 from xecgnet_jax.files import read_sealed
+from xecgnet_jax.runs.evaluate import METRICS_FORMAT
 from xecgnet_jax.runs.weights import PRETRAINED
 
 
@@ -23,16 +24,19 @@ class Source(NamedTuple):
     short: str
     text: str
     license: str = ""
+    patients: str = "Where the corpus names patients, each is in one part."
 
 
-_OWN = Source("recordings of one's own", "recordings of one's own; add here where they come from and their license.")
+_OWN = Source("recordings of the author", "recordings of the author; add here where they come from and their license.")
 SOURCES = {
     "ptbxl": Source(
         "PTB-XL",
-        "PTB-XL 1.0.3 (P. Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific "
-        "Data 7:154, 2020; PhysioNet, https://doi.org/10.13026/kfzx-aw45), licensed CC BY 4.0. The weights are "
-        "derived from it and under the same license; cite it.",
+        "PTB-XL (P. Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data "
+        "7:154, 2020, https://doi.org/10.1038/s41597-020-0495-6; PhysioNet: A. L. Goldberger et al., Circulation "
+        "101:e215, 2000), licensed CC BY 4.0 (https://creativecommons.org/licenses/by/4.0/). The weights are derived "
+        "from it and have the same license.",
         "cc-by-4.0",
+        "No patient is in two parts.",
     ),
     "cpsc2018": Source(
         "CPSC2018",
@@ -94,6 +98,7 @@ def model_card(run: Any, name: str, size: int) -> str:
         least=LEAST_POSITIVES,
         data=run.data,
         split=split,
+        half=None if run.calibration is None else _calibrated_half(run),
         best=about.progress.best_record if about.progress.best_record.get("step") == run.step else None,
         step=run.step,
         evaluations=list(_evaluations(run)),
@@ -110,6 +115,21 @@ def _folds(folds: tuple[int, ...]) -> str:
     return f"fold{'s' if len(folds) > 1 else ''} {listed}"
 
 
+def _calibrated_half(run: Any) -> str:
+    """Says which calibrated probabilities a raw one of 0.5 is, from the lowest of a class to the highest."""
+    found = run.calibrate(np.full(len(run.classes), 0.5))
+    low, high = (f"{found[at]:.2f} ({run.classes[at]})" for at in (found.argmin(), found.argmax()))
+    return f"{low} to {high}"
+
+
+def _auroc_over(groups: dict[str, Any]) -> list[tuple[str, str]]:
+    """Returns groups, and the classes that their macro AUROC is over; those of one grouping have the same."""
+    found: dict[str, list[str]] = {}
+    for name, group in groups.items():
+        found.setdefault(", ".join(group["auroc_classes"]) or "no class, as none is common enough", []).append(name)
+    return [(", ".join(names), over) for over, names in found.items()]
+
+
 def _evaluations(run: Any) -> list[dict[str, Any]]:
     """Returns the kept metrics of these very weights, at 0.5, of parts that they were not made with."""
     found = []
@@ -121,7 +141,9 @@ def _evaluations(run: Any) -> list[dict[str, Any]]:
         made_from = metrics.get("made_from", {})
         is_unseen = made_from.get("part") in ("test", "unseen") or metrics.get("trained_on") == 0
         if made_from.get("weights") == run.digest() and made_from.get("part") != "validation" and is_unseen:
-            found.append({"title": file.parent.name, "metrics": metrics})
+            if metrics.get("format") != METRICS_FORMAT:
+                raise CheckpointError(f"{file}: is of another version; evaluate the run again")
+            found.append({"title": file.parent.name, "metrics": metrics, "over": _auroc_over(metrics["groups"])})
     return found
 
 

@@ -20,6 +20,8 @@ from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.runs.predictions import Part, PartPredictions, predict_part
 from xecgnet_jax.training.workdir import read_metrics
 
+#: Of metrics.json: metrics of another version are made again.
+METRICS_FORMAT = 2
 #: Ages in years at which the groups of recordings begin that are scored by themselves.
 AGES = (40, 60, 80)
 
@@ -103,6 +105,7 @@ def evaluate_predictions(
     run = predictions.run
     training = read_metrics(run.workdir)
     basis = {
+        "format": METRICS_FORMAT,
         "thresholds": thresholds.to_json(run.classes, run.calibration),
         "made_from": predictions.made_from,
         "trained_on": predictions.trained_on,
@@ -119,7 +122,7 @@ def evaluate_predictions(
             predictions.classes,
             calibrated=None if calibrated is None else calibrated[:, predictions.pack.columns],
             patients=predictions.patients,
-            groups=groups_of_people(predictions.pack, predictions.rows),
+            groupings=groupings_of_people(predictions.pack, predictions.rows),
             resamples=resamples,
         )
         evaluation.report_file.unlink(missing_ok=True)  # it shows these metrics
@@ -127,8 +130,8 @@ def evaluate_predictions(
     return replace(evaluation, metrics=metrics)
 
 
-def groups_of_people(pack: Pack, rows: np.ndarray) -> dict[str, np.ndarray]:
-    """Returns name → [R] bool for these rows of a pack: by sex, and by age; those of whom it is unknown are in none."""
+def groupings_of_people(pack: Pack, rows: np.ndarray) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Returns name → [R] bool for these rows of a pack, by sex and by age; those of whom it is unknown are in none."""
     sexes, ages = np.array([pack.sexes[row] or "" for row in rows]), np.asarray(pack.ages)[rows]
     edges = [-np.inf, *AGES, np.inf]
     names = [
@@ -137,7 +140,7 @@ def groups_of_people(pack: Pack, rows: np.ndarray) -> dict[str, np.ndarray]:
         f"{AGES[-1]} years or older",
     ]
     by_age = {name: (ages >= low) & (ages < high) for name, (low, high) in zip(names, pairwise(edges), strict=True)}
-    return {"women": sexes == "F", "men": sexes == "M"} | by_age
+    return {"women": sexes == "F", "men": sexes == "M"}, by_age
 
 
 def _read_metrics(file: Path, basis: dict[str, Any], resamples: int) -> dict[str, Any] | None:

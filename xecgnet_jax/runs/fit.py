@@ -32,10 +32,12 @@ def fit(
     save_every: int = 0,
     data_on: DataOn = "auto",
     devices: int = 0,
+    go_on_from: int | None = None,
+    step_timeout: float = loop.STEP_TIMEOUT,
 ) -> Run:
     """Trains, or goes on with the run that `workdir` holds, and returns the run at its best epoch.
 
-    The arguments are those of `training.loop.fit`; weights that the config begins with are read here.
+    The arguments are those of `training.loop.fit`, whose `initial` is read here (`config.init`).
 
     Raises:
       CheckpointError, ConfigError, DivergedError, StoppedError: as `training.loop.fit`.
@@ -50,6 +52,8 @@ def fit(
         save_every=save_every,
         data_on=data_on,
         devices=devices,
+        go_on_from=go_on_from,
+        step_timeout=step_timeout,
         initial=initial_weights(config, dataset, [Path(workdir)]),
     )
     return load_run(workdir)

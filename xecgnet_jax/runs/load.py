@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from itertools import compress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,7 +28,7 @@ from xecgnet_jax.evaluation.metrics import apply_thresholds
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import NAMES, ThresholdName, Thresholds, half
 from xecgnet_jax.files import sha256
-from xecgnet_jax.model import Collapsed, XECGNet, collapse
+from xecgnet_jax.model import Collapsed, XECGNet, apply_collapsed, collapse
 from xecgnet_jax.runs import weights
 from xecgnet_jax.runs.arrays import check_signals
 from xecgnet_jax.training.checkpoint import FOLDER, SavedCheckpoints
@@ -279,16 +279,21 @@ class Run:
 
     def __getstate__(self) -> dict[str, Any]:
         """Leaves out what is compiled, so that a run can be pickled and copied whenever."""
-        return {name: value for name, value in vars(self).items() if name not in ("_collapsed", "_predict")}
+        return {name: value for name, value in vars(self).items() if name != "_collapsed"}
 
     @cached_property
     def _collapsed(self) -> Collapsed:
         return collapse(self.model, self.variables)
 
-    @cached_property
+    @property
     def _predict(self) -> Predict:
-        """Compiled once a run, however often it predicts."""
-        return make_predict(self._collapsed.apply)
+        return _predict_step(self.model)
+
+
+@lru_cache(maxsize=16)
+def _predict_step(model: XECGNet) -> Predict:
+    """Compiled once for all runs of one network, however often they predict."""
+    return make_predict(partial(apply_collapsed, model))
 
 
 def load_run(path: str | Path) -> Run:

@@ -130,7 +130,8 @@ def predict_part(
             "Correct the labels, or train with a vocabulary that has these codes"
         )
     split = kept_split(run)
-    if split is None and pack.fingerprint == run.data.get("fingerprint"):
+    own, drawn = pack.fingerprint == run.data.get("fingerprint"), run.config.data.split != "file"
+    if split is None and own and drawn:  # weights travel without the list of recordings
         split = choose_split(pack, run.config.data)
     if split is not None and run.data.get("hashed", pack.hashed) != pack.hashed:
         raise CheckpointError(
@@ -235,7 +236,11 @@ def _select_part(run: Run, pack: Pack, part: Part, split: Split | None, seen: np
         raise CheckpointError(
             f"--part {part}: this corpus is not the one the run was trained on, so it has no such part; give --part all"
         )
-    elif split is None or split_fingerprint(split) != run.data["split"]:
+    elif split is None:
+        raise CheckpointError(
+            f"--part {part}: {run.title} do not say which recordings are in it (export --with-split); give --part all"
+        )
+    elif split_fingerprint(split) != run.data["split"]:
         raise CheckpointError(f"{run.split_file} has changed since the training; restore it, or give --part all")
     else:
         rows = pack.select(getattr(split, part))

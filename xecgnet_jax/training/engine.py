@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -12,7 +13,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from jaxtyping import Float, Int16, Integer
 
-from xecgnet_jax.config import Config
+from xecgnet_jax.config import Config, DataConfig, differences
 from xecgnet_jax.data.batches import RecordingTable, ResidentSamples, cut_counts, recording_table, to_batch
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.data.leads import LEADS
@@ -26,6 +27,9 @@ from xecgnet_jax.training.state import TrainState, Variables, build_model, build
 from xecgnet_jax.training.step import RunningMetrics, accumulate, class_weights, train_step
 
 Tree = TypeVar("Tree")
+
+#: Settings of the data that are compiled.
+_OF_ENGINES = ("window", "seconds", "rate", "augment")
 
 
 class Inputs(NamedTuple):
@@ -57,6 +61,21 @@ class Engine:
       learning_rate: step → learning rate, compiled.
       initial: weights that the runs begin with; None where there are none, or no run is at its beginning.
     """
+
+    def check_made_for(self, config: Config) -> None:
+        """Raises ConfigError where a run of this config needs another engine."""
+        own, asked = (
+            replace(
+                one,
+                seed=0,
+                patience=0,
+                objective=replace(one.objective, gamma=0.0),
+                data=replace(DataConfig(), **{name: getattr(one.data, name) for name in _OF_ENGINES}),
+            )
+            for one in (self.config, config)
+        )
+        if changed := differences(own, asked):
+            raise ConfigError(f"the engine was made with other settings ({changed[0]}); make one for this config")
 
     def __init__(
         self, config: Config, dataset: Dataset, devices: Sequence[jax.Device], initial: Initial | None = None

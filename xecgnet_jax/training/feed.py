@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
@@ -105,7 +105,8 @@ def make_feed(engine: Engine, dataset: Dataset, data_on: DataOn) -> Feed | Strea
     """
     resident = data_on == "device"
     if data_on == "auto":
-        resident = bool(gather(fits(dataset, engine.samples, jax.local_devices()[0])).all())
+        own = [device for device in engine.devices if device.process_index == jax.process_index()]
+        resident = bool(gather(fits(dataset, engine.samples, own)).all())
     return Feed(engine, dataset) if resident else StreamedFeed(engine, dataset)
 
 
@@ -126,10 +127,13 @@ def lay_out(dataset: Dataset, margin: int) -> ResidentSamples:
     return ResidentSamples(*arrays)
 
 
-def fits(dataset: Dataset, margin: int, device: Any) -> bool:
-    """Returns whether the training part fits in a device's memory beside the network."""
+def fits(dataset: Dataset, margin: int, devices: Sequence[Any]) -> bool:
+    """Returns whether the training part fits in the memory of each of these devices beside the network."""
     rows = int(dataset.pack.lengths[dataset.train].sum()) + 2 * margin
     size = rows * dataset.pack.samples.shape[1] * dataset.pack.samples.itemsize
+    device = devices[0]
+    if device.platform == "cpu":
+        size *= len(devices)  # which share the computer's memory, and each have a copy
     stats = device.memory_stats() if device.platform != "cpu" else None
     room = SHARE * stats["bytes_limit"] if stats and "bytes_limit" in stats else SHARE_OF_COMPUTER * _memory()
     return rows < 2**31 and size <= room

@@ -24,6 +24,10 @@ from xecgnet_jax.terminal import warn
 
 #: Seconds that compiling may take, which one process does longer than another.
 COMPILING = 600.0
+#: Steps after which several processes ask each other whether one is to stop; each time the devices wait for the host.
+ASKED = 8
+#: Seconds that the first process may take for what it does alone: checkpoints, and a user's `on_epoch`.
+ALONE = 600.0
 #: Exit status of a process that another one of its run keeps waiting.
 LEFT_ALONE = 1
 
@@ -89,16 +93,19 @@ def first_alone() -> Iterator[None]:
         gather(0)
 
 
-def agreement(stop: threading.Event) -> Callable[[jax.Array], bool]:
+def agreement(stop: threading.Event) -> Callable[[jax.Array, int], bool]:
     """Returns a function that tells whether the event is set in any process: the same answer in all, call by call.
 
-    Several processes wait first for what it is given, the result of the step under way: on CPUs two programs at once,
-    whose collectives may begin in another order in each process, wait for each other forever.
+    Several processes ask each other at each `ASKED`th step only, and wait first for what it is given, the result of the
+    step under way: on CPUs two programs at once, whose collectives may begin in another order in each process, wait for
+    each other forever.
     """
 
-    def agreed(under_way: jax.Array) -> bool:
+    def agreed(under_way: jax.Array, step: int) -> bool:
         if alone():
             return stop.is_set()
+        if step % ASKED:
+            return False
         under_way.block_until_ready()
         return bool(gather(int(stop.is_set())).any())
 

@@ -25,7 +25,7 @@ from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import collapse
 from xecgnet_jax.training.engine import Engine, choose_devices
 from xecgnet_jax.training.feed import DataOn, make_feed
-from xecgnet_jax.training.hosts import COMPILING, agreement, is_first, watchdog
+from xecgnet_jax.training.hosts import ALONE, COMPILING, agreement, is_first, watchdog
 from xecgnet_jax.training.initial import Initial
 from xecgnet_jax.training.progress import Progress, ProgressBar, Record
 from xecgnet_jax.training.state import TrainState, Variables
@@ -83,15 +83,19 @@ def fit(
       initial: the weights that `config.init` names, see `runs.fit.initial_weights`.
       go_on_from: step of the checkpoint to go on from, where the latest is damaged; later ones are removed. None: the
         latest.
-      engine: of a config that differs in seed and γ only, on the same data, so that nothing is compiled again.
+      engine: of a config that differs in seed, γ and patience only, on the same data, so that nothing is compiled
+        again; its devices and first weights are taken.
       step_timeout: seconds without a step after which each of several processes ends, see `hosts.watchdog`.
 
     Raises:
       CheckpointError: `workdir` holds a run of another config or other data, or its checkpoint is damaged.
-      ConfigError: there are fewer devices.
+      ConfigError: there are fewer devices, or dataset or engine were made with other settings.
       DivergedError: naming the step whose loss is not finite.
       StoppedError: on Ctrl-C, SIGTERM or SIGUSR1, after saving: all processes at one step.
     """
+    dataset.check_made_for(config.data)
+    if engine is not None:
+        engine.check_made_for(config)
     on_devices = choose_devices(devices) if engine is None else engine.devices
     initial = initial if engine is None else engine.initial
     with ExitStack() as stack:
@@ -126,7 +130,7 @@ def fit(
                 if len(under_way) > LAG:
                     under_way.popleft().block_until_ready()
                     alive()
-                ended, stopping = step % engine.per_epoch == 0, stops(metrics.diverged)
+                ended, stopping = step % engine.per_epoch == 0, stops(metrics.diverged, step)
                 saves = not ended and (stopping or (save_every > 0 and step % save_every == 0))
                 if ended or saves or time.monotonic() - looked >= LOOK_UP_SECONDS:
                     metrics_now: RunningMetrics = jax.device_get(metrics)
@@ -134,20 +138,21 @@ def fit(
                     bar.show_step(step, float(metrics_now.latest["loss"]))
                     looked = time.monotonic()
                 if saves:
+                    alive(ALONE)
                     directory.save(engine.snapshot(state), run.within_epoch(metrics_now.sums))
                     if stopping:
                         raise StoppedError(STOPPED.format(step, engine.total))
             clocks = {"seconds": time.monotonic() - epoch_began, "waited_seconds": feed.waited - waited}
             kept = engine.snapshot(state)
-            compiles = step - first <= engine.per_epoch
-            living = partial(alive, COMPILING if compiles else 0.0)
-            run, record = end_epoch(engine, directory, run, kept, metrics_now, clocks, living)
+            compiling = COMPILING if step - first <= engine.per_epoch else 0.0
+            run, record = end_epoch(engine, directory, run, kept, metrics_now, clocks, alive, compiling)
             bar.show_epoch(record)
             if on_epoch is not None and is_first():
                 directory.wait()
                 on_epoch(record)
-            if stops(metrics.diverged) and not run.finished:
+            if stops(metrics.diverged, 0) and not run.finished:
                 raise StoppedError(STOPPED.format(step, engine.total))
+            alive()
         return run.best_record
 
 
@@ -158,7 +163,8 @@ def end_epoch(
     state: TrainState,
     metrics: RunningMetrics,
     clocks: dict[str, float],
-    alive: Callable[[], None] = lambda: None,
+    alive: Callable[[float], None] = lambda more: None,
+    compiling: float = 0.0,
 ) -> tuple[Progress, Record]:
     """Validates, commits the epoch to the run's directory, and returns the run's progress and the epoch's record.
 
@@ -167,11 +173,14 @@ def end_epoch(
       state: after the epoch, in buffers that no step is given.
       metrics: of the epoch, as NumPy scalars.
       clocks: seconds by name, for the record.
-      alive: called after each batch, see `hosts.watchdog`.
+      alive: called after each batch, and before what the first process does alone, see `hosts.watchdog`.
+      compiling: seconds more that a batch may take.
     """
     began, step = time.monotonic(), int(state.step)
-    alive()
-    validation, thresholds, calibration = validate(engine, state.eval_variables, directory.dataset, alive)
+    alive(compiling)
+    ended_batch = partial(alive, compiling)
+    validation, thresholds, calibration = validate(engine, state.eval_variables, directory.dataset, ended_batch)
+    alive(ALONE)
     record = {
         "epoch": step // engine.per_epoch,
         "step": step,

@@ -106,8 +106,8 @@ class RunningMetrics(NamedTuple):
 
 def zero_metrics(sums: Mapping[str, float]) -> RunningMetrics:
     """Returns the metrics of an epoch that begins, or goes on with the sums that a checkpoint kept; NumPy scalars."""
-    begun = {name: np.float32(sums.get(name, 0.0)) for name in METRICS}
-    return RunningMetrics(begun, dict.fromkeys(METRICS, np.float32(np.nan)), np.int32(-1))
+    first = {name: np.float32(sums.get(name, 0.0)) for name in METRICS}
+    return RunningMetrics(first, dict.fromkeys(METRICS, np.float32(np.nan)), np.int32(-1))
 
 
 def accumulate(running: RunningMetrics, step: Int[Array, ""], metrics: Metrics) -> RunningMetrics:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from functools import partial
@@ -88,8 +89,9 @@ def sweep(
       DivergedError: of all members whose loss was not finite, after the others were trained to their end.
     """
     chosen, first = choose_devices(devices), next(iter(members.values()))
+    dataset.check_made_for(first.data)
     engine = Engine(first, dataset, chosen, initial)
-    resident = data_on == "device" or (data_on == "auto" and fits(dataset, engine.samples, chosen[0]))
+    resident = data_on == "device" or (data_on == "auto" and fits(dataset, engine.samples, chosen))
     best: dict[Path, Record] = {}
     diverged: list[str] = []
     if together or (together is None and resident and chosen[0].platform != "cpu"):
@@ -129,6 +131,7 @@ class _Group:
         self._seeds = self._put(np.array([one.config.seed for one in self._slots], np.uint32))
         self._gammas = self._put(np.array([one.config.objective.gamma for one in self._slots], np.float32))
         self._plans: tuple[int, Any] = (-1, None)
+        self._under_way: deque[jax.Array] = deque()
         states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one.state for one in self._slots])
         self._states: TrainState = self._put(states)
         self._metrics: RunningMetrics
@@ -146,6 +149,9 @@ class _Group:
         self._states, self._metrics = self._program(
             self._states, self._metrics, self._plans[1], self._seeds, self._gammas, moving
         )
+        self._under_way.append(self._metrics.diverged)
+        if len(self._under_way) > loop.LAG:
+            self._under_way.popleft().block_until_ready()
         for one in active:
             one.step += 1
 
@@ -233,7 +239,7 @@ def _train_together(
                 step = active[0].step
                 ended = step % engine.per_epoch == 0
                 saves = not ended and (stop.is_set() or (save_every > 0 and step % save_every == 0))
-                if not (ended or saves or step % loop.LAG == 0 or time.monotonic() - looked >= loop.LOOK_UP_SECONDS):
+                if not (ended or saves or time.monotonic() - looked >= loop.LOOK_UP_SECONDS):
                     continue
                 found, looked = group.metrics(), time.monotonic()
                 for one in list(active):

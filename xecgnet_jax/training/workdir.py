@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import math
 import os
@@ -19,7 +18,7 @@ from xecgnet_jax.data.splits import people_text, write_split
 from xecgnet_jax.errors import CheckpointError, ConfigError
 from xecgnet_jax.evaluation.platt import Calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds
-from xecgnet_jax.files import check_local, read_json, remove_leftovers, write_json, write_text
+from xecgnet_jax.files import NO_LOCKS, check_local, read_json, remove_leftovers, write_json, write_text
 from xecgnet_jax.terminal import warn
 from xecgnet_jax.training.checkpoint import Checkpoints, SavedCheckpoints, remove_later
 from xecgnet_jax.training.description import Description
@@ -40,8 +39,6 @@ INITIAL = "init.json"
 INITIAL_RECORDINGS = "initial.csv"
 #: Settings that name files: what these hold is compared (data.json), not where they are.
 _FILES = {"data.split_file", "data.sample_weights", "data.classes"}
-#: What file systems say that have no locks.
-_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP}
 
 
 class RunDirectory:
@@ -218,7 +215,7 @@ def hold_alone(folder: Path) -> FileLock | SoftFileLock:
     except Timeout:
         raise CheckpointError(f"{folder}: another process is training here; wait for it or stop it") from None
     except (NotImplementedError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in _NO_LOCKS:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
             raise
     try:
         instead.acquire()

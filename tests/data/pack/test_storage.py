@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,8 +15,19 @@ import numpy as np
 import pytest
 
 from tests.data.small_corpus import TABLE, converter_values, make, write_corpus, write_record
+from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.pack import check_samples, open_pack, pack_of
-from xecgnet_jax.data.pack.storage import ABANDONED, CHECKED, FILES, MANIFEST, SAMPLES, read_manifest, write_checked
+from xecgnet_jax.data.pack.build import build_pack, corpus_state
+from xecgnet_jax.data.pack.storage import (
+    ABANDONED,
+    CHECKED,
+    FILES,
+    MANIFEST,
+    SAMPLES,
+    packing_alone,
+    read_manifest,
+    write_checked,
+)
 from xecgnet_jax.errors import PackError
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -262,6 +274,28 @@ def test_samples_are_read_once_for_each_state_of_their_file(corpus_folder: Path,
     pack = open_pack(folder)
     with pytest.raises(PackError, match=r"samples\.npy is not as it was written"):
         check_samples(pack, folder, always=True)
+
+
+def test_a_corpus_that_two_jobs_want_is_packed_by_one(corpus_folder: Path, tmp_path: Path) -> None:
+    """The second waits, and takes what the first has made; the file that it waits at is gone afterwards."""
+    folder, found = tmp_path / "pack", []
+    second = threading.Thread(target=lambda: found.append(make(corpus_folder, folder)))
+    with packing_alone(folder):
+        second.start()
+        first = build_pack(read_corpus(corpus_folder), folder, workers=1, progress=False)
+        generation = read_manifest(folder)["folder"]
+        assert not found
+    second.join(60)
+    assert found[0].fingerprint == first.fingerprint and read_manifest(folder)["folder"] == generation
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "pack"]
+
+
+def test_a_lock_inside_a_corpus_is_none_of_its_files(corpus_folder: Path) -> None:
+    """A pack may lie in the folder of its corpus."""
+    folder = corpus_folder / "pack"
+    state = corpus_state(corpus_folder, folder)
+    with packing_alone(folder):
+        assert corpus_state(corpus_folder, folder) == state
 
 
 def test_what_a_kill_left_of_the_manifest_stops_no_pack(corpus_folder: Path, tmp_path: Path) -> None:

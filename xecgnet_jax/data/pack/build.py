@@ -1,7 +1,4 @@
-"""A corpus → its pack, made where it is missing or the corpus has changed.
-
-docs/packs-and-splits.md describes the files of a pack.
-"""
+"""A corpus → its pack, made where it is missing or the corpus has changed."""
 
 from __future__ import annotations
 
@@ -29,7 +26,15 @@ from xecgnet_jax.data.pack.duplicates import find_duplicates
 from xecgnet_jax.data.pack.pack import Pack, open_pack
 from xecgnet_jax.data.pack.quantized import to_millivolts
 from xecgnet_jax.data.pack.reading import PackedRecording, ReadEntry, read_entries
-from xecgnet_jax.data.pack.shares import Share, has_share, read_shares, remove_shares, share_of, write_share
+from xecgnet_jax.data.pack.shares import (
+    Share,
+    has_share,
+    read_shares,
+    remove_shares,
+    share_of,
+    shares_folder,
+    write_share,
+)
 from xecgnet_jax.data.signals import PLAIN, SignalSpec
 from xecgnet_jax.errors import CorpusError, PackError, RecordError
 from xecgnet_jax.files import irregular, open_regular
@@ -63,19 +68,32 @@ def pack_of(
       PackError: as `build_pack` and `open_pack`.
     """
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
-    if _is_pack_of(pack_folder, corpus_state(corpus_folder, pack_folder, signals, rate_of_files, hdf5)):
+
+    def open_made() -> Pack | None:
+        if not _is_pack_of(pack_folder, corpus_state(corpus_folder, pack_folder, signals, rate_of_files, hdf5)):
+            return None
         pack = open_pack(pack_folder)
         causes = pack.audit.refused.values()
-        if not causes or (on_bad_recording == "skip" and not any(map(can_be_read_now, causes))):
-            return pack
-    return build_pack(
-        read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=on_bad_recording == "skip", hdf5=hdf5),
-        pack_folder,
-        signals=signals,
-        on_bad_recording=on_bad_recording,
-        workers=workers,
-        progress=progress,
-    )
+        return pack if not causes or (on_bad_recording == "skip" and not any(map(can_be_read_now, causes))) else None
+
+    if (made := open_made()) is not None:
+        return made
+    try:
+        with storage.packing_alone(pack_folder.resolve()):
+            if (made := open_made()) is not None:  # by another process meanwhile
+                return made
+            return build_pack(
+                read_corpus(
+                    corpus_folder, rate_of_files=rate_of_files, skip_lost=on_bad_recording == "skip", hdf5=hdf5
+                ),
+                pack_folder,
+                signals=signals,
+                on_bad_recording=on_bad_recording,
+                workers=workers,
+                progress=progress,
+            )
+    except OSError as error:
+        raise PackError(f"{pack_folder}: the pack cannot be written: {error}") from error
 
 
 def _is_pack_of(folder: Path, state: str) -> bool:
@@ -145,11 +163,11 @@ def build_share(
     Raises:
       CorpusError, PackError: as `pack_of`.
     """
-    corpus = read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=True, hdf5=hdf5)
     try:
-        state = corpus_state(corpus.root, pack_folder, signals, corpus.rate_of_files, corpus.hdf5)
+        state = corpus_state(corpus_folder, pack_folder, signals, rate_of_files, hdf5)
         if _is_pack_of(pack_folder, state) or has_share(pack_folder, share, state):
             return None
+        corpus = read_corpus(corpus_folder, rate_of_files=rate_of_files, skip_lost=True, hdf5=hdf5)
         with closing(read_entries(share_of(corpus, share), signals, workers, progress)) as entries:
             return write_share(pack_folder, share, state, entries)
     except OSError as error:
@@ -276,6 +294,7 @@ def corpus_state(
 def _list_files(corpus_folder: Path, pack_folder: Path) -> Iterator[tuple[str, int, int]]:
     """Yields (path in the corpus, bytes, nanoseconds of the last change) of each file, except those of the pack."""
     seen = {_identity(pack_folder)} if pack_folder.exists() else set()
+    ours = {storage.lock_file(pack_folder).name, shares_folder(pack_folder).name}
     ahead = [(corpus_folder, "")]
     while ahead:
         folder, inside = ahead.pop()
@@ -284,6 +303,8 @@ def _list_files(corpus_folder: Path, pack_folder: Path) -> Iterator[tuple[str, i
         seen.add(identity)
         with os.scandir(folder) as children:  # for 40,000 files a few times faster than `Path.stat`
             for child in children:
+                if child.name in ours:
+                    continue
                 if child.is_symlink() and not os.path.exists(child):  # noqa: PTH110  (`Path` raises at loops of links)
                     continue
                 if child.is_dir():

@@ -47,7 +47,7 @@ class Pack:
     zero: np.ndarray  #: [R, 12] float64, the integer that stands for 0 mV, so mV = (samples − zero) · step
     moments: np.ndarray  #: [R, 2, 12] float64, mean and standard deviation of each recording's leads in mV
     labels: np.ndarray  #: [R, C] uint8, 0 or 1, columns as `classes`; those of CPSC2018 unless `relabel` changed them
-    ids: tuple[str, ...]  #: names of the recordings, sorted
+    ids: tuple[str, ...]  #: names of the recordings; as corpora list them, which is sorted but for HDF5
     patients: tuple[str | None, ...]  #: patient of each recording, or None
     folds: np.ndarray  #: [R] int64, the corpus's own fold, -1 where it has none
     ages: np.ndarray  #: [R] float64, years, NaN where unknown
@@ -63,6 +63,7 @@ class Pack:
     fingerprint: str  #: the same, or with another vocabulary a sha256 of it and what decides the labels
     audit: Audit  #: what was refused, and what is odd about the rest
     hashed: str = ""  #: digest of the key of the hashes that stand for names, "" where names are as in the corpus
+    plain: Pack | None = None  #: the pack before `hash_ids`: a user's files name its recordings, splits are drawn of it
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -145,6 +146,7 @@ class Pack:
             fingerprint=packed,
             audit=rename(self.audit, names),
             hashed=key_digest(),
+            plain=self,
         )
 
     def select(self, ids: Iterable[str]) -> np.ndarray:

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from xecgnet_jax.errors import PackError
-from xecgnet_jax.files import is_leftover, read_sealed, sealed, sha256, write_bytes
+from xecgnet_jax.files import NO_LOCKS, is_leftover, read_sealed, sealed, sha256, write_bytes
+from xecgnet_jax.terminal import warn
 
 #: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
 FORMAT: int = 7
@@ -33,6 +35,36 @@ GENERATION = re.compile("[0-9a-f]{16}")
 
 #: Seconds without a write after which an unfinished pack must come from a killed process.
 ABANDONED: float = 3600.0
+
+
+def lock_file(folder: Path) -> Path:
+    """Returns the file that is there while a process packs into a folder."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+@contextmanager
+def packing_alone(folder: Path) -> Iterator[None]:
+    """Lets one process after another pack into a folder, also of several computers that share its file system.
+
+    Where the file system has no locks, each packs by itself: the last one's pack stays.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_file(folder))
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            warn(f"{folder}: another process is packing this corpus; waiting for it")
+            lock.acquire()
+    except (NotImplementedError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in NO_LOCKS:
+            raise
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes it itself, once it is let go
+            lock_file(folder).unlink(missing_ok=True)
+        lock.release()
 
 
 @contextmanager
@@ -78,8 +110,11 @@ def _is_ours(path: Path) -> bool:
 
 
 def _is_abandoned(path: Path) -> bool:
-    inside = path.iterdir() if path.is_dir() else ()
-    last_write = max(one.stat().st_mtime for one in (path, *inside))
+    try:
+        inside = path.iterdir() if path.is_dir() else ()
+        last_write = max(one.stat().st_mtime for one in (path, *inside))
+    except FileNotFoundError:  # another process is at work there
+        return False
     return time.time() - last_write > ABANDONED
 
 
