@@ -58,3 +58,8 @@ class StoppedError(XECGNetError):
 def first_few(items: Sequence[object], most: int = 5) -> str:
     """Returns the first items as text for a message, with "…" behind them where there are more than `most`."""
     return ", ".join(map(str, items[:most])) + (", …" if len(items) > most else "")
+
+
+def shorten(text: str, most: int = 40) -> str:
+    """Returns a text of a file for a message, in quotes and not long."""
+    return repr(text if len(text) <= most else text[:most] + "…")

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from xecgnet_jax.data.io.fields import parse_age
 from xecgnet_jax.data.io.hdf5 import read_contents
-from xecgnet_jax.data.io.wfdb_header import parse_age
 from xecgnet_jax.data.listing import (
     LEAVE_OUT,
     Asked,

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
 from xecgnet_jax.data.code15 import list_exams
+from xecgnet_jax.data.io.fields import MOST_CODES, parse_age, parse_sex
 from xecgnet_jax.data.io.formats import format_of
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.io.hospital import recording_name
 from xecgnet_jax.data.io.walk import walk_folders
 from xecgnet_jax.data.io.wfdb import read_header
-from xecgnet_jax.data.io.wfdb_header import MOST_CODES, parse_age, parse_sex
 from xecgnet_jax.data.labels import CPSC2018, strip_decimals
 from xecgnet_jax.data.listing import (
     ANNOTATED,

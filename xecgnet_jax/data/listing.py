@@ -12,11 +12,11 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
+from xecgnet_jax.data.io.fields import split_codes
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
 from xecgnet_jax.data.io.walk import HIDDEN, walk_folders
-from xecgnet_jax.data.io.wfdb_header import shorten, split_codes
 from xecgnet_jax.data.labels import strip_decimals
-from xecgnet_jax.errors import CorpusError, first_few
+from xecgnet_jax.errors import CorpusError, first_few, shorten
 from xecgnet_jax.files import open_regular
 
 #: Suffixes of WFDB's headers and signal files.

@@ -20,11 +20,12 @@ from tests.data.io.wfdb_files import random_counts, write_record
 from xecgnet_jax.config import read_config_file
 from xecgnet_jax.data.corpora import read_corpus
 from xecgnet_jax.data.io.discover import find_recording_files, read_recording
+from xecgnet_jax.data.io.fields import MOST_CODES
 from xecgnet_jax.data.io.table import read_table
 from xecgnet_jax.data.io.time_column import NUMBER, TimeColumn
 from xecgnet_jax.data.io.walk import walk_folders
 from xecgnet_jax.data.io.wfdb import read_header, read_record
-from xecgnet_jax.data.io.wfdb_header import COMMENT, FORMAT_FIELD, GAIN_FIELD, MOST_CODES, parse_header
+from xecgnet_jax.data.io.wfdb_header import COMMENT, FORMAT_FIELD, GAIN_FIELD, parse_header
 from xecgnet_jax.data.labels import CPSC2018, read_vocabulary
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.splits import read_split

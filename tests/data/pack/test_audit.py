@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from xecgnet_jax.data.labels import CLASSES
-from xecgnet_jax.data.pack.audit import CLIPPED_SECONDS, Audit, SignalProblems, find_problems, format_audit, make_audit
+from xecgnet_jax.data.pack.audit import Audit, format_audit, make_audit
 from xecgnet_jax.data.quality.plausibility import find_warnings
+from xecgnet_jax.data.quality.problems import CLIPPED_SECONDS, SignalProblems, find_problems
 
 CLIPPED_RUN = round(CLIPPED_SECONDS * 500)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element
 
+from xecgnet_jax.data.io.fields import MILLIVOLTS
 from xecgnet_jax.data.io.hospital import (
     Contents,
     cut_calibration,
@@ -17,7 +18,6 @@ from xecgnet_jax.data.io.hospital import (
     person,
     statements,
 )
-from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.io.xml import check_tags, root_name
 from xecgnet_jax.errors import RecordError
 

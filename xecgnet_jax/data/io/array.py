@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
+from xecgnet_jax.data.io.fields import MILLIVOLTS
 from xecgnet_jax.data.leads import MissingLeads, find_leads
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.files import open_regular

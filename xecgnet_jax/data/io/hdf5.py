@@ -13,9 +13,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from xecgnet_jax.data.io.fields import MILLIVOLTS
 from xecgnet_jax.data.io.hospital import INSTALL
 from xecgnet_jax.data.io.recording import LONGEST, Recording, is_rate
-from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.errors import CorpusError, RecordError
 

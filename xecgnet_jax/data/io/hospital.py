@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from xecgnet_jax.data.io.fields import MILLIVOLTS, parse_age, parse_sex
 from xecgnet_jax.data.io.recording import Recording, RecordingWarning, hash_patient, is_rate, told
-from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS, parse_age, parse_sex
 from xecgnet_jax.data.leads import LEADS, MAY_LACK, MissingLeads, complete_leads
 from xecgnet_jax.errors import RecordError
 

@@ -19,8 +19,8 @@ from typing import TextIO
 
 import numpy as np
 
+from xecgnet_jax.data.io.fields import MILLIVOLTS
 from xecgnet_jax.data.io.time_column import NUMBER, TimeColumn, TimeStep
-from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, MissingLeads, find_leads
 from xecgnet_jax.errors import RecordError
 from xecgnet_jax.files import open_regular

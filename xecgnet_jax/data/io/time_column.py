@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from xecgnet_jax.data.io.wfdb_header import DECIMAL
+from xecgnet_jax.data.io.fields import DECIMAL
 
 NUMBER = re.compile(DECIMAL, re.ASCII)
 

@@ -6,17 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from xecgnet_jax.data.io.fields import parse_age, parse_sex
 from xecgnet_jax.data.io.matlab import read_struct
 from xecgnet_jax.data.io.recording import LONGEST, Recording, check_rate, complete_recording
-from xecgnet_jax.data.io.wfdb_header import (
-    Header,
-    SignalLine,
-    parse_age,
-    parse_header,
-    parse_sex,
-    parse_signal_line,
-    parse_storage,
-)
+from xecgnet_jax.data.io.wfdb_header import Header, SignalLine, parse_header, parse_signal_line, parse_storage
 from xecgnet_jax.data.io.wfdb_signals import SAMPLE_BITS, read_samples
 from xecgnet_jax.data.leads import LEADS, RATE, MissingLeads, find_leads
 from xecgnet_jax.data.signals import resample

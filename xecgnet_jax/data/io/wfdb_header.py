@@ -13,27 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+from xecgnet_jax.data.io.fields import DECIMAL, MILLIVOLTS, parse_age, parse_sex, split_codes
 from xecgnet_jax.data.io.wfdb_signals import BLOCKS, FLAC, Storage
-from xecgnet_jax.errors import RecordError
+from xecgnet_jax.errors import RecordError, shorten
 from xecgnet_jax.files import read_bytes
-
-#: Millivolts per unit. Case does not count: "mv" is common and nobody records megavolts.
-MILLIVOLTS: dict[str, float] = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "μv": 1e-3, "v": 1e3}
 
 #: A real header has a few kilobytes. Anything much larger is another file under a wrong name.
 LARGEST_HEADER: int = 1_000_000
 
 RESTORE = "Restore the file from its corpus."
 
-#: A decimal number in plain ASCII. `float` accepts more: `0_1`, `nan`, the digits of other scripts. Its length is
-#: bounded, as in all expressions here: no text takes more time to match than in proportion to its length.
-DECIMAL = r"[-+]?(?:\d{1,100}(?:\.\d{0,100})?|\.\d{1,100})(?:[eE][-+]?\d{1,3})?"
-
 #: Converter steps per mV that a recorder may have; a step of more than 1 V, or of less than 1 fV, is a wrong gain.
 GAINS: tuple[float, float] = (1e-3, 1e12)
-
-#: Codes of one recording, and characters of one code. Real recordings have up to a few dozen.
-MOST_CODES, LONGEST_CODE = 1000, 200
 
 FORMAT_FIELD = re.compile(
     r"(?P<format>\d{1,3})(?:x(?P<frame>\d{1,6}))?(?::(?P<skew>\d{1,9}))?(?:\+(?P<offset>\d{1,9}))?", re.ASCII
@@ -74,22 +65,6 @@ class SignalLine:
     checksum: int  #: sum of all samples modulo 65536
 
 
-def split_codes(text: str, separators: str) -> tuple[str, ...]:
-    """Returns the codes of a cell or line, without the quotes and brackets that programs write around them.
-
-    Raises:
-      ValueError: there are more codes, or longer ones, than a recording has.
-    """
-    stripped = (code.strip().strip("'\"[](){}").strip() for code in re.split(separators, text))
-    codes = tuple(code for code in stripped if code and code.lower() != "nan")
-    if len(codes) > MOST_CODES or any(len(code) > LONGEST_CODE for code in codes):
-        longest = max(map(len, codes))
-        raise ValueError(
-            f"{len(codes)} codes of up to {longest} characters; a recording has at most {MOST_CODES} of {LONGEST_CODE}"
-        )
-    return codes
-
-
 def split_fields(line: str, most: int) -> list[str]:
     """Returns the fields of a line between blanks and tabs, at most so many; the last one may have blanks."""
     return re.split(r"[ \t]+", line, maxsplit=most - 1)
@@ -104,25 +79,6 @@ def signal_file_names(header: Path) -> list[str]:
     except RecordError:  # which is told when the recording is read
         return []
     return [name for name in names if Path(name).name == name]
-
-
-def shorten(text: str, most: int = 40) -> str:
-    """Returns a text of a file for a message, in quotes and not long."""
-    return repr(text if len(text) <= most else text[:most] + "…")
-
-
-def parse_age(text: str) -> float | None:
-    """Returns years, or None for anything but a number from 0 to 130 ("NaN", "Unknown", PTB-XL's 300)."""
-    try:
-        age = float(text)
-    except ValueError:
-        return None
-    return age if 0 <= age <= 130 else None
-
-
-def parse_sex(text: str) -> str | None:
-    """Returns "F", "M" or None. Bare numbers are None: corpora disagree on what 0 and 1 mean."""
-    return {"f": "F", "female": "F", "m": "M", "male": "M"}.get(text.strip().lower())
 
 
 def parse_header(path: Path) -> Header:

@@ -17,7 +17,6 @@ import numpy as np
 from xecgnet_jax.data.corpora import Corpus, Entry, read_corpus
 from xecgnet_jax.data.io.formats import can_be_read_now
 from xecgnet_jax.data.io.hdf5 import HDF5, UNSAID
-from xecgnet_jax.data.io.wfdb_header import shorten
 from xecgnet_jax.data.labels import CPSC2018
 from xecgnet_jax.data.leads import LEADS
 from xecgnet_jax.data.pack import storage
@@ -36,7 +35,7 @@ from xecgnet_jax.data.pack.shares import (
     write_share,
 )
 from xecgnet_jax.data.signals import PLAIN, SignalSpec
-from xecgnet_jax.errors import CorpusError, PackError, RecordError
+from xecgnet_jax.errors import CorpusError, PackError, RecordError, shorten
 from xecgnet_jax.files import irregular, open_regular
 
 #: Causes of refusals that an error message gives.

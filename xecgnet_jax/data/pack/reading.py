@@ -20,9 +20,9 @@ from xecgnet_jax.data.io.hdf5 import HDF5, read_rows
 from xecgnet_jax.data.io.recording import Recording, check_signal, prepare_recording
 from xecgnet_jax.data.io.wfdb import read_record
 from xecgnet_jax.data.normalization import signal_moments
-from xecgnet_jax.data.pack.audit import WRONG_UNITS, SignalProblems, find_problems, typical_size
 from xecgnet_jax.data.pack.quantized import quantize, to_millivolts
 from xecgnet_jax.data.parallel import map_in_processes, workers_for
+from xecgnet_jax.data.quality.problems import WRONG_UNITS, SignalProblems, find_problems, typical_size
 from xecgnet_jax.data.signals import SignalSpec, filter_signal
 from xecgnet_jax.errors import PackError, RecordError
 

@@ -18,8 +18,8 @@ import numpy as np
 from xecgnet_jax.data.corpora import Corpus
 from xecgnet_jax.data.io.recording import key_digest
 from xecgnet_jax.data.pack import storage
-from xecgnet_jax.data.pack.audit import SignalProblems
 from xecgnet_jax.data.pack.reading import PackedRecording, ReadEntry, ReadResult
+from xecgnet_jax.data.quality.problems import SignalProblems
 from xecgnet_jax.errors import PackError, RecordError
 from xecgnet_jax.files import damaged_file, read_json, write_bytes, write_checksums
 

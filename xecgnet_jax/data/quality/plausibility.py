@@ -11,12 +11,12 @@ from itertools import combinations
 
 import numpy as np
 
+from xecgnet_jax.data.io.fields import MILLIVOLTS
 from xecgnet_jax.data.io.recording import RecordingWarning
-from xecgnet_jax.data.io.wfdb_header import MILLIVOLTS
 from xecgnet_jax.data.leads import LEADS, RATE
-from xecgnet_jax.data.pack.audit import ABSURD_LEVEL, SignalProblems, find_problems, typical_size
 from xecgnet_jax.data.quality.heartbeats import SHORTEST, filter_qrs_band, find_heartbeats
 from xecgnet_jax.data.quality.lead_order import arm_warning, chest_lead_warning
+from xecgnet_jax.data.quality.problems import ABSURD_LEVEL, SignalProblems, find_problems, typical_size
 
 #: mV from peak to peak within a second, the median over leads. Recordings have 0.11 to 3.2.
 SMALLEST, LARGEST = 0.05, 10.0
