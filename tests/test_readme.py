@@ -1,4 +1,4 @@
-"""The Python of README.md and docs/nnx.md runs as it stands, but for names of the reader's own folders."""
+"""The Python of README.md and of pages of docs/ runs as it stands, but for names of the reader's own folders."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ import numpy as np
 import pytest
 
 from tests import learnable_corpus
+from tests.data.small_corpus import write_record
 from tests.learnable_corpus import CONFIG
 from xecgnet_jax import XECGNet, fit, open_corpus
 from xecgnet_jax.config import PRESETS
+from xecgnet_jax.data.simulation.recording import simulate_recording
 
 pytestmark = pytest.mark.ci
 
@@ -49,6 +51,16 @@ def test_the_readme(place):
     found = names["found"]
     assert found.probabilities.shape == (9,) and set(found.label_sets) <= set(names["run"].classes)
     assert found.maps.responses.shape == (len(found.maps.edges) - 1, 9)
+
+
+def test_predicting_a_file_in_the_docs(tmp_path, monkeypatch, capsys):
+    (tmp_path / "ecg").mkdir()
+    signal = simulate_recording(5, 0, frozenset({"AF"}), duration_s=10).signal
+    write_record(tmp_path / "ecg", "0017", np.round(1000 * signal).astype(np.int16))
+    monkeypatch.chdir(tmp_path)
+    (code,) = blocks("docs/prediction.md")
+    exec(compile(code, "docs/prediction.md", "exec"), {})
+    assert "('AF',)" in capsys.readouterr().out
 
 
 @pytest.mark.slow

@@ -164,7 +164,8 @@ class DataConfig(_Settings):
     #: Codes that their corpus gives a likelihood (PTB-XL, in percent) below this do not count; 0 there means unknown,
     #: and counts.
     min_likelihood: float = 0.0
-    #: CSV with columns id,weight: how much each recording counts in the loss (1 where it is not listed).
+    #: CSV with columns id,weight: how much each recording counts in the loss, and in all that is chosen on the
+    #: validation part (1 where it is not listed).
     sample_weights: str = ""
     #: Recordings whose mean and standard deviation normalize each lead; all is the authors' leak.
     normalize_on: Literal["train", "all", "none"] = "train"

@@ -38,7 +38,8 @@ Run = Annotated[tyro.conf.Positional[Path], tyro.conf.arg(metavar="RUN")]
 
 @dataclass(frozen=True)
 class CorpusArguments:
-    #: Folder of the corpus: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, or recordings with a labels.csv.
+    #: Folder of the corpus: CPSC2018, a PhysioNet/CinC Challenge source, PTB-XL, recordings with a labels.csv, or
+    #: HDF5 files with an exams.csv.
     #: Without it: simulated recordings.
     data: OptionalFolder = None
     #: How many recordings are simulated where no corpus is given; by default 1200, with --preset quick only.

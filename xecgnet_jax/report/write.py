@@ -57,6 +57,7 @@ def _describe(predictions: PartPredictions) -> dict[str, str]:
     """Returns where the metrics come from: what → text."""
     run, pack, trained_on = predictions.run, predictions.pack, predictions.trained_on
     known = "unknown how many" if trained_on is None else trained_on
+    known = f"{known} with names or patients of the training part"
     own = pack.fingerprint == run.data.get("fingerprint")
     changed = "; ".join(differences(PRESETS["fast"], run.config))
     return {
@@ -64,7 +65,7 @@ def _describe(predictions: PartPredictions) -> dict[str, str]:
         **(
             {"Annotated": f"{', '.join(predictions.classes)}; the other classes are left out"} if pack.annotated else {}
         ),
-        "Part": f"{predictions.part}, {len(predictions.rows)} recordings, {known} named as in the training part",
+        "Part": f"{predictions.part}, {len(predictions.rows)} recordings, {known}",
         "Trained on": "this corpus" if own else f"another corpus ({run.data.get('kind', 'unknown')})",
         "Checkpoint": f"step {run.step}, weights {predictions.made_from['weights'][:12]}",
         "Window": f"{run.config.data.window}, normalized on: {run.config.data.normalize_on}",

@@ -172,8 +172,8 @@ def _group_runs(runs: list[Run]) -> list[list[int]]:
 def _notes(predictions: list[PartPredictions], run_names: dict[PartPredictions, str]) -> list[str]:
     """Returns what the comparison itself cannot know of the runs."""
     notes = [
-        f"{run_names[one]} was trained on {one.trained_on} of these recordings, by their names: its metrics are not "
-        "those of new ones."
+        f"{run_names[one]} was trained on {one.trained_on} of these recordings, by names or patients: its metrics are "
+        "not those of new ones."
         for one in predictions
         if one.trained_on
     ]

@@ -96,7 +96,7 @@ def predict_files(
     keep: Callable[[RecordingFile, FilePrediction | Refusal], None] = lambda file, outcome: None,
     progress: bool = False,
 ) -> list[FilePrediction | Refusal]:
-    """Reads and predicts recordings, a few batches at a time, so that memory does not grow with their number.
+    """Reads and predicts recordings, a few batches at a time: signals and maps are not kept, outcomes are.
 
     Args:
       run, files: the model and the recordings.

@@ -39,7 +39,8 @@ class PartPredictions:
       maps: of each recording, or None where they were not asked for or the predictions were there already.
       folder: where the predictions are kept.
       made_from: what decides them, as JSON values: checkpoint, weights, corpus, part.
-      trained_on: how many recordings have names of the run's training part; None where it does not say which it had.
+      trained_on: how many recordings have names (in PTB-XL also: patients) of the run's training part; None where it
+        does not say which it had.
     """
 
     run: Run
@@ -151,7 +152,7 @@ def predict_part(
         "step": run.step,
         "config": to_dict(run.config),
         "weights": run.digest(),
-        "trained_on": run.data,
+        "data_of_run": run.data,
         "fingerprint": pack.fingerprint,
         "part": part,
         "recordings": len(rows),
