@@ -10,7 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import DescrStatsW
 
 from studies.claim import analysis, claim, simulated, study, tables, why
 from studies.claim import finished as runs
@@ -139,8 +141,8 @@ def test_holm_as_in_statsmodels():
 
 
 def test_power_rises_with_the_effect_and_is_the_level_without_one():
-    base = outcomes(np.random.default_rng(2), 0.4, recordings=100)
-    none, some, much = (analysis.power(base, points, simulations=200) for points in (0.0, 3.0, 12.0))
+    runs_of_arms = outcomes(np.random.default_rng(2), 0.4, seeds=9, recordings=100)
+    none, some, much = (analysis.power(runs_of_arms, points, simulations=200) for points in (0.0, 3.0, 12.0))
     assert none < 0.12 and none < some < much and much > 0.95
 
 
@@ -233,6 +235,38 @@ def test_nothing_is_told_before_the_main_arms_are_finished(finished):
     study.StudyRun(4, "half", 0).result.unlink()
     one = runs.Study()
     assert list(claim.make_blocks(one)) == ["recipe", "progress"] and claim.draw(one) is None
+
+
+def test_the_primary_comparisons_another_way():
+    """Of the finished runs: statsmodels' cluster-robust regression, and its paired t and two one-sided tests."""
+    one = runs.Study()
+    if not all(map(one.finished, claim.MAIN)):
+        pytest.skip("the main runs of the study are not finished")
+    group = one.main_group
+    for arm in ("match", "paper", "half"):
+        for endpoint in tables.ENDPOINTS:
+            found = one.difference(arm, "zero", endpoint, group)
+            after, before = one.outcomes(arm, endpoint, group), one.outcomes("zero", endpoint, group)
+            before = [part[: len(own)] for part, own in zip(before, after, strict=True)]
+            by_rotation = [100 * (a.mean() - b.mean()) for a, b in zip(after, before, strict=True)]
+            t = DescrStatsW(by_rotation)
+            assert found.t_interval == pytest.approx(t.tconfint_mean(0.05))
+            change = np.concatenate(
+                [100 * (a.astype(float) - b).mean(axis=0) for a, b in zip(after, before, strict=True)]
+            )
+            patients = np.concatenate(
+                [one.recordings.patients[group & (one.recordings.folds == rotation)] for rotation in study.ROTATIONS]
+            )
+            clusters = np.unique(patients, return_inverse=True)[1]
+            model = OLS(change, np.ones(len(change))).fit(cov_type="cluster", cov_kwds={"groups": clusters})
+            assert found.points == pytest.approx(model.params[0])
+            low, high = model.conf_int(0.05)[0]  # without the variance of the seeds
+            assert found.interval[0] < low + 0.3 and found.interval[1] > high - 0.3
+            assert high - low < found.interval[1] - found.interval[0] < 2.5 * (high - low)
+            # Both one-sided tests by the rotations' differences, which know of the seeds, too.
+            p_equivalent = t.ttost_mean(-analysis.MARGIN, analysis.MARGIN)[0]
+            if p_equivalent < 0.01 or p_equivalent > 0.2:
+                assert found.equivalent == (p_equivalent < 0.05), (arm, endpoint)
 
 
 def test_the_simulated_runs_and_what_was_seen_while_training(tmp_path, monkeypatch):

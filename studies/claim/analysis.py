@@ -126,18 +126,20 @@ def conclude(difference: Difference) -> str:
     return "an effect" if excludes else "undecided"
 
 
-def power(base: Sequence[np.ndarray], points: float, *, simulations: int = 400, seed: int = 0) -> float:
+def power(runs: Sequence[np.ndarray], points: float, *, seeds: int = 3, simulations: int = 400, seed: int = 0) -> float:
     """Returns how often an effect of so many points would be found, by the t test over rotations at 0.05.
 
-    Each simulation takes both arms from the seeds of one (`base`, of each rotation [S, R] bool), drawn with
-    replacement, and turns as many random misses of the second arm into hits as the effect asks for.
+    Each simulation draws the recordings of each rotation anew, and two arms of `seeds` runs from its runs ([N, R] bool,
+    of arms that hardly differ; none is in both, so that they are as discordant as runs are). Then it turns as many
+    random misses of the second arm into hits as the effect asks for.
     """
     rng = np.random.default_rng(seed)
     found = 0
     for _ in range(simulations):
         changes = []
-        for one in base:
-            first, second = (one[rng.integers(len(one), size=len(one))] for _ in range(2))
+        for one in runs:
+            drawn = rng.permutation(len(one))[: 2 * seeds]
+            first, second = np.split(one[drawn][:, rng.integers(one.shape[1], size=one.shape[1])], 2)
             share = points / 100 / max(1e-9, 1 - float(np.mean(second)))
             lifted = second | (rng.random(second.shape) < share)
             changes.append(np.mean(lifted.astype(float) - first))

@@ -150,8 +150,9 @@ def power_table(study: Study) -> str:
     """How often effects of several sizes would be found."""
     rows = []
     for endpoint in ENDPOINTS:
-        base = study.outcomes("zero", endpoint, study.main_group)
-        rows.append([endpoint, *(f"{100 * power(base, points):.0f} %" for points in (0.0, 1.0, 2.0, 3.0, 5.0))])
+        arms = (study.outcomes(arm, endpoint, study.main_group) for arm in ("zero", "paper", "match"))
+        runs = [np.concatenate(one) for one in zip(*arms, strict=True)]
+        rows.append([endpoint, *(f"{100 * power(runs, points):.0f} %" for points in (0.0, 1.0, 2.0, 3.0, 5.0))])
     return table(["Endpoint", "no effect", "1 point", "2 points", "3 points", "5 points"], rows)
 
 
