@@ -86,7 +86,7 @@ class Predict:
 
         run = load_pretrained() if network is None else load_run(network)
         thresholds = run.thresholds(self.thresholds)
-        _say("ignored", [f"{self.told(path)}: {why}" for path, why in sources.ignored])
+        _say("ignored", [f"{self.display_name(path)}: {why}" for path, why in sources.ignored])
         table = None if self.output is None else Table(self, self.output, run, thresholds)
         todo = [file for file in sources.recordings if table is None or table.log.row(file.path) is None]
         if before := len(sources.recordings) - len(todo):
@@ -133,7 +133,7 @@ class Predict:
                 "the reasons are above"
             )
 
-    def told(self, path: Path) -> str:
+    def display_name(self, path: Path) -> str:
         """Returns the name of a file that is printed."""
         return hash_name(str(path)) if self.hash_ids else str(path)
 
@@ -220,15 +220,15 @@ def _check_sources(arguments: Predict, paths: Sequence[Path], sources: Recording
     if len(paths) > 1 and first.is_dir() and not any(path.is_relative_to(first) for path in found):
         raise ConfigError(f"{first}: is no run (it has neither checkpoints nor weights), and holds no recordings")
     if not sources.recordings:
-        ignored = [f" Ignored: {arguments.told(path)}: {why}." for path, why in sources.ignored[:1]]
+        ignored = [f" Ignored: {arguments.display_name(path)}: {why}." for path, why in sources.ignored[:1]]
         raise RecordError(f"{', '.join(map(str, paths))}: no recordings there. Known are {KNOWN}.{''.join(ignored)}")
     tables = [source.path for source in sources.recordings if source.is_table]
     arrays = [source.path for source in sources.recordings if source.is_array]
     silent = arguments.rate is None or arguments.units is None
     if tables and silent:
-        raise ConfigError(f"{arguments.told(tables[0])}: {SAYS_NOTHING['table']}")
+        raise ConfigError(f"{arguments.display_name(tables[0])}: {SAYS_NOTHING['table']}")
     if arrays and (silent or not arguments.leads):
-        raise ConfigError(f"{arguments.told(arrays[0])}: {SAYS_NOTHING['array']}")
+        raise ConfigError(f"{arguments.display_name(arrays[0])}: {SAYS_NOTHING['array']}")
     if not tables and not arrays and (arguments.rate is not None or arguments.units is not None):
         raise ConfigError("--rate and --units are for CSV tables and arrays; the other files say theirs")
     if not arrays and arguments.leads:

@@ -39,7 +39,7 @@ class Calibration(NamedTuple):
         raw = np.clip(np.asarray(probabilities, np.float64), _EDGE, 1 - _EDGE)
         return expit(self.slopes * logit(raw) + self.offsets)
 
-    def spread(self, columns: np.ndarray, classes: int) -> Calibration:
+    def for_all_classes(self, columns: np.ndarray, classes: int) -> Calibration:
         """Returns the calibration of all classes, where this one is of those at `columns`; the others stay raw."""
         others = Calibration(np.ones(classes), np.zeros(classes), np.ones(classes, bool))
         for whole, own in zip(others, self, strict=True):

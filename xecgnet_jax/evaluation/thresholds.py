@@ -30,7 +30,7 @@ class Thresholds(NamedTuple):
     name: ThresholdName
     values: Floats
 
-    def spread(self, columns: np.ndarray, classes: int) -> Thresholds:
+    def for_all_classes(self, columns: np.ndarray, classes: int) -> Thresholds:
         """Returns the thresholds of all classes, 0.5 for those that are not in `columns`, where these are."""
         values = np.full(classes, THRESHOLD)
         values[columns] = self.values

@@ -40,7 +40,7 @@ LONGEST_NAME = 60
 
 
 #: A recording, as it was read or why it cannot be.
-Read: TypeAlias = tuple[RecordingFile, LoadedRecording | RecordError]
+FileAndRecording: TypeAlias = tuple[RecordingFile, LoadedRecording | RecordError]
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,9 +171,9 @@ def _read(file: RecordingFile, **how: Any) -> LoadedRecording | RecordError:
         return error
 
 
-def _groups(read: Iterable[Read], most: int) -> Iterator[list[Read]]:
+def _groups(read: Iterable[FileAndRecording], most: int) -> Iterator[list[FileAndRecording]]:
     """Yields recordings as they are read, at most `most` at once, fewer of long ones."""
-    group: list[Read] = []
+    group: list[FileAndRecording] = []
     samples = 0
     for file, one in read:
         samples += 0 if isinstance(one, RecordError) else len(one.signal)

@@ -106,9 +106,9 @@ def fit(
         if state is None:
             return run.best_record
         feed = stack.enter_context(closing(make_feed(engine, dataset, data_on)))
-        shown = progress and is_first()
+        show_bar = progress and is_first()
         bar = stack.enter_context(
-            closing(ProgressBar(directory.name, step, engine.per_epoch, engine.total, directory.latest_f1, shown))
+            closing(ProgressBar(directory.name, step, engine.per_epoch, engine.total, directory.latest_f1, show_bar))
         )
         alive = stack.enter_context(watchdog(step_timeout))
         alive(COMPILING)
@@ -117,8 +117,8 @@ def fit(
         seed, gamma = np.uint32(config.seed), np.float32(config.objective.gamma)
         while not run.finished:
             epoch_began, waited = time.monotonic(), feed.waited
-            metrics, looked = engine.place(zero_metrics(run.sums)), epoch_began
-            under_way: deque[jax.Array] = deque()
+            metrics, last_look = engine.place(zero_metrics(run.sums)), epoch_began
+            pending: deque[jax.Array] = deque()
             for inputs in feed.rest_of_epoch(config.seed, step):
                 state, metrics = engine.step(state, metrics, inputs, seed, gamma)
                 step += 1
@@ -126,26 +126,26 @@ def fit(
                     profiling.enter_context(jax.profiler.trace(str(profile)))
                 elif step - first == PROFILED[1]:
                     profiling.close()
-                under_way.append(metrics.diverged)
-                if len(under_way) > LAG:
-                    under_way.popleft().block_until_ready()
+                pending.append(metrics.diverged)
+                if len(pending) > LAG:
+                    pending.popleft().block_until_ready()
                     alive()
                 ended, stopping = step % engine.per_epoch == 0, stops(metrics.diverged, step)
                 saves = not ended and (stopping or (save_every > 0 and step % save_every == 0))
-                if ended or saves or time.monotonic() - looked >= LOOK_UP_SECONDS:
+                if ended or saves or time.monotonic() - last_look >= LOOK_UP_SECONDS:
                     metrics_now: RunningMetrics = jax.device_get(metrics)
                     check_finite(metrics_now)
                     bar.show_step(step, float(metrics_now.latest["loss"]))
-                    looked = time.monotonic()
+                    last_look = time.monotonic()
                 if saves:
                     alive(ALONE)
                     directory.save(engine.snapshot(state), run.within_epoch(metrics_now.sums))
                     if stopping:
                         raise StoppedError(STOPPED.format(step, engine.total))
             clocks = {"seconds": time.monotonic() - epoch_began, "waited_seconds": feed.waited - waited}
-            kept = engine.snapshot(state)
+            snapshot = engine.snapshot(state)
             compiling = COMPILING if step - first <= engine.per_epoch else 0.0
-            run, record = end_epoch(engine, directory, run, kept, metrics_now, clocks, alive, compiling)
+            run, record = end_epoch(engine, directory, run, snapshot, metrics_now, clocks, alive, compiling)
             bar.show_epoch(record)
             if on_epoch is not None and is_first():
                 directory.wait()
@@ -218,10 +218,10 @@ def validate(
     found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
     classes = len(pack.classes)
     chosen = (best_f1(labels, probabilities, weights), best_subset(labels, probabilities, weights))
-    calibration = fit_calibration(labels, probabilities, weights).spread(columns, classes)
+    calibration = fit_calibration(labels, probabilities, weights).for_all_classes(columns, classes)
     return (
         {f"validation_{name}": value for name, value in found.items()},
-        {one.name: one.spread(columns, classes) for one in chosen},
+        {one.name: one.for_all_classes(columns, classes) for one in chosen},
         calibration,
     )
 

@@ -131,7 +131,7 @@ class _Group:
         self._seeds = self._put(np.array([one.config.seed for one in self._slots], np.uint32))
         self._gammas = self._put(np.array([one.config.objective.gamma for one in self._slots], np.float32))
         self._plans: tuple[int, Any] = (-1, None)
-        self._under_way: deque[jax.Array] = deque()
+        self._pending: deque[jax.Array] = deque()
         states = jax.tree.map(lambda *leaves: jnp.stack(leaves), *[one.state for one in self._slots])
         self._states: TrainState = self._put(states)
         self._metrics: RunningMetrics
@@ -149,9 +149,9 @@ class _Group:
         self._states, self._metrics = self._program(
             self._states, self._metrics, self._plans[1], self._seeds, self._gammas, moving
         )
-        self._under_way.append(self._metrics.diverged)
-        if len(self._under_way) > loop.LAG:
-            self._under_way.popleft().block_until_ready()
+        self._pending.append(self._metrics.diverged)
+        if len(self._pending) > loop.LAG:
+            self._pending.popleft().block_until_ready()
         for one in active:
             one.step += 1
 
@@ -231,7 +231,7 @@ def _train_together(
         program = make_member_program(engine, dataset, mesh)
         while running:
             group = _Group(running, engine, program, mesh)
-            epoch_began = looked = time.monotonic()
+            epoch_began = last_look = time.monotonic()
             # A smaller program must be compiled first: it pays when half of the members are done.
             while 2 * len(running) > len(group.members):
                 active = [one for one in running if one.step == min(other.step for other in running)]
@@ -239,9 +239,9 @@ def _train_together(
                 step = active[0].step
                 ended = step % engine.per_epoch == 0
                 saves = not ended and (stop.is_set() or (save_every > 0 and step % save_every == 0))
-                if not (ended or saves or time.monotonic() - looked >= loop.LOOK_UP_SECONDS):
+                if not (ended or saves or time.monotonic() - last_look >= loop.LOOK_UP_SECONDS):
                     continue
-                found, looked = group.metrics(), time.monotonic()
+                found, last_look = group.metrics(), time.monotonic()
                 for one in list(active):
                     try:
                         check_finite(found[one])
@@ -255,7 +255,7 @@ def _train_together(
                     if saves:
                         one.directory.save(group.state(one), one.run.within_epoch(found[one].sums))
                     if ended:
-                        clocks = {"seconds": looked - epoch_began, "waited_seconds": 0.0}
+                        clocks = {"seconds": last_look - epoch_began, "waited_seconds": 0.0}
                         one.run, record = loop.end_epoch(
                             engine, one.directory, one.run, group.state(one), found[one], clocks
                         )

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from xecgnet_jax.data.io.fields import MILLIVOLTS, parse_age, parse_sex
-from xecgnet_jax.data.io.recording import Recording, RecordingWarning, hash_patient, is_rate, told
+from xecgnet_jax.data.io.recording import Recording, RecordingWarning, derived_notes, hash_patient, is_rate
 from xecgnet_jax.data.leads import LEADS, MAY_LACK, MissingLeads, complete_leads
 from xecgnet_jax.errors import RecordError
 
@@ -208,7 +208,7 @@ def assemble(path: Path, kind: str, contents: Contents, missing_leads: MissingLe
         derived=derived,
         absent=absent,
         warnings=(RecordingWarning("marked", said),) if contents.marked else (),
-        notes=contents.notes + told(derived) + notes,
+        notes=contents.notes + derived_notes(derived) + notes,
         statements=contents.statements,
     )
 

@@ -70,11 +70,11 @@ def complete_recording(recording: Recording, leads: Sequence[str]) -> Recording:
     if len(leads) == len(LEADS):
         return recording
     columns, derived, absent = complete_leads(dict(zip(leads, recording.signal.T, strict=True)))
-    signal, notes = np.stack(list(columns.values()), axis=1), recording.notes + told(derived)
+    signal, notes = np.stack(list(columns.values()), axis=1), recording.notes + derived_notes(derived)
     return replace(recording, signal=signal, resolution=None, derived=derived, absent=absent, notes=notes)
 
 
-def told(derived: tuple[str, ...]) -> tuple[str, ...]:
+def derived_notes(derived: tuple[str, ...]) -> tuple[str, ...]:
     """Returns a note on leads that were computed; none where there are none."""
     return (f"computed from I and II: {', '.join(derived)}",) if derived else ()
 
