@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from tests import learnable_corpus
 from tests.learnable_corpus import WORDS
-from tests.training.test_loop import arrays, lines
+from tests.training.of_runs import arrays, lines
 from xecgnet_jax.data.pack.storage import generation_folder, read_manifest
 from xecgnet_jax.files import is_leftover
 

@@ -16,7 +16,7 @@ from tests import commands as cli
 from tests import learnable_corpus
 from tests.data import small_corpus
 from tests.learnable_corpus import CONFIG, WORDS
-from tests.training.test_loop import assert_same_bits
+from tests.training.of_runs import assert_same_bits
 from xecgnet_jax.cli.main import COMMANDS, main, parse
 from xecgnet_jax.config import preset, to_dict
 from xecgnet_jax.data.corpora import read_corpus

@@ -12,7 +12,7 @@ import pytest
 
 from tests import kills
 from tests.data.small_corpus import make
-from tests.training.test_loop import assert_same_bits, command
+from tests.training.of_runs import assert_same_bits, command
 
 pytestmark = pytest.mark.slow
 

@@ -223,7 +223,7 @@ def test_a_batch_is_no_larger_than_the_recordings(finished, dataset):
 @pytest.mark.slow
 def test_a_full_disk_ends_training_in_one_line(corpus, finished, tmp_path):
     """No file may grow beyond 20 kB; the run goes on when there is room again."""
-    from tests.training.test_loop import assert_same_bits, command
+    from tests.training.of_runs import assert_same_bits, command
 
     workdir = tmp_path / "run"
     limit = "import resource, sys\nfrom xecgnet_jax.cli.main import main\n"

@@ -13,7 +13,7 @@ import pytest
 
 from tests.data.planned import make_batch
 from tests.learnable_corpus import CONFIG
-from tests.training.test_loop import assert_same_bits
+from tests.training.of_runs import assert_same_bits
 from xecgnet_jax.data.batches import cut_counts, to_batch
 from xecgnet_jax.data.windows import Plan
 from xecgnet_jax.errors import DivergedError

@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 from tests.learnable_corpus import CONFIG, WORDS
-from tests.training.test_loop import arrays, assert_same_bits, lines
+from tests.training.of_runs import arrays, assert_same_bits, lines
 from xecgnet_jax.training import hosts
 from xecgnet_jax.training.checkpoint import SavedCheckpoints
 from xecgnet_jax.training.loop import fit

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.learnable_corpus import CONFIG
-from tests.training.test_loop import arrays, assert_same_bits
+from tests.training.of_runs import arrays, assert_same_bits
 from xecgnet_jax.config import Config, ModelConfig
 from xecgnet_jax.errors import CheckpointError, ConfigError, DivergedError
 from xecgnet_jax.training import loop
