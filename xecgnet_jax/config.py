@@ -265,7 +265,7 @@ class Config(_Settings):
                 self.model.attention or self.objective.gamma == 0,
                 "gamma",
                 self.objective.gamma,
-                "0 (--gamma 0) with --no-attention: the term needs the attention branch",
+                "0 without the attention branch: give --gamma 0 with --no-attention",
             ),
         ]
 

@@ -13,6 +13,9 @@ from xecgnet_jax.evaluation.calibration import calibration_metrics, chance_error
 from xecgnet_jax.evaluation.label_sets import label_sets
 from xecgnet_jax.evaluation.metrics import LABEL_COUNTS, Floats, none_if_nan
 
+#: Of what `evaluate` returns: kept metrics of another version are made again.
+FORMAT = 2
+
 _MICRO = ("precision", "recall", "f1")
 _MACRO = (*_MICRO, "auroc", "average_precision")
 #: A class is in the macro AUROC of groups where each of them has so many recordings with it, and without it.

@@ -12,9 +12,9 @@ from xecgnet_jax import __version__
 from xecgnet_jax.config import window_length
 from xecgnet_jax.errors import CheckpointError
 from xecgnet_jax.evaluation.platt import LEAST_POSITIVES
+from xecgnet_jax.evaluation.scores import FORMAT
 from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, format_value
 from xecgnet_jax.files import read_sealed
-from xecgnet_jax.runs.evaluate import METRICS_FORMAT
 from xecgnet_jax.runs.weights import PRETRAINED
 
 
@@ -141,7 +141,7 @@ def _evaluations(run: Any) -> list[dict[str, Any]]:
         made_from = metrics.get("made_from", {})
         is_unseen = made_from.get("part") in ("test", "unseen") or metrics.get("trained_on") == 0
         if made_from.get("weights") == run.digest() and made_from.get("part") != "validation" and is_unseen:
-            if metrics.get("format") != METRICS_FORMAT:
+            if metrics.get("format") != FORMAT:
                 raise CheckpointError(f"{file}: is of another version; evaluate the run again")
             found.append({"title": file.parent.name, "metrics": metrics, "over": _auroc_over(metrics["groups"])})
     return found

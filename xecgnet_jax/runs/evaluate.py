@@ -20,8 +20,6 @@ from xecgnet_jax.runs.load import Run, load_run
 from xecgnet_jax.runs.predictions import Part, PartPredictions, predict_part
 from xecgnet_jax.training.workdir import read_metrics
 
-#: Of metrics.json: metrics of another version are made again.
-METRICS_FORMAT = 2
 #: Ages in years at which the groups of recordings begin that are scored by themselves.
 AGES = (40, 60, 80)
 
@@ -105,7 +103,7 @@ def evaluate_predictions(
     run = predictions.run
     training = read_metrics(run.workdir)
     basis = {
-        "format": METRICS_FORMAT,
+        "format": scores.FORMAT,
         "thresholds": thresholds.to_json(run.classes, run.calibration),
         "made_from": predictions.made_from,
         "trained_on": predictions.trained_on,

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import shutil
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -15,10 +16,10 @@ from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
+from tqdm import tqdm
 
-from xecgnet_jax.errors import PackError
+from xecgnet_jax.errors import PackError, shorten
 from xecgnet_jax.files import NO_LOCKS, is_leftover, read_sealed, sealed, sha256, write_bytes
-from xecgnet_jax.terminal import warn
 
 #: Raise it whenever the same corpus would give another pack, so that old packs are made anew.
 FORMAT: int = 7
@@ -54,7 +55,8 @@ def packing_alone(folder: Path) -> Iterator[None]:
         try:
             lock.acquire(timeout=0)
         except Timeout:
-            warn(f"{folder}: another process is packing this corpus; waiting for it")
+            waits = f"another process is packing into {shorten(str(folder), 200)}; waiting for it"
+            tqdm.write(waits, file=sys.stderr)
             lock.acquire()
     except (NotImplementedError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in NO_LOCKS:
