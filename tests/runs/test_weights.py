@@ -317,7 +317,17 @@ def test_the_weights_of_this_package(name, classes, tmp_path, monkeypatch):
     split = read_split(run.split_file)
     assert len(split.train) + len(split.validation) > 14_000
     card = (run.workdir / "README.md").read_text(encoding="utf-8")
-    for needed in ("## Limits", "CC BY 4.0", "several classes", "women", "80 years or older", "calibrated"):
+    for needed in (
+        "## Intended use",
+        "## Limits",
+        "## Ethical considerations",
+        "## Cite",
+        "CC BY 4.0",
+        "several classes",
+        "women",
+        "80 years or older",
+        "calibrated",
+    ):
         assert needed in card
     monkeypatch.chdir(tmp_path)
     (tmp_path / name).mkdir()  # a folder of that name is meant where there is one
