@@ -98,6 +98,7 @@ IMPOSSIBLE = [
     ("data.window", "slide", "crop, pad, whole"),
     ("data.rate", 50.0, "64 to 10000 Hz"),
     ("data.over_windows", "max", "mean without --window crop"),
+    ("data.window_step", 1.0, "with --window crop only"),
     ("data.seconds", -1.0, "0 .* to 3600"),
     ("model.pools", (3, 3, 3, 3), "five whole numbers"),
     ("data.normalize_on", "test", "train, all, none"),
@@ -222,7 +223,15 @@ def test_names_of_older_versions_are_read():
 #: Settings that runs of older versions do not name.
 ADDED = {
     *("model.dtype", "model.matmul_precision", "model.pools", "data.rate", "data.rate_of_files", "data.filter"),
-    *("data.classes", "data.min_likelihood", "data.sample_weights", "data.over_windows", "init", "freeze"),
+    *(
+        "data.classes",
+        "data.min_likelihood",
+        "data.sample_weights",
+        "data.over_windows",
+        "data.window_step",
+        "init",
+        "freeze",
+    ),
 }
 
 

@@ -18,6 +18,8 @@ from xecgnet_jax.errors import ConfigError
 
 #: Samples that an attention bin stands for at most: a recording is filled up to whole ones.
 LARGEST_BIN = 10_000
+#: Seconds that `seconds` of 0 stands for; crop and pad as in the paper, 2,880 and 72,000 samples at 500 Hz.
+DEFAULT_SECONDS = {"crop": 5.76, "pad": 144.0, "whole": 30.132}
 #: Hz; below it, heartbeats (5 to 30 Hz) can no longer be looked for.
 LOWEST_RATE = 64
 #: What must hold, the name of a setting, its value, and what is possible.
@@ -150,6 +152,9 @@ class DataConfig(_Settings):
     #: Length of a window. crop: 0 is 5.76 s; pad: 0 is 144 s; whole: recordings longer than this are cropped at a
     #: random start in training (0 is about 30 s).
     seconds: float = 0.0
+    #: Seconds from one crop window to the next in evaluation; 0: one after another, and what is left at the end is not
+    #: seen. Less than the window's length: they overlap, and the last one ends with the recording.
+    window_step: float = 0.0
     #: The probability of a recording of several crop windows: the mean of theirs, or the highest (the PTB-XL
     #: benchmark's rule).
     over_windows: Literal["mean", "max"] = "mean"
@@ -180,6 +185,13 @@ class DataConfig(_Settings):
         one_file = "the path of a CSV with --split file"
         return [
             (0 <= self.seconds <= 3600, "seconds", self.seconds, "0 (the window's default) to 3600"),
+            (
+                0 <= self.window_step <= (self.seconds or DEFAULT_SECONDS[self.window])
+                and (self.window == "crop" or not self.window_step),
+                "window_step",
+                self.window_step,
+                "0 (one window after another) to the seconds of a window, with --window crop only",
+            ),
             (LOWEST_RATE <= self.rate <= 10_000, "rate", self.rate, f"{LOWEST_RATE} to 10000 Hz"),
             (self.rate_of_files >= 0, "rate_of_files", self.rate_of_files, "0 (the highest) or a rate in Hz"),
             (len(self.filter) < 3 and rising, "filter", list(self.filter), limits),
@@ -270,10 +282,6 @@ class Config(_Settings):
         ]
 
 
-#: Seconds that `seconds` of 0 stands for; crop and pad as in the paper, 2,880 and 72,000 samples at 500 Hz.
-DEFAULT_SECONDS = {"crop": 5.76, "pad": 144.0, "whole": 30.132}
-
-
 def preset(name: str) -> Config:
     """The preset of that name. Raises ConfigError naming the possible ones."""
     if name not in PRESETS:
@@ -336,6 +344,7 @@ _ADDED: dict[tuple[type, str], Any] = {
     (ModelConfig, "matmul_precision"): "default",
     (ModelConfig, "pools"): (3, 3, 3, 3, 3),
     (DataConfig, "over_windows"): "mean",
+    (DataConfig, "window_step"): 0.0,
     (DataConfig, "rate"): 500.0,
     (DataConfig, "rate_of_files"): 0,
     (DataConfig, "filter"): (),

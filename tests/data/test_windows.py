@@ -163,6 +163,23 @@ def test_evaluation_windows_against_brute_force(lengths, window, length):
     assert list(zip(recordings.tolist(), starts.tolist(), strict=True)) == expected
 
 
+@given(st.lists(st.integers(1, 10_000), min_size=1, max_size=12), st.integers(1, 3000), st.integers(1, 3000))
+@example([252, 1000, 253, 100], 252, 126)
+def test_overlapping_evaluation_windows_against_brute_force(lengths, length, step):
+    """Each `step` samples one, and one that ends with the recording; a step of a whole window is none."""
+    expected = []
+    for recording, n in enumerate(lengths):
+        starts = [0] if n >= length else [n - length]
+        while step < length and starts[-1] + length < n:
+            starts.append(min(starts[-1] + step, n - length))
+        while step >= length and starts[-1] + 2 * length <= n:
+            starts.append(starts[-1] + length)
+        expected += [(recording, start) for start in starts]
+    spec = WindowSpec("crop", length, POOLS, step=step)
+    recordings, starts = evaluation_windows(np.array(lengths), spec)
+    assert list(zip(recordings.tolist(), starts.tolist(), strict=True)) == expected
+
+
 def test_evaluation_windows_of_the_paper():
     recordings, starts = evaluation_windows(np.array([2880, 2879, 5760, 8639]), WindowSpec("crop", 2880, POOLS))
     assert recordings.tolist() == [0, 1, 2, 2, 3, 3]

@@ -1,5 +1,7 @@
 """Batched prediction against one recording and one window at a time."""
 
+import itertools
+
 import jax
 import numpy as np
 import pytest
@@ -109,6 +111,48 @@ def test_maps_against_one_window_at_a_time(model, window, length):
         expected = np.array([outputs[w].attention[0][s] for w, s in zip(window_of[real], of_sample[real], strict=True)])
         np.testing.assert_allclose(ours.attention[places], expected, rtol=0, atol=1e-6)
         assert np.all(np.diff(ours.edges) > 0)
+
+
+@pytest.mark.parametrize("over", ["mean", "max"])
+def test_overlapping_windows_against_one_at_a_time(model, over):
+    """Probabilities of all windows; each sample has the map of the nearest window, up to a bin where two meet."""
+    _, variables, predict, apply = model
+    lengths, length, step = [300, 40, 1000, 1043, 486], 486, 250
+    corpus = corpus_of(lengths)
+    ours, maps = predict_recordings(
+        predict,
+        variables,
+        corpus.__getitem__,
+        np.array(lengths),
+        spec=WindowSpec("crop", length, POOLS, over, step),
+        normalization=MOMENTS,
+        batch_size=3,
+        maps=True,
+    )
+    for recording, probability, own in zip(corpus, ours, maps, strict=True):
+        n = len(recording)
+        starts = [n - length] if n < length else [*range(0, n - length, step), n - length]
+        standard = (recording - MOMENTS.mean) / MOMENTS.std
+        cut = [np.pad(standard[max(0, s) : s + length], ((max(0, -s), 0), (0, 0))) for s in starts]
+        outputs = [apply(variables, one[None]) for one in cut]
+        each = [(sigmoid(o.attention_logits[0]) + sigmoid(o.perception_logits[0])) / 2 for o in outputs]
+        np.testing.assert_allclose(probability, getattr(np, over)(each, axis=0), rtol=0, atol=1e-6)
+        assert own.edges[0] == max(0, starts[0]) and own.edges[-1] == n and np.all(np.diff(own.edges) > 0)
+        assert len(own.attention) == len(own.responses) == len(own.edges) - 1
+        middles = np.array([(one + length + other) / 2 for one, other in itertools.pairwise(starts)])
+        for sample in range(own.edges[0], n):
+            value = own.attention[np.searchsorted(own.edges, sample, side="right") - 1]
+            nearest = int(np.sum(middles <= sample))
+            exactly = not np.any(np.abs(middles - sample) <= BIN)
+            places = [
+                (number, place)
+                for number, start in enumerate(starts)
+                for place in range(length // BIN)
+                if start + BIN * place - BIN / 2 <= sample <= start + BIN * (place + 1) + BIN / 2
+            ]
+            if exactly:
+                places = [(nearest, (sample - starts[nearest]) // BIN)]
+            assert min(abs(outputs[number].attention[0][place] - value) for number, place in places) < 1e-6
 
 
 def samples_seen(samples, number, cut):

@@ -125,6 +125,16 @@ def test_the_highest_of_the_windows_is_taken_where_the_run_takes_it():
     assert_as_predicted(run, jax_archive(run)[1], 1, 1300)
 
 
+@pytest.mark.parametrize("samples", [1300, 600, 300])
+def test_windows_may_overlap_in_recordings_of_one_length(samples):
+    run = make_run("crop", 600)
+    data = replace(run.config.data, window_step=0.35)
+    run = replace(run, description=replace(run.description, config=replace(run.config, data=data)))
+    assert_as_predicted(run, jax_archive(run, samples)[1], 2, samples)
+    with pytest.raises(ExportError, match=r"windows that overlap .* give --samples"):
+        jax_archive(run)
+
+
 def test_a_fixed_length_is_the_only_one():
     run = make_run()
     _, function = jax_archive(run, 1000)

@@ -28,6 +28,7 @@ class WindowSpec(NamedTuple):
     length: int  #: samples of a window; of whole windows the most that training takes of a recording
     pools: tuple[int, ...]  #: of the network, see `ModelConfig.pools`
     over: Literal["mean", "max"] = "mean"  #: see `DataConfig.over_windows`
+    step: int = 0  #: samples from a crop window to the next in evaluation; 0: a window's length
 
     @property
     def samples_per_bin(self) -> int:
@@ -55,7 +56,9 @@ class Plan(NamedTuple):
 
 def window_spec(config: Config) -> WindowSpec:
     """Returns how a run of this config cuts recordings."""
-    return WindowSpec(config.data.window, window_length(config), config.model.pools, config.data.over_windows)
+    data, length = config.data, window_length(config)
+    step = min(length, max(1, round(data.window_step * data.rate))) if data.window_step else 0
+    return WindowSpec(data.window, length, config.model.pools, data.over_windows, step)
 
 
 def training_samples(spec: WindowSpec, lengths: np.ndarray) -> tuple[int, bool]:
@@ -124,7 +127,8 @@ def evaluation_windows(lengths: np.ndarray, spec: WindowSpec) -> tuple[np.ndarra
     """Returns the windows that predict whole recordings: (recordings [W] int32, starts [W] int32).
 
     crop: the ⌊N / length⌋ consecutive windows of a recording of N samples from its first sample on, one left-padded
-    window where N < length. pad and whole: one window each.
+    window where N < length. With a step below the length there are more, until one ends with the recording. pad and
+    whole: one window each.
     """
     lengths = np.asarray(lengths, np.int64)
     everyone = np.arange(len(lengths), dtype=np.int32)
@@ -132,9 +136,10 @@ def evaluation_windows(lengths: np.ndarray, spec: WindowSpec) -> tuple[np.ndarra
         return everyone, (lengths - spec.length).astype(np.int32)
     if spec.kind == "whole":
         return everyone, spec.whole_starts(lengths).astype(np.int32)
-    count = np.maximum(lengths // spec.length, 1)
+    last = lengths - spec.length  # the last window may begin here; below 0 for recordings that one window holds
+    overlap = 0 < spec.step < spec.length
+    step = spec.step if overlap else spec.length
+    count = 1 + np.maximum((last + (step - 1 if overlap else 0)) // step, 0)
     recordings = np.repeat(everyone, count)
     number = np.arange(len(recordings)) - np.repeat(np.cumsum(count) - count, count)
-    too_short = lengths[recordings] < spec.length
-    starts = np.where(too_short, lengths[recordings] - spec.length, number * spec.length)
-    return recordings, starts.astype(np.int32)
+    return recordings, np.minimum(number * step, last[recordings]).astype(np.int32)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -27,7 +28,7 @@ class Maps(NamedTuple):
     Attributes:
       edges: [S + 1], ascending: bin s stands for the samples edges[s] to edges[s + 1] of the recording. Samples before
         the first and after the last edge were not seen (pad: the beginning of a recording longer than the window; crop:
-        the rest after the last whole window).
+        the rest after the last whole window, unless windows overlap).
       attention: [S] in (0, 1), or None for the plain network.
       responses: [S, C], ≥ 0, or None for the plain network.
     """
@@ -154,10 +155,29 @@ def _on_own_time(edges: np.ndarray, maps: tuple[Floats | None, Floats | None], l
     return Maps(edges[inside[0] : inside[-1] + 2], *jax.tree.map(itemgetter(inside), maps))
 
 
+def nearest_windows(edges: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Returns for windows of one recording which of their bins stand for it where windows overlap, each [S] bool.
+
+    Two windows that follow each other meet where a bin of the later one begins, as near as can be to the middle of what
+    both see: of the earlier one count the bins that begin before, of the later one those that begin there or behind.
+    `edges` are of each window's bins, [S + 1] samples.
+    """
+    middles = [(one[-1] + other[0]) / 2 for one, other in itertools.pairwise(edges)]
+    meet = [own[:-1][np.argmin(np.abs(own[:-1] - middle))] for own, middle in zip(edges[1:], middles, strict=True)]
+    limits = itertools.pairwise([-np.inf, *itertools.accumulate(meet, max), np.inf])
+    return [(own[:-1] >= low) & (own[:-1] < high) for own, (low, high) in zip(edges, limits, strict=True)]
+
+
 def _join_windows(windows: list[Maps]) -> Maps:
-    """Returns the maps of consecutive windows of one recording as one."""
-    edges = np.concatenate([windows[0].edges, *(one.edges[1:] for one in windows[1:])])
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *windows)._replace(edges=edges)
+    """Returns the maps of the windows of one recording as one."""
+    nearest = nearest_windows([one.edges for one in windows])
+    begins = [one.edges[:-1][kept] for one, kept in zip(windows, nearest, strict=True)]
+    parts = [
+        jax.tree.map(itemgetter(kept), (one.attention, one.responses))
+        for one, kept in zip(windows, nearest, strict=True)
+    ]
+    joined = jax.tree.map(lambda *each: np.concatenate(each), *parts)
+    return Maps(np.concatenate([*begins, windows[-1].edges[-1:]]), *joined)
 
 
 def _batches(

@@ -13,7 +13,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from xecgnet_jax.data.windows import WindowSpec, window_spec
+from xecgnet_jax.data.windows import WindowSpec, evaluation_windows, window_spec
+from xecgnet_jax.errors import ExportError
+from xecgnet_jax.evaluation.inference import nearest_windows
 from xecgnet_jax.model import Outputs, bin_edges, probabilities
 from xecgnet_jax.runs.load import Run
 
@@ -73,9 +75,20 @@ def _cut_windows(signal: jax.Array, spec: WindowSpec) -> tuple[jax.Array, Any]:
         return _pad_left(signal, -spec.whole_starts(samples)), 1
     if spec.kind == "pad":
         return _pad_left(signal, length)[:, samples:], 1
-    count = jax.core.max_dim(samples // length, 1)
     signal = _pad_left(signal, jax.core.max_dim(length - samples, 0))
+    if spec.step:
+        starts = _starts(samples, spec)
+        windows = signal[:, np.maximum(starts, 0)[:, None] + np.arange(length)]
+        return windows.reshape(batch * len(starts), length, leads), len(starts)
+    count = jax.core.max_dim(samples // length, 1)
     return signal[:, : count * length].reshape(batch * count, length, leads), count
+
+
+def _starts(samples: Any, spec: WindowSpec) -> np.ndarray:
+    """Returns the first samples of overlapping windows; raises ExportError where the length is open."""
+    if not isinstance(samples, int):
+        raise ExportError("windows that overlap (--window-step) need recordings of one length: give --samples")
+    return evaluation_windows(np.array([samples]), spec)[1].astype(np.int64)
 
 
 def _edges(samples: Any, spec: WindowSpec) -> jax.Array:
@@ -85,6 +98,11 @@ def _edges(samples: Any, spec: WindowSpec) -> jax.Array:
         edges = spec.samples_per_bin * jnp.arange(spec.whole_bins(samples) + 1) + spec.whole_starts(samples)
     elif spec.kind == "pad":
         edges = jnp.asarray(bin_edges(length, spec.pools)) + (samples - length)
+    elif spec.step:
+        of_windows = np.maximum(_starts(samples, spec)[:, None] + bin_edges(length, spec.pools), 0)
+        begins = np.where(np.stack(nearest_windows(list(of_windows))), of_windows[:, :-1], samples)
+        # A bin that does not count ends where it begins: where the next one that counts does.
+        return jnp.asarray(np.minimum.accumulate([samples, *begins.ravel()[::-1]])[::-1], jnp.int32)
     else:
         count = jax.core.max_dim(samples // length, 1)
         within = jnp.asarray(bin_edges(length, spec.pools)[:-1])

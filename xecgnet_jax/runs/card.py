@@ -70,8 +70,10 @@ def model_card(run: Any, name: str, size: int) -> str:
     )
     config, about = run.config, run.description
     seconds = f"{window_length(config) / config.data.rate:g} s"
+    step = config.data.window_step
+    crops = f"windows of {seconds}, one each {step:g} s" if step else f"consecutive windows of {seconds}"
     windows = {
-        "crop": f"consecutive windows of {seconds}; of their probabilities, the {config.data.over_windows}",
+        "crop": f"{crops}; of their probabilities, the {config.data.over_windows}",
         "pad": f"the last {seconds}, with zeros before shorter ones",
         "whole": "the whole recording",
     }
