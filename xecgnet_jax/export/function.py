@@ -107,7 +107,8 @@ def _edges(samples: Any, spec: WindowSpec) -> jax.Array:
         count = jax.core.max_dim(samples // length, 1)
         within = jnp.asarray(bin_edges(length, spec.pools)[:-1])
         starts = (length * jnp.arange(count)[:, None] + within[None]).reshape(count * len(within))
-        edges = jnp.append(starts, count * length) - jax.core.max_dim(length - samples, 0)
+        # `jnp.append` is a function compiled by itself, which ONNX's converter does not know.
+        edges = jnp.concatenate([starts, jnp.asarray(count * length)[None]]) - jax.core.max_dim(length - samples, 0)
     return jnp.maximum(edges, 0).astype(jnp.int32)
 
 
