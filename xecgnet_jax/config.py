@@ -10,6 +10,7 @@ import numbers
 import tomllib
 import types
 import typing
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +27,7 @@ LOWEST_RATE = 64
 Rule = tuple[bool, str, Any, str]
 
 
-class _Settings:
+class _Settings(ABC):
     """Settings have the types that are stated, and only possible values, however they were made."""
 
     def __post_init__(self) -> None:
@@ -40,8 +41,9 @@ class _Settings:
             if not fine:
                 raise ConfigError(f"{name} is {value!r}; possible: {possible}")
 
+    @abstractmethod
     def _rules(self) -> list[Rule]:
-        raise NotImplementedError
+        """Returns what must hold."""
 
 
 @dataclass(frozen=True)

@@ -45,24 +45,22 @@ def model():
     return model, random_variables(model, 2), make_predict(model.apply), jax.jit(model.apply)
 
 
+def predicted(model, corpus, spec, **how):
+    """What `predict_recordings` gives for a corpus, in batches of three."""
+    _, variables, predict, _ = model
+    lengths = np.array([len(one) for one in corpus])
+    settled = {"spec": spec, "normalization": MOMENTS, "batch_size": 3}
+    return predict_recordings(predict, variables, corpus.__getitem__, lengths, **settled, **how)
+
+
 @pytest.mark.parametrize(
     ("window", "length", "over"),
     [("crop", 300, "mean"), ("crop", 300, "max"), ("pad", 500, "mean"), ("pad", 5003, "mean"), ("whole", 0, "mean")],
 )
 def test_whole_recordings_against_one_window_at_a_time(model, window, length, over):
-    _, variables, predict, apply = model
-    corpus = corpus_of(LENGTHS)
-    done = []
-    ours, _ = predict_recordings(
-        predict,
-        variables,
-        corpus.__getitem__,
-        np.array(LENGTHS),
-        spec=WindowSpec(window, length, POOLS, over),
-        normalization=MOMENTS,
-        batch_size=3,
-        progress=done.append,
-    )
+    _, variables, _, apply = model
+    corpus, done = corpus_of(LENGTHS), []
+    ours, _ = predicted(model, corpus, WindowSpec(window, length, POOLS, over), progress=done.append)
     expected = []
     for recording in corpus:
         heads = [apply(variables, one[None]) for one in windows_of(recording, window, length)]
@@ -77,18 +75,9 @@ def test_whole_recordings_against_one_window_at_a_time(model, window, length, ov
 @pytest.mark.parametrize(("window", "length"), [("crop", 300), ("pad", 500), ("pad", 5003), ("whole", 0)])
 def test_maps_against_one_window_at_a_time(model, window, length):
     """Every sample gets the attention and responses of the bin that its window has there."""
-    _, variables, predict, apply = model
+    _, variables, _, apply = model
     corpus = corpus_of(LENGTHS)
-    _, maps = predict_recordings(
-        predict,
-        variables,
-        corpus.__getitem__,
-        np.array(LENGTHS),
-        spec=WindowSpec(window, length, POOLS),
-        normalization=MOMENTS,
-        batch_size=3,
-        maps=True,
-    )
+    _, maps = predicted(model, corpus, WindowSpec(window, length, POOLS), maps=True)
     for recording, ours in zip(corpus, maps, strict=True):
         cut = windows_of(recording, window, length)
         seen = np.concatenate([samples_seen(len(recording), number, cut) for number in range(len(cut))])
@@ -116,19 +105,10 @@ def test_maps_against_one_window_at_a_time(model, window, length):
 @pytest.mark.parametrize("over", ["mean", "max"])
 def test_overlapping_windows_against_one_at_a_time(model, over):
     """Probabilities of all windows; each sample has the map of the nearest window, up to a bin where two meet."""
-    _, variables, predict, apply = model
-    lengths, length, step = [300, 40, 1000, 1043, 486], 486, 250
-    corpus = corpus_of(lengths)
-    ours, maps = predict_recordings(
-        predict,
-        variables,
-        corpus.__getitem__,
-        np.array(lengths),
-        spec=WindowSpec("crop", length, POOLS, over, step),
-        normalization=MOMENTS,
-        batch_size=3,
-        maps=True,
-    )
+    _, variables, _, apply = model
+    length, step = 486, 250
+    corpus = corpus_of([300, 40, 1000, 1043, 486])
+    ours, maps = predicted(model, corpus, WindowSpec("crop", length, POOLS, over, step), maps=True)
     for recording, probability, own in zip(corpus, ours, maps, strict=True):
         n = len(recording)
         starts = [n - length] if n < length else [*range(0, n - length, step), n - length]

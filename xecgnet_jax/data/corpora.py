@@ -89,7 +89,7 @@ def read_corpus(folder: str | Path, *, rate_of_files: int = 0, skip_lost: bool =
         entries=tuple(entries),
         rate_of_files=rate_of_files,
         lost=lost,
-        hdf5=hdf5 if kind == "hdf5" else UNSAID,
+        hdf5=hdf5,
         annotated=listing.annotated,
         together=listing.together,
         samples=listing.samples,

@@ -16,6 +16,7 @@ import pytest
 
 from tests.data.small_corpus import TABLE, converter_values, make, write_corpus, write_record
 from xecgnet_jax.data.corpora import read_corpus
+from xecgnet_jax.data.io.hdf5 import HDF5
 from xecgnet_jax.data.pack import check_samples, open_pack, pack_of
 from xecgnet_jax.data.pack.build import build_pack, corpus_state
 from xecgnet_jax.data.pack.storage import (
@@ -288,6 +289,15 @@ def test_a_corpus_that_two_jobs_want_is_packed_by_one(corpus_folder: Path, tmp_p
     second.join(60)
     assert found[0].fingerprint == first.fingerprint and read_manifest(folder)["folder"] == generation
     assert sorted(path.name for path in tmp_path.iterdir()) == ["corpus", "pack"]
+
+
+def test_what_is_said_of_hdf5_makes_no_other_corpus_anew(corpus_folder: Path, tmp_path: Path) -> None:
+    """It counts in the state of a corpus, whatever the corpus is: the second time the pack is opened."""
+    generations = []
+    for _ in range(2):
+        make(corpus_folder, tmp_path / "pack", hdf5=HDF5(rate=400.0, units="mV"))
+        generations.append(read_manifest(tmp_path / "pack")["folder"])
+    assert generations[0] == generations[1]
 
 
 def test_a_lock_inside_a_corpus_is_none_of_its_files(corpus_folder: Path) -> None:

@@ -69,6 +69,8 @@ def pack_of(
     corpus_folder, pack_folder = Path(corpus_folder), Path(pack_folder)
 
     def open_made() -> Pack | None:
+        if not (pack_folder / storage.MANIFEST).is_file():  # without listing the corpus, which `build_pack` does
+            return None
         if not _is_pack_of(pack_folder, corpus_state(corpus_folder, pack_folder, signals, rate_of_files, hdf5)):
             return None
         pack = open_pack(pack_folder)
