@@ -7,19 +7,22 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from studies.claim.analysis import MARGIN
-from studies.claim.figure import forest
+from studies.claim.figure import courses, forest
 from studies.claim.finished import Study
 from studies.claim.recipe import FILE as RECIPE
 from studies.claim.simulated import ARMS as SIMULATED_ARMS
 from studies.claim.simulated import SEEDS, result_file
-from studies.claim.study import HERE, planned
+from studies.claim.study import HERE, arm_config, planned
 from studies.claim.tables import (
     ENDPOINTS,
     OTHERS,
     described,
+    map_distance,
     other_groups,
     power_table,
     primary,
@@ -27,6 +30,7 @@ from studies.claim.tables import (
     recipe_table,
     secondary,
     simulated_table,
+    term_share,
     why_table,
 )
 from studies.claim.why import ARMS as WHY_ARMS
@@ -34,7 +38,8 @@ from studies.claim.why import FILE as WHY
 from xecgnet_jax.files import write_text
 
 PAGE = HERE.parents[1] / "docs" / "claim.md"
-PICTURE = PAGE.with_name("claim.svg")
+#: The differences between arms, and what the term does while a network trains.
+DIFFERENCES, COURSES = PAGE.with_name("claim.svg"), PAGE.with_name("claim-why.svg")
 #: No difference is told before all of their runs are there.
 MAIN = ("zero", "paper", "match", "half")
 
@@ -46,17 +51,31 @@ def make_blocks(study: Study) -> dict[str, str]:
     if all(map(study.finished, MAIN)):
         blocks |= {"primary": primary(study), "groups": other_groups(study), "secondary": secondary(study)}
         blocks |= {"described": described(study), "power": power_table(study)}
-    if WHY.exists() and (found := json.loads(WHY.read_text(encoding="utf-8"))).keys() >= set(WHY_ARMS):
+    if found := seen_while_training():
         blocks["why"] = why_table(found)
     if all(result_file(arm, seed).exists() for arm in SIMULATED_ARMS for seed in SEEDS):
         blocks["simulated"] = simulated_table()
     return blocks
 
 
-def draw(study: Study) -> str | None:
-    """Returns the forest plot as SVG; None before the main arms are finished."""
-    if not all(map(study.finished, MAIN)):
-        return None
+def seen_while_training() -> Mapping[str, Sequence[Mapping[str, float]]]:
+    """Returns what `why` saw, by arm and epoch; empty before all of its arms are there."""
+    found = json.loads(WHY.read_text(encoding="utf-8")) if WHY.exists() else {}
+    return found if found.keys() >= set(WHY_ARMS) else {}
+
+
+def draw(study: Study) -> dict[Path, str]:
+    """Returns the pictures, as SVG, of what is finished."""
+    pictures = {}
+    if all(map(study.finished, MAIN)):
+        pictures[DIFFERENCES] = draw_differences(study)
+    if found := seen_while_training():
+        pictures[COURSES] = draw_courses(found)
+    return pictures
+
+
+def draw_differences(study: Study) -> str:
+    """Returns the forest plot as SVG."""
     lines: list[tuple[str, float, tuple[float, float]]] = [("the paper: γ = 0.01 − 0, exact", 8.8, (-2.9, 20.2))]
     for arm, name in (("match", "match − γ = 0"), ("paper", "γ = 0.01 − 0"), ("half", "control: half of the data")):
         for endpoint in ENDPOINTS:
@@ -67,6 +86,25 @@ def draw(study: Study) -> str | None:
             one = study.difference(arm, base, "exact", study.main_group)
             lines.append((f"{name}, exact", one.points, one.interval))
     return forest(lines, MARGIN)
+
+
+def draw_courses(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
+    """Returns by epoch and γ, as SVG, how strong the term is and what it does to the maps."""
+    of_arms = {arm: arm_config(arm).objective.gamma for arm in WHY_ARMS}
+    panels: dict[str, dict[str, list[float]]] = {
+        "term, % of the gradient,\nattention branch": {},
+        "distance of the maps": {},
+        "attention map's spread\nwithin a recording": {},
+    }
+    for arm, gamma in of_arms.items():
+        measured = (
+            [term_share(one, gamma, "attention_branch") for one in found[arm]],
+            [map_distance(one) for one in found[arm]],
+            [one["within"] for one in found[arm]],
+        )
+        for lines, values in zip(panels.values(), measured, strict=True):
+            lines[f"γ = {gamma:g}"] = values
+    return courses(panels)
 
 
 def fill_in(page: str, blocks: dict[str, str]) -> str:
@@ -84,11 +122,11 @@ def _between(text: str, marks: re.Match[str]) -> str:
 
 
 def main() -> None:
-    """Writes the blocks into the page, and the picture beside it."""
+    """Writes the blocks into the page, and the pictures beside it."""
     study = Study()
     write_text(PAGE, fill_in(PAGE.read_text(encoding="utf-8"), make_blocks(study)))
-    if picture := draw(study):
-        write_text(PICTURE, picture)
+    for file, picture in draw(study).items():
+        write_text(file, picture)
     print(f"{PAGE}: {len(study.runs)} of {len(planned())} runs")
 
 

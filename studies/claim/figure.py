@@ -1,12 +1,13 @@
-"""The forest plot of differences between arms."""
+"""The pictures of docs/claim.md: differences between arms, and what the term does while a network trains."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 SETTINGS = {
     "svg.fonttype": "none",
@@ -35,7 +36,35 @@ def forest(lines: Sequence[tuple[str, float, tuple[float, float]]], margin: floa
     axes.set_yticks([-at for at in range(len(lines))], [name for name, _, _ in lines])
     axes.tick_params(axis="y", length=0)
     axes.set_xlabel("points of recordings with several classes; gray: too small to matter")
-    figure.tight_layout()
+    return _as_svg(figure)
+
+
+@matplotlib.rc_context(SETTINGS)  # type: ignore[arg-type]
+def courses(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
+    """Returns an SVG with one panel for each title → {name of a line → its values by epoch}, the first at epoch 1.
+
+    Lines of one name have one color, which a legend beside the panels tells.
+    """
+    figure = Figure(figsize=(7.2, 2.5), facecolor="white")
+    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
+    colors = matplotlib.colormaps["viridis"]
+    drawn = {}
+    for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
+        for name, values in lines.items():
+            color = colors(0.9 * names.index(name) / max(1, len(names) - 1))
+            drawn[name] = axes.plot(range(1, len(values) + 1), values, color=color, linewidth=1.4)[0]
+        axes.set_title(title, fontsize=9)
+        axes.set_ylim(bottom=0)
+        axes.spines["left"].set_visible(True)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("epoch")
+    figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=len(names), frameon=False)
+    return _as_svg(figure)
+
+
+def _as_svg(figure: Figure) -> str:
+    """Returns the same text for the same figure, whichever version of Matplotlib draws it."""
+    figure.set_layout_engine("constrained")
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None})
+    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
     return file.getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -156,19 +156,29 @@ def power_table(study: Study) -> str:
     return table(["Endpoint", "no effect", "1 point", "2 points", "3 points", "5 points"], rows)
 
 
-def why_table(found: dict[str, list[dict[str, float]]]) -> str:
+def why_table(found: Mapping[str, Sequence[Mapping[str, float]]]) -> str:
     """What `why` saw after the first epoch, in the middle and at the end."""
     rows = []
     for arm in WHY_ARMS:
         gamma, epochs = arm_config(arm).objective.gamma, found[arm]
         for at in sorted({0, len(epochs) // 2, len(epochs) - 1}):
-            one, shares = epochs[at], []
-            for part in ("loss", "backbone", "attention_branch"):
-                term = gamma * one[f"term_{part}"]
-                shares.append(f"{100 * term / (term + one[f'classification_{part}']):.1f} %")
-            rows.append([f"{gamma:g}", str(at + 1), *shares, f"{one['within']:.4f}", f"{100 * one['level']:.0f} %"])
+            one = epochs[at]
+            shares = [f"{term_share(one, gamma, part):.1f} %" for part in ("loss", "backbone", "attention_branch")]
+            maps = [f"{map_distance(one):.2f}", f"{100 * one['level']:.0f} %", f"{one['within']:.3f}"]
+            rows.append([f"{gamma:g}", str(at + 1), *shares, *maps])
     heads = ["γ", "Epoch", "Share of the loss", "… of the gradient, backbone", "… attention branch"]
-    return table([*heads, "Attention's spread within a recording", "Distance that is level"], rows)
+    return table([*heads, "Distance of the maps", "… that is level", "Attention's spread within a recording"], rows)
+
+
+def term_share(epoch: Mapping[str, float], gamma: float, part: str) -> float:
+    """Returns what the term has of the loss, or of the gradient's norm in a part of the network, in percent."""
+    term = gamma * epoch[f"term_{part}"]
+    return 100 * term / (term + epoch[f"classification_{part}"])
+
+
+def map_distance(epoch: Mapping[str, float]) -> float:
+    """Returns the mean L2 distance between attention map and reference map; the term has it once for each head."""
+    return epoch["term_loss"] / 2
 
 
 def simulated_table() -> str:
