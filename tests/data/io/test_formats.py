@@ -112,6 +112,12 @@ def test_what_cannot_be_vouched_for_is_refused(write, change, problem, tmp_path)
         read_recording(write(tmp_path / "x", SIGNAL, 500, **change))
 
 
+@pytest.mark.parametrize("left_out", ["LeadDataCRC32", "LeadByteCountTotal", "LeadSampleSize", "LeadTimeOffset"])
+def test_muse_files_need_not_state_what_is_only_checked(left_out, tmp_path):
+    found = read_recording(write_muse(tmp_path / "x", SIGNAL, 500, **{left_out: ""}))
+    np.testing.assert_allclose(found.signal, counts_of(SIGNAL) * STEP, atol=1e-6)
+
+
 def test_rates_are_exact(tmp_path):
     assert read_recording(write_scp(tmp_path / "a", SIGNAL, 600)).rate == pytest.approx(1e6 / 1667)
     assert read_recording(write_aecg(tmp_path / "b", SIGNAL, 499.5)).rate == pytest.approx(499.5)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -50,6 +52,22 @@ def test_permuted_lines_in_several_files_and_formats(tmp_path, formats, order, s
     expected = np.empty_like(values)
     expected[:, order] = values
     np.testing.assert_array_equal(read_record(path).signal, in_millivolts(expected))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names of files are Unicode there whatever the locale")
+def test_names_beyond_the_encoding_of_the_system(tmp_path):
+    """The record names a signal file that a locale of ASCII cannot open."""
+    path = write_record(tmp_path, random_counts(16, 60), [16])
+    [signals] = set(tmp_path.iterdir()) - {path}
+    signals.rename(tmp_path / "Müller.dat")
+    path.write_text(path.read_text(encoding="utf-8").replace(f"{signals.name} ", "Müller.dat "), encoding="utf-8")
+    assert len(read_record(path).signal) == 60
+    code = "import pathlib, sys, xecgnet_jax.data.io.wfdb as wfdb; wfdb.read_record(pathlib.Path(sys.argv[1]))"
+    ascii_only = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, encoding="utf-8", env=os.environ | ascii_only
+    )
+    assert r"'M\xfcller.dat' cannot be opened in the encoding of this system. Set a UTF-8 locale." in done.stderr
 
 
 @pytest.mark.parametrize("fmt", [fmt for fmt in BITS if fmt not in (8, *FLAC)])

@@ -114,7 +114,7 @@ def number(path: Path, what: str, text: str | None, default: float | None = None
     """
     plain = (text or "").strip()
     if not plain and default is not None:
-        return default
+        return float(default)
     if _NUMBER.fullmatch(plain) is None or not math.isfinite(value := float(plain)):
         raise RecordError(f"{path}: {what} is no number. Export it anew.")
     return value
