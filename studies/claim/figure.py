@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 
 import matplotlib
+import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -43,28 +44,25 @@ def forest(lines: Sequence[tuple[str, float, tuple[float, float]]], margin: floa
 def courses(panels: Mapping[str, Mapping[str, Sequence[float]]]) -> str:
     """Returns an SVG with one panel for each title → {name of a line → its values by epoch}, the first at epoch 1.
 
-    Lines of one name have one color, which a legend beside the panels tells.
+    All panels have the same lines, which a legend below them names.
     """
     figure = Figure(figsize=(7.2, 2.5), facecolor="white")
-    names = list(dict.fromkeys(name for lines in panels.values() for name in lines))
-    colors = matplotlib.colormaps["viridis"]
-    drawn = {}
     for axes, (title, lines) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        for name, values in lines.items():
-            color = colors(0.9 * names.index(name) / max(1, len(names) - 1))
-            drawn[name] = axes.plot(range(1, len(values) + 1), values, color=color, linewidth=1.4)[0]
+        colors = matplotlib.colormaps["viridis"](np.linspace(0, 0.9, len(lines)))
+        for color, (name, values) in zip(colors, lines.items(), strict=True):
+            axes.plot(range(1, len(values) + 1), values, color=color, linewidth=1.4, label=name)
         axes.set_title(title, fontsize=9)
         axes.set_ylim(bottom=0)
         axes.spines["left"].set_visible(True)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
-    figure.legend([drawn[name] for name in names], names, loc="outside lower center", ncols=len(names), frameon=False)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=len(lines), frameon=False)
     return _as_svg(figure)
 
 
 def _as_svg(figure: Figure) -> str:
-    """Returns the same text for the same figure, whichever version of Matplotlib draws it."""
+    """Returns the same text for the same figure, as far as Matplotlib, whose version it tells, is the same."""
     figure.set_layout_engine("constrained")
     file = io.StringIO()
-    figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(file, format="svg", metadata={"Date": None})
     return file.getvalue()
