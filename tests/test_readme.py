@@ -43,8 +43,15 @@ def place(tmp_path, monkeypatch) -> Path:
 
 def test_the_readme(place):
     names: dict = {}
-    for code in blocks("README.md"):
-        exec(compile(code, "README.md", "exec"), names)
+    (code,) = blocks("README.md")
+    exec(compile(code, "README.md", "exec"), names)
+    assert names["outputs"].responses.shape == (2, 12, 9) and names["terms"].keys() >= {"alignment"}
+
+
+def test_the_page_of_python(place):
+    names: dict = {}
+    for code in blocks("docs/python.md"):
+        exec(compile(code, "docs/python.md", "exec"), names)
     assert names["outputs"].responses.shape == (2, 12, 9) and names["terms"].keys() >= {"alignment"}
     assert 0 <= names["metrics"]["micro"]["f1"] <= 1
     assert (place / "runs/mine/evaluation/PTBXL_FOLDER-test/metrics.json").exists()
