@@ -227,11 +227,35 @@ def test_the_tables_say_what_was_predicted(finished):
     blocks = claim.make_blocks(one)
     assert "152 of 152 runs" in blocks["progress"] and f"{found.points:+.1f} [" in blocks["primary"]
     assert "the endpoint sees it" in blocks["primary"] and "no effect that matters" in blocks["primary"]
-    assert "macro AUROC | 100.0 | 100.0 | +0.0" in blocks["secondary"]
+    assert "macro AUROC | 100.0 % | 100.0 % | +0.0" in blocks["secondary"]
     page = "".join(f"<!-- {name} -->\nold\n<!-- end {name} -->\n" for name in blocks)
     filled = claim.fill_in(page, blocks)
     assert "old" not in filled and claim.fill_in(filled, blocks) == filled
     assert "<svg" in claim.draw(one)[claim.DIFFERENCES]
+
+
+def test_kinds_of_errors_by_counting():
+    """Of the finished runs, recording by recording with sets of names."""
+    one = runs.Study()
+    if not all(map(one.finished, claim.MAIN)):
+        pytest.skip("the main runs of the study are not finished")
+    counted: Counter = Counter()
+    total = predicted = 0
+    for run in one.runs:
+        if run.arm != "zero":
+            continue
+        tested = one.recordings.folds == run.rotation
+        given = study.read_result(run.result)[0]["sets"][0]
+        for row, number in zip(np.flatnonzero(tested), given.tolist(), strict=True):
+            if not one.main_group[row]:
+                continue
+            true = set(np.flatnonzero(one.recordings.labels[row]).tolist())
+            found = {at for at in range(9) if number >> at & 1}
+            counted[bool(true - found), bool(found - true)] += 1
+            total, predicted = total + 1, predicted + len(found)
+    kinds = ((False, False), (True, False), (False, True), (True, True))
+    shares = [f"{100 * counted[kind] / total:.1f} %" for kind in kinds]
+    assert f"| zero | {' | '.join(shares)} | {predicted / total:.2f} |" in tables.errors_table(one)
 
 
 def test_nothing_is_told_before_the_main_arms_are_finished(finished):

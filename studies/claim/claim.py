@@ -22,6 +22,7 @@ from studies.claim.tables import (
     ENDPOINTS,
     OTHERS,
     described,
+    errors_table,
     map_distance,
     other_groups,
     power_table,
@@ -52,7 +53,7 @@ def make_blocks(study: Study) -> dict[str, str]:
     blocks = {"recipe": recipe_table(reached), "progress": progress(study)}
     if all(map(study.finished, MAIN)):
         blocks |= {"primary": primary(study), "groups": other_groups(study), "secondary": secondary(study)}
-        blocks |= {"described": described(study), "power": power_table(study)}
+        blocks |= {"described": described(study), "power": power_table(study), "errors": errors_table(study)}
     if found := seen_while_training():
         blocks["why"] = why_table(found)
     if all(result_file(arm, seed).exists() for arm in SIMULATED_ARMS for seed in SEEDS):

@@ -60,6 +60,16 @@ class Study:
             for rotation in ARMS[arm].rotations
         ]
 
+    def predicted(self, arm: str, rows: np.ndarray) -> list[np.ndarray]:
+        """Returns of each rotation of an arm [S, R, C] bool: the label sets at 0.5 of those of these recordings."""
+        classes = self.recordings.labels.shape[1]
+        return [
+            unpack_sets(np.stack([one["sets"][0] for one in self.arrays(arm, rotation)]), classes)[
+                :, rows[self.recordings.folds == rotation]
+            ]
+            for rotation in ARMS[arm].rotations
+        ]
+
     def _right(self, arrays: dict[str, np.ndarray], endpoint: str, rotation: int, variant: str) -> np.ndarray:
         return right_sets(arrays, endpoint, self.recordings.labels[self.recordings.folds == rotation], variant)
 

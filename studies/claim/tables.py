@@ -99,7 +99,7 @@ def secondary(study: Study) -> str:
     p: list[float] = []
 
     def add(name: str, one: Difference) -> None:
-        rows.append([name, f"{one.before:.1f}", f"{one.after:.1f}", _points(one.points, one.interval)])
+        rows.append([name, f"{one.before:.1f} %", f"{one.after:.1f} %", _points(one.points, one.interval)])
         p.append(one.p)
 
     for arm in ("match", "paper"):
@@ -112,7 +112,7 @@ def secondary(study: Study) -> str:
             after, before = (100 * study.scores(name, metric) for name in (arm, "zero"))
             points, interval, chance = compare_scores(after, before)
             name = f"{arm} − zero, {metric.replace('_', ' ').replace('f1', 'F1').replace('auroc', 'AUROC')}"
-            rows.append([name, f"{before.mean():.1f}", f"{after.mean():.1f}", _points(points, interval)])
+            rows.append([name, f"{before.mean():.1f} %", f"{after.mean():.1f} %", _points(points, interval)])
             p.append(chance)
     for arm, (base, name) in OTHERS.items():
         if study.finished(arm) and study.finished(base):
@@ -121,6 +121,23 @@ def secondary(study: Study) -> str:
     for row, corrected in zip(rows, holm(p), strict=True):
         row.append(f"{corrected:.3f}")
     return table(["Comparison", "Before", "After", "Difference [95 %]", "p (Holm)"], rows)
+
+
+def errors_table(study: Study) -> str:
+    """How the label sets at 0.5 of the main group are wrong: classes missing, classes too many, or both."""
+    labels, folds = study.recordings.labels, study.recordings.folds
+    rows = []
+    for arm in ("zero", "match", "paper", "half"):
+        shares = []
+        for rotation, sets in zip(ARMS[arm].rotations, study.predicted(arm, study.main_group), strict=True):
+            true = labels[study.main_group & (folds == rotation)]
+            missed, extra = np.any(true & ~sets, axis=2), np.any(sets & ~true, axis=2)
+            kinds = [~missed & ~extra, missed & ~extra, extra & ~missed, missed & extra]
+            shares.append(np.stack([*np.mean(kinds, axis=1), sets.sum(axis=2).mean(axis=0)]))  # [5, R]
+        *of_kinds, number = np.concatenate(shares, axis=1).mean(axis=1)
+        rows.append([arm, *(f"{100 * one:.1f} %" for one in of_kinds), f"{number:.2f}"])
+    heads = ["Arm", "exact", "too few", "too many", "one missing, another too many", "Classes predicted, mean"]
+    return table(heads, rows)
 
 
 def described(study: Study) -> str:
@@ -137,12 +154,9 @@ def described(study: Study) -> str:
     sets = np.array(["+".join(names[row]) for row in study.recordings.labels])
     pairs, numbers = np.unique(sets[study.main_group], return_counts=True)
     for at in np.argsort(-numbers, kind="stable")[:6]:
-        group = sets == pairs[at]
-        cells = []
-        for arm in ("zero", "match"):
-            right = np.concatenate([one.mean(axis=0) for one in study.outcomes(arm, "exact", group)])
-            cells.append(f"{100 * right.mean():.1f}")
-        rows.append([f"{pairs[at]} ({numbers[at]}), exact: zero, match", ", ".join(cells) + " %"])
+        one = study.difference("match", "zero", "exact", sets == pairs[at])
+        shares = f"{one.before:.1f}, {one.after:.1f} %: {_points(one.points, one.interval)}"
+        rows.append([f"{pairs[at]} ({numbers[at]}), exact: zero, match", shares])
     return table(["What", "Result"], rows)
 
 
