@@ -253,7 +253,9 @@ class Config(_Settings):
     batch_size: int = 32
     #: Most passes over the training part.
     epochs: int = 1000
-    #: Stop after this many epochs without a better validation micro F1; 0: never.
+    #: The metric of the validation part whose best epoch is kept, micro F1 and subset accuracy at 0.5.
+    best_by: Literal["micro_f1", "subset_accuracy", "macro_auroc"] = "micro_f1"
+    #: Stop after this many epochs without a better one; 0: never.
     patience: int = 50
     #: Seed of the initial weights, the order of recordings, windows and augmentation.
     seed: int = 0
@@ -353,13 +355,15 @@ _ADDED: dict[tuple[type, str], Any] = {
     (DataConfig, "classes"): "cpsc2018",
     (DataConfig, "min_likelihood"): 0.0,
     (DataConfig, "sample_weights"): "",
+    (Config, "best_by"): "micro_f1",
     (Config, "init"): "",
     (Config, "freeze"): "none",
 }
 #: Names in the config.json and in the checkpoints of older versions → the names of today.
 OLD_NAMES: dict[str, str] = {
     "average": "ema_decay",
-    "best": "best_f1",
+    "best": "best_value",
+    "best_f1": "best_value",
     "compute": "dtype",
     "deviation": "std",
     "focus_negative": "asl_gamma_negative",

@@ -34,9 +34,9 @@ def run(finished, tmp_path) -> Path:
     workdir = Path(shutil.copytree(finished, tmp_path / "run", ignore=shutil.ignore_patterns("evaluation")))
     latest = max((workdir / "checkpoints").iterdir(), key=lambda path: int(path.name))
     earlier = Path(shutil.copytree(latest, latest.with_name("3")))
-    write_json(earlier / "metrics" / "metrics", {"micro_f1": 1.0, "step": 3})
+    write_json(earlier / "metrics" / "metrics", {"value": 1.0, "step": 3})
     about = json.loads((earlier / "description" / "metadata").read_text())
-    about["progress"] |= {"finished": False, "best_f1": 1.0, "best_epoch": 1}
+    about["progress"] |= {"finished": False, "best_value": 1.0, "best_epoch": 1}
     (earlier / "description" / "metadata").write_text(json.dumps(about))
     (earlier / CHECKSUMS).unlink()
     write_checksums(earlier, [path for item in earlier.iterdir() for path in item.rglob("*") if path.is_file()])
@@ -69,7 +69,9 @@ def test_metrics_of_the_best_checkpoint_that_are_missing_are_told(run):
         load_run(run)
 
 
-@pytest.mark.parametrize("text", ['{"micro_f1": 0.5}', "[]", "{", '{"micro_f1": "x", "step": 3}', "[" * 200_000])
+@pytest.mark.parametrize(
+    "text", ['{"value": 0.5}', "[]", "{", '{"value": "x", "step": 3}', '{"micro_f1": "x", "step": 3}', "[" * 200_000]
+)
 def test_damage_in_checkpoints_without_checksums_is_one_error(run, text, capsys):
     (run / "checkpoints/3" / CHECKSUMS).unlink()
     (run / "checkpoints/3/metrics/metrics").write_text(text)

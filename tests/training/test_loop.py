@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from tests.data.planned import make_batch
 from tests.learnable_corpus import CONFIG
@@ -83,6 +84,31 @@ def test_early_stopping(dataset, engine, tmp_path, monkeypatch):
     best = fit(dataclasses.replace(CONFIG, patience=1), dataset, tmp_path / "run", progress=False, engine=engine)
     assert best["epoch"] == 2 and len(read_metrics(tmp_path / "run")) == 3
     assert load_run(tmp_path / "run").step == best["step"]
+
+
+@pytest.mark.parametrize("best_by", ["macro_auroc", "subset_accuracy"])
+def test_the_best_epoch_by_another_metric(dataset, engine, tmp_path, monkeypatch, best_by):
+    """Micro F1 would choose the third epoch, of which none is kept; an undefined value is the lowest."""
+    ordinary, given = loop.validate, iter([(None, 0.1), (0.8, 0.2), (0.7, 0.9), (0.7, 0.3)])
+
+    def planned(*arguments):
+        metrics, *rest = ordinary(*arguments)
+        value, f1 = next(given)
+        return metrics | {f"validation_{best_by}": value, "validation_micro_f1": f1}, *rest
+
+    monkeypatch.setattr(loop, "validate", planned)
+    config = dataclasses.replace(CONFIG, best_by=best_by)
+    best = fit(config, dataset, tmp_path / "run", progress=False)
+    assert best["epoch"] == 2 and load_run(tmp_path / "run").step == best["step"]
+
+
+def test_macro_auroc_of_the_validation_part_as_in_scikit_learn(finished, dataset):
+    record = max(read_metrics(finished), key=lambda record: record["validation_micro_f1"])
+    labels = dataset.pack.labels[dataset.validation]
+    probabilities = load_run(finished).predict_rows(dataset.pack, dataset.validation).probabilities
+    both = labels.any(axis=0) & ~labels.all(axis=0)
+    expected = [roc_auc_score(labels[:, c], probabilities[:, c]) for c in np.flatnonzero(both)]
+    assert record["validation_macro_auroc"] == pytest.approx(np.mean(expected), abs=1e-6)
 
 
 def test_the_kept_weights_are_the_best_epochs(finished, dataset):

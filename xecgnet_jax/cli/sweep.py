@@ -63,6 +63,7 @@ class Sweep:
                 raise ConfigError(f"{one} is of one run; a sweep takes {several}")
         least = {"save_every": running.save_every, "devices": running.devices, "at_once": self.at_once}
         check_arguments(self.corpus, {name: (value, 0) for name, value in least.items()}, folder)
+        from xecgnet_jax.training.progress import describe_best
         from xecgnet_jax.training.sweep import make_members, sweep
 
         members = make_members(self.settings, self.seeds, self.gammas, folder)
@@ -82,7 +83,7 @@ class Sweep:
         say(f"{len(members)} runs: {dataset.summary()}")
         best = sweep(members, dataset, at_once=self.at_once, initial=initial, **vars(running))
         for workdir, record in best.items():
-            say(f"{workdir}  best epoch {record['epoch']}: validation micro F1 {record['validation_micro_f1']:.3f}")
+            say(f"{workdir}  {describe_best(record, self.settings)}")
         if self.member is None and (len(self.gammas) > 1 or len(members) == 2):
             say(f"compare them: {command_line('compare', list(map(str, members)), self.corpus)}")
         else:

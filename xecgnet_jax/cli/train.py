@@ -137,6 +137,7 @@ class Train:
         from xecgnet_jax.runs.fit import initial_weights
         from xecgnet_jax.training.hosts import first_alone
         from xecgnet_jax.training.loop import fit
+        from xecgnet_jax.training.progress import describe_best
 
         with first_alone():  # it packs what is not packed yet
             pack = open_pack_of(self.corpus, self.settings.data, running.progress)
@@ -147,7 +148,7 @@ class Train:
         more["step_timeout"] = self.hosts.step_timeout
         best = fit(self.settings, dataset, folder, **more, **vars(running))
         say(
-            f"best epoch {best['epoch']}: validation micro F1 {best['validation_micro_f1']:.3f}\n"
+            f"{describe_best(best, self.settings)}\n"
             f"run: {folder}\n"
             f"score it: {command_line('evaluate', [str(folder)], self.corpus)}"
         )

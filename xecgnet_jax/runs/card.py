@@ -16,6 +16,7 @@ from xecgnet_jax.evaluation.scores import FORMAT
 from xecgnet_jax.evaluation.table import LABEL_COUNT_NAMES, format_value
 from xecgnet_jax.files import read_sealed
 from xecgnet_jax.runs.weights import PRETRAINED
+from xecgnet_jax.training.progress import BEST_BY, value_of
 
 
 class Source(NamedTuple):
@@ -81,6 +82,7 @@ def model_card(run: Any, name: str, size: int) -> str:
     if config.data.split == "folds":
         parts = ("train", "validation", "test")
         split = ", ".join(f"{part} {_folds(getattr(config.data, f'{part}_folds'))}" for part in parts)
+    best = about.progress.best_record
     pooled = [] if run.calibration is None else np.array(run.classes)[run.calibration.pooled].tolist()
     text = environment.get_template("card.md.j2").render(
         name=name,
@@ -101,7 +103,9 @@ def model_card(run: Any, name: str, size: int) -> str:
         data=run.data,
         split=split,
         half=None if run.calibration is None else _calibrated_half(run),
-        best=about.progress.best_record if about.progress.best_record.get("step") == run.step else None,
+        best=best if best.get("step") == run.step else None,
+        best_by=BEST_BY[config.best_by],
+        best_value=value_of(best, config) if best else None,
         step=run.step,
         evaluations=list(_evaluations(run)),
         counts=LABEL_COUNT_NAMES,

@@ -33,12 +33,12 @@ logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 
 def _quality(metrics: dict[str, Any]) -> tuple[float, float]:
-    """Orders checkpoints: validation micro F1, and the earlier of equals."""
-    return metrics["micro_f1"], -metrics["step"]
+    """Orders checkpoints: by the value that the run chooses by, and the earlier of equals."""
+    return metrics["value" if "value" in metrics else "micro_f1"], -metrics["step"]  # of older versions: micro F1
 
 
 class SavedCheckpoints:
-    """The checkpoints of a working directory, to be read: the latest, and the best by validation micro F1."""
+    """The checkpoints of a working directory, to be read: the latest and the best."""
 
     def __init__(self, workdir: Path) -> None:
         self._workdir, self._folder = workdir, Path(workdir).resolve() / FOLDER
@@ -133,7 +133,8 @@ class SavedCheckpoints:
                 return None
             raise self._damaged(step, "metrics/metrics", "is missing, so that it is not known which one is best")
         metrics = self._read_table(step, "metrics", "metrics")
-        if not isinstance(metrics.get("micro_f1"), float) or metrics.get("step") != step:
+        value = metrics.get("value", metrics.get("micro_f1"))
+        if not isinstance(value, float) or metrics.get("step") != step:
             raise self._damaged(step, "metrics/metrics", "does not hold the metrics of this step")
         return metrics
 
@@ -190,10 +191,10 @@ class Checkpoints(SavedCheckpoints):
         }
         self._manager = ocp.CheckpointManager(self._folder, options=options, item_handlers=handlers)
 
-    def save(self, state: TrainState, description: dict[str, Any], micro_f1: float | None) -> None:
+    def save(self, state: TrainState, description: dict[str, Any], value: float | None) -> None:
         """Saves in the background: the state's buffers must not be given away to a step.
 
-        `micro_f1` is None in the middle of an epoch: such a one is never the best.
+        The best checkpoint has the highest value. It is None in the middle of an epoch: such a one is never the best.
         """
         self.wait()
         if jax.process_count() > 1:  # Orbax takes no arrays of one of several processes
@@ -207,7 +208,7 @@ class Checkpoints(SavedCheckpoints):
                 **{name: ocp.args.StandardSave(item) for name, item in items.items()},
                 description=ocp.args.JsonSave(description),
             ),
-            metrics=None if micro_f1 is None else {"micro_f1": float(micro_f1), "step": step},
+            metrics=None if value is None else {"value": float(value), "step": step},
         )
 
     def wait(self) -> None:

@@ -19,7 +19,7 @@ from xecgnet_jax.config import Config
 from xecgnet_jax.data.dataset import Dataset
 from xecgnet_jax.errors import StoppedError
 from xecgnet_jax.evaluation.inference import predict_recordings
-from xecgnet_jax.evaluation.metrics import apply_thresholds, summarize
+from xecgnet_jax.evaluation.metrics import apply_thresholds, none_if_nan, ranking_metrics, summarize
 from xecgnet_jax.evaluation.platt import Calibration, fit_calibration
 from xecgnet_jax.evaluation.thresholds import Thresholds, best_f1, best_subset
 from xecgnet_jax.model import collapse
@@ -216,6 +216,7 @@ def validate(
     ).probabilities[:, columns]
     found = summarize(labels, apply_thresholds(probabilities), weights)
     found["micro_f1"] = found["micro_f1"] or 0.0  # of nothing true and nothing predicted
+    found["macro_auroc"] = none_if_nan(ranking_metrics(labels, probabilities, weights[None])["macro_auroc"][0])
     classes = len(pack.classes)
     chosen = (best_f1(labels, probabilities, weights), best_subset(labels, probabilities, weights))
     calibration = fit_calibration(labels, probabilities, weights).for_all_classes(columns, classes)

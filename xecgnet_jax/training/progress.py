@@ -13,6 +13,8 @@ from xecgnet_jax.terminal import printable, warn
 
 #: A line of metrics.jsonl.
 Record = dict[str, Any]
+#: What `Config.best_by` may be → how it is called.
+BEST_BY = {"micro_f1": "micro F1", "subset_accuracy": "subset accuracy", "macro_auroc": "macro AUROC"}
 
 
 @dataclass(frozen=True)
@@ -21,14 +23,14 @@ class Progress:
 
     Attributes:
       sums: of the metrics over the steps of the running epoch, by name.
-      best_f1: highest validation micro F1 so far, −1 before the first epoch.
+      best_value: highest value so far of what the best epoch is chosen by, −1 before the first epoch.
       best_epoch: the epoch (from 1) that reached it.
       finished: no epoch is left, or `patience` of them passed without a better one.
       best_record: the line of metrics.jsonl of that epoch.
     """
 
     sums: dict[str, float] = field(default_factory=dict)
-    best_f1: float = -1.0
+    best_value: float = -1.0
     best_epoch: int = 0
     finished: bool = False
     best_record: Record = field(default_factory=dict)
@@ -39,10 +41,21 @@ class Progress:
 
     def after_epoch(self, record: Record, config: Config) -> Progress:
         """Returns the progress after an epoch with this line of metrics.jsonl."""
-        f1, epoch = record["validation_micro_f1"], record["epoch"]
-        after = Progress(best_f1=f1, best_epoch=epoch, best_record=record) if f1 > self.best_f1 else self
+        value, epoch, after = value_of(record, config), record["epoch"], self
+        if value > self.best_value:
+            after = Progress(best_value=value, best_epoch=epoch, best_record=record)
         patience_lost = config.patience > 0 and epoch - after.best_epoch >= config.patience
         return dataclasses.replace(after, sums={}, finished=epoch >= config.epochs or patience_lost)
+
+
+def value_of(record: Record, config: Config) -> float:
+    """Returns what epochs are compared by; where it is undefined, 0."""
+    return float(record[f"validation_{config.best_by}"] or 0.0)
+
+
+def describe_best(record: Record, config: Config) -> str:
+    """Says which epoch is the best, and what it reached."""
+    return f"best epoch {record['epoch']}: validation {BEST_BY[config.best_by]} {value_of(record, config):.3f}"
 
 
 class ProgressBar:

@@ -25,7 +25,7 @@ from xecgnet_jax.training.description import Description
 from xecgnet_jax.training.engine import Engine
 from xecgnet_jax.training.hosts import check_same, first_alone, is_first
 from xecgnet_jax.training.initial import Initial, Transferred
-from xecgnet_jax.training.progress import Progress, Record
+from xecgnet_jax.training.progress import Progress, Record, value_of
 from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.surroundings import changed_surroundings, environment, surroundings
 
@@ -178,7 +178,8 @@ class RunDirectory:
                 self._events.add_scalar(name, value, record["step"])
         self._events.flush()
         self.latest_f1 = record["validation_micro_f1"]
-        self._checkpoints.save(state, self._describe(progress, thresholds, calibration), self.latest_f1)
+        value = value_of(record, self.config)
+        self._checkpoints.save(state, self._describe(progress, thresholds, calibration), value)
 
     def wait(self) -> None:
         """Waits until the checkpoints lie on the disk."""
