@@ -89,7 +89,7 @@ def test_another_corpus_is_scored_whole_and_has_no_parts(run, tmp_path, capsys):
     other = learnable_corpus.write(tmp_path / "other", recordings=6, seed=5, prefix="X")
     words = [str(run), "--data", str(other), "--cache", str(tmp_path / "cache"), "--no-progress"]
     assert cli.evaluate(words) == 0
-    assert "other, all part: 6 recordings" in capsys.readouterr().out
+    assert "other, all 6 recordings" in capsys.readouterr().out
     assert "give --part all" in refused(capsys, cli.evaluate, *words, "--part", "test")
 
 

@@ -185,6 +185,9 @@ def test_groups_that_are_wrong_in_other_ways_on_the_same_recordings():
     result = compare(group("A", labels, one), group("B", labels, other), resamples=50)
     assert result["metrics"]["subset_accuracy_all"]["verdict"] == "identical"
     assert "exact on the same 7: they differ only in how they are wrong" in result["words"][0]
+    one[:, 2], other[:, 3] = 1, 1
+    result = compare(group("A", labels, one), group("B", labels, other), resamples=50)
+    assert result["words"][0] == "On these 12 recordings, neither A nor B is exact on any."
 
 
 def test_each_label_count_is_judged_by_its_own_recordings():

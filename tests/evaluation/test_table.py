@@ -51,7 +51,7 @@ def test_the_table_shows_metrics_intervals_and_thresholds():
     assert table.startswith(TABLE)
     thresholds["calibrated"] = {name: value**2 for name, value in values.items()}
     with_both = format_table(metrics | {"thresholds": thresholds}, "a small case").splitlines()
-    assert with_both[2] == "calibrated: AF 0.160, Normal 0.250, STE 0.375"
+    assert with_both[2] == "which is, calibrated: AF 0.160, Normal 0.250, STE 0.375"
     rest = table.removeprefix(TABLE)
     for name in ("hamming_loss", "samples_f1"):
         low, high = metrics["intervals"][name]
@@ -59,7 +59,7 @@ def test_the_table_shows_metrics_intervals_and_thresholds():
     for key, after in (("calibration", ""), ("calibrated", ", calibrated")):
         row = metrics[key]
         assert f"\n{'calibration error' + after:33}{row['calibration_error']:.3f}" in rest
-        assert f"{row['calibration_error_by_chance']:.3f} were the probabilities right; 10 bins" in rest
+        assert f"{row['calibration_error_by_chance']:.3f} by chance, were they right; 10 bins" in rest
     assert "1,000 resamples of 4 recordings (seed 0)." in rest
     assert "–: undefined" in rest and "An interval is undefined (–) where" in rest
 

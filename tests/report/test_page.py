@@ -189,7 +189,7 @@ def test_the_recordings(page, contents):
 
 
 def test_the_marked_epoch(page, contents):
-    assert "Broken line: epoch 7, whose checkpoint is scored here" in page.id("training").text
+    assert "Broken line: epoch 7, whose checkpoint, 266, is scored here" in page.id("training").text
     best = read_page(report_html(dataclasses.replace(contents, step=None)))
     assert "Broken line: epoch 9, the highest validation micro F1" in best.id("training").text
 

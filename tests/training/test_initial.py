@@ -12,7 +12,8 @@ import pytest
 from tests import commands as cli
 from tests.learnable_corpus import CONFIG, WORDS
 from xecgnet_jax import load_run
-from xecgnet_jax.config import Config
+from xecgnet_jax.cli.train import with_network_of
+from xecgnet_jax.config import Config, preset
 from xecgnet_jax.data.dataset import make_dataset
 from xecgnet_jax.data.labels import CPSC2018, Vocabulary, read_vocabulary
 from xecgnet_jax.data.splits import read_people
@@ -114,6 +115,15 @@ def test_a_fine_tuned_run_remembers_what_its_weights_knew(finished, dataset, tmp
     for one in (run, load_run(tmp_path / "weights")):
         seen = rows_of(made_with(one, kept_split(one))[1], dataset.pack)
         assert set(seen) == {*dataset.train, *dataset.validation, *tuned_on.train}
+
+
+def test_the_command_says_which_settings_it_takes_from_weights(capsys):
+    own = preset("fast")
+    taken = with_network_of("xecgnet-cpsc2018", own)
+    assert taken.model == preset("large").model and taken.data.rate == 100
+    said = capsys.readouterr().err
+    assert "as the weights of xecgnet-cpsc2018 have it: model.attention_head: gap → conv, model.pools: " in said
+    assert with_network_of("xecgnet-cpsc2018", taken) == taken and not capsys.readouterr().err
 
 
 def test_weights_of_another_width_are_refused(source):

@@ -27,6 +27,15 @@ from xecgnet_jax.training.state import TrainState
 from xecgnet_jax.training.workdir import RunDirectory, hold_alone, read_config, read_metrics
 
 
+def test_other_settings_are_taken_where_no_checkpoint_is_yet(dataset, engine, tmp_path):
+    """What a refused or early killed run left does not stand in the way of its correction."""
+    with RunDirectory(tmp_path, dataclasses.replace(CONFIG, seed=9), dataset, engine.devices):
+        pass
+    with RunDirectory(tmp_path, CONFIG, dataset, engine.devices) as directory:
+        assert directory.restore(engine)[1] == 0
+    assert read_config(tmp_path) == CONFIG
+
+
 def test_a_workdir_of_another_config_is_refused(dataset, finished):
     other = dataclasses.replace(CONFIG, objective=dataclasses.replace(CONFIG.objective, gamma=0.5))
     with pytest.raises(CheckpointError, match=r"another config \(objective.gamma: 0.01 → 0.5\)"):

@@ -45,7 +45,9 @@ class Predict:
     #: checkpoint in it (WORKDIR/checkpoints/STEP), a folder of weights, or the name of weights of this package. Then
     #: the recordings: WFDB (.hea, .mat or .dat), CPSC2018's .mat, GE MUSE, Philips, HL7 aECG, SCP-ECG, DICOM, EDF, CSV
     #: tables whose first line names the leads, or folders of them; arrays (.npy, .npz).
-    words: Annotated[tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[RUN] PATH [PATH ...]")]
+    words: Annotated[
+        tyro.conf.Positional[tuple[Path, ...]], tyro.conf.arg(metavar="[RUN] PATH [PATH ...]", help_behavior_hint="")
+    ]
     #: Sampling rate of CSV tables and arrays in Hz. Other files say it themselves.
     rate: OptionalHertz = None
     #: Units of CSV tables and arrays. Other files say it themselves.

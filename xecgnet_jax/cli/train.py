@@ -23,9 +23,9 @@ from xecgnet_jax.cli.common import (
     open_pack_of,
     pack_share_of,
 )
-from xecgnet_jax.config import PRESETS, Config, read_config_file
+from xecgnet_jax.config import PRESETS, Config, differences, read_config_file
 from xecgnet_jax.errors import ConfigError
-from xecgnet_jax.terminal import say
+from xecgnet_jax.terminal import say, warn
 
 
 @dataclass(frozen=True)
@@ -214,7 +214,10 @@ def with_network_of(weights: str, config: Config) -> Config:
     data = dataclasses.replace(config.data, rate=held.data.rate, filter=held.data.filter)
     gamma = config.objective.gamma if held.model.attention else 0.0
     objective = dataclasses.replace(config.objective, gamma=gamma)
-    return dataclasses.replace(config, model=held.model, data=data, objective=objective)
+    changed = dataclasses.replace(config, model=held.model, data=data, objective=objective)
+    if taken := differences(config, changed):
+        warn(f"as the weights of {weights} have it: {', '.join(taken)}")
+    return changed
 
 
 def default_name(preset: str | None, config: Path | None) -> str:

@@ -80,7 +80,12 @@ class Dataset:
         train, validation, test = len(self.train), len(self.validation), len(self.test)
         lines = [f"{train} recordings to train on, {validation} to validate, {test} to test ({self.pack.kind})"]
         if unknown := self.pack.patients.count(None):
-            lines.append(f"the patients of {unknown} recordings are unknown: one may be in several parts")
+            lines.append(f"the patients of {unknown} recordings are unknown: a patient may be in several parts")
+        if self.config.unlabeled == "drop" and (dropped := int((~self.pack.labels.any(axis=1)).sum())):
+            lines.append(f"{dropped} recordings without any of the classes are left out")
+        labels = self.pack.labels[self.train]
+        if absent := [self.pack.classes[at] for at in self.pack.columns if not labels[:, at].any()]:
+            lines.append(f"WARNING: no recording to train on has {first_few(absent)}: they are not learned")
         if copies := self.pack.audit.duplicates:
             part_of = {self.pack.ids[row]: part for part in Split._fields for row in getattr(self, part).tolist()}
             shared = [names for names in copies if len({part_of[name] for name in names if name in part_of}) > 1]
@@ -193,7 +198,11 @@ def make_dataset(pack: Pack, config: DataConfig) -> Dataset:
         if not len(rows[part]):
             raise SplitError(f"the {part} part has no recording; choose another split")
         if not pack.labels[rows[part]].any():
-            raise SplitError(f"no recording of the {part} part has any of the classes; choose another split")
+            codes = first_few(list(dict.fromkeys(code for row in rows[part] for code in pack.codes[row])), 3)
+            raise SplitError(
+                f"no recording of the {part} part has any class of {vocabulary.name}: their codes are "
+                f"{codes or 'none'}; choose another split, or --classes with these codes"
+            )
     if config.normalize_on == "none":
         leads = len(pack.leads)
         normalization = Normalization(np.zeros(leads, np.float32), np.ones(leads, np.float32))

@@ -32,6 +32,8 @@ def describe_difference(
         exact, exact_baseline = (_count_exact(entry[group], number) for group in _GROUPS)
         if entry["same_predictions"]:
             return f"{these}, {both} predict the same classes: there is nothing to compare."
+        if entry["verdict"] == "identical" and exact == "0":
+            return f"{these}, neither {candidate} nor {baseline} is exact on any."
         if entry["verdict"] == "identical":
             return f"{these}, {both} are exact on the same {exact}: they differ only in how they are wrong."
         sentence = f"{these}, {candidate} is exact on {exact} and {baseline} on {exact_baseline}"

@@ -119,7 +119,8 @@ def predict_recordings(
                 maps_of_windows[row] = _on_own_time(own_edges + starts[row], of_window, lengths[recordings[row]])
         if progress is not None:
             progress(len(rows))
-    windows = np.split(np.arange(len(recordings)), np.cumsum(np.bincount(recordings))[:-1])  # of each recording
+    # The windows of each recording.
+    windows = [one.tolist() for one in np.split(np.arange(len(recordings)), np.cumsum(np.bincount(recordings))[:-1])]
     of_recordings = [np.array([of_windows[row] for row in rows], np.float64) for rows in windows]
     together = [one.mean(axis=0) if spec.over == "mean" else one.max(axis=0) for one in of_recordings]
     joined = [_join_windows([maps_of_windows[row] for row in rows]) for rows in windows] if maps else None

@@ -54,7 +54,7 @@ def thresholds_lines(
         lines = [f"threshold {value}" if name == value else f"thresholds {name}: {value} for every class"]
     else:
         lines = wrap_text(f"thresholds {name}: {_listed(values)}", "  ")
-    return lines if calibrated is None else lines + wrap_text(f"calibrated: {_listed(calibrated)}", "  ")
+    return lines if calibrated is None else lines + wrap_text(f"which is, calibrated: {_listed(calibrated)}", "  ")
 
 
 def _listed(values: Mapping[str, float]) -> str:
@@ -97,7 +97,7 @@ def _of_recordings(metrics: dict[str, Any]) -> list[str]:
     rows = [("Hamming loss", metrics, "hamming_loss", ""), ("samples F1", metrics, "samples_f1", "")]
     for key, after in (("calibration", ""), ("calibrated", ", calibrated")):
         if (found := metrics.get(key)) is not None:
-            by_chance = f"{format_value(found['calibration_error_by_chance'])} were the probabilities right"
+            by_chance = f"{format_value(found['calibration_error_by_chance'])} by chance, were they right"
             more = f"  {by_chance}; {len(found['bins'])} bins"
             rows += [(f"Brier score{after}", found, "brier", "")]
             rows += [(f"calibration error{after}", found, "calibration_error", more)]

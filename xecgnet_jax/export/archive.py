@@ -168,7 +168,7 @@ def largest_difference(run: Run, predictor: Predictor, samples: int) -> float:
         for row, maps in enumerate(expected.maps or []):
             assert isinstance(maps, Maps) and maps.attention is not None and maps.responses is not None
             pairs.append((np.unique(outputs["edges"]), maps.edges, 1.0))
-            scales = {"attention": 1.0, "responses": max(1.0, maps.responses.max())}
+            scales = {"attention": 1.0, "responses": max(1.0, float(np.max(maps.responses)))}
             for name, scale in scales.items():
                 bins = outputs[name][row]
                 pairs.append((bins[real] if len(bins) == len(real) else bins, getattr(maps, name), scale))

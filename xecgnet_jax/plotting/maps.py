@@ -105,7 +105,7 @@ def draw_strips(
             values = np.asarray(maps.responses)[:, verdict.column]
             remark = verdict.comparison if values.any() else f"{verdict.comparison} (all 0)".strip()
             heading = f"{clean(verdict.name, 9)} {verdict.word}"
-            strips.append((heading, remark, values, float(values.max()), "response"))
+            strips.append((heading, remark, values, float(np.max(values)), "response"))
     for heading, remark, values, top, ink in strips:
         foot = y + STRIP_HEIGHT
         seconds = "".join(f"M{x} {number(y)}v{STRIP_HEIGHT:g}" for x in range(0, int(end) + 1, 25))

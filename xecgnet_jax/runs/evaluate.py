@@ -48,7 +48,8 @@ class Evaluation:
         """A line that says what was scored on what."""
         one, unknown = self.predictions, set(self.predictions.pack.classes) - set(self.predictions.classes)
         without = f"; not annotated, so not scored: {', '.join(sorted(unknown))}" if unknown else ""
-        return f"{one.corpus}, {one.part} part: {len(one.rows)} recordings, {one.run.title}{without}"
+        what = f"all {len(one.rows)}" if one.part == "all" else f"{one.part} part: {len(one.rows)}"
+        return f"{one.corpus}, {what} recordings, {one.run.title}{without}"
 
     def _file(self, stem: str, suffix: str) -> Path:
         chosen = "" if self.thresholds.name == "0.5" else f"-{self.thresholds.name}"

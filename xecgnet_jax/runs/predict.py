@@ -192,7 +192,7 @@ def _predict_group(run: Run, recordings: Sequence[LoadedRecording], batch_size: 
     is_long = (lengths > ordinary) & (run.config.data.window == "whole")
     probabilities = np.zeros((len(recordings), len(run.classes)), np.float32)
     maps: dict[int, Maps] = {}
-    size_of_long = max(1, batch_size * ordinary // int(lengths.max(initial=ordinary)))
+    size_of_long = max(1, batch_size * ordinary // int(np.max(lengths, initial=ordinary)))
     for rows, size in ((np.flatnonzero(~is_long), batch_size), (np.flatnonzero(is_long), size_of_long)):
         if len(rows):
             signals = [recordings[row].signal for row in rows.tolist()]

@@ -96,4 +96,6 @@ def _labels(run: Run, thresholds: Thresholds, one: FilePrediction) -> str:
         return ", ".join(f"{name} {values[name]:.2f}" for name in one.labels)
     needed = thresholds.by_class(run.classes)  # above 0, since no probability reaches its own
     nearest = max(values, key=lambda name: values[name] / needed[name])
+    if values[nearest] < 0.005:
+        return "none"
     return f"none (nearest {nearest} {values[nearest]:.2f} of {needed[nearest]:.2f})"

@@ -55,7 +55,8 @@ def value_of(record: Record, config: Config) -> float:
 
 def describe_best(record: Record, config: Config) -> str:
     """Says which epoch is the best, and what it reached."""
-    return f"best epoch {record['epoch']}: validation {BEST_BY[config.best_by]} {value_of(record, config):.3f}"
+    reached = f"validation {BEST_BY[config.best_by]} {value_of(record, config):.3f}"
+    return f"best epoch {record['epoch']} (checkpoint {record['step']}): {reached}"
 
 
 class ProgressBar:

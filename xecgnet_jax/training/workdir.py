@@ -229,14 +229,14 @@ def hold_alone(folder: Path) -> FileLock | SoftFileLock:
 
 
 def check_config(workdir: Path, config: Config) -> None:
-    """Raises CheckpointError where the folder holds a run of another config."""
-    if not (workdir / CONFIG).exists():
+    """Raises CheckpointError where the folder holds a run of another config, of which a checkpoint is there."""
+    if not (workdir / CONFIG).exists() or not SavedCheckpoints(workdir).latest():
         return
     found = differences(read_config(workdir), config)
     if changed := [line for line in found if line.partition(":")[0] not in _FILES]:
         raise CheckpointError(
-            f"{workdir} holds a run of another config ({'; '.join(changed)}); choose another --workdir, or give the "
-            "settings it was begun with"
+            f"{workdir} holds a run of another config ({'; '.join(changed)}); choose another --workdir (--init "
+            f"{workdir} begins with its weights), or give the settings it was begun with"
         )
 
 

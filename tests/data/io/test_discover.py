@@ -70,11 +70,13 @@ def test_a_mat_without_header_is_a_recording(tmp_path):
     [
         ("nowhere", "no such file or folder"),
         ("README.md", "is no recording"),
+        ("many.hdf5", "HDF5 is read as a corpus only"),
         ("lost.dat", "its header lost.hea is missing"),
     ],
 )
 def test_paths_that_are_no_recording_are_refused(folder, name, said):
     (folder / "README.md").write_text("read me")
+    (folder / "many.hdf5").write_bytes(b"\x89HDF\r\n\x1a\n")
     with pytest.raises(RecordError, match=f"{name}: {said}"):
         find_recording_files([folder / name])
 

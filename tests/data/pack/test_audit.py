@@ -107,7 +107,7 @@ def test_audit_gathers_findings_by_recording() -> None:
         "  absurd amplitude (1): A (V1 V2)",
         "  one ECG (1): A = C",
         "  without a class (1): B",
-        "  unmapped codes (1): SR (3×)",
+        "  codes of no class (1): SR (3×)",
     ]
 
 

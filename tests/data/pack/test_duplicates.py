@@ -88,5 +88,6 @@ def test_copies_stay_on_one_side_of_a_split(tmp_path, ecgs):
         return make_dataset(pack, DataConfig(**parts, **settings))
 
     given = dataset(split="folds").summary()
-    assert "WARNING: one ECG is in several parts: a0, b0" in given and given.count("WARNING") == 1
+    assert "WARNING: one ECG is in several parts: a0, b0" in given and given.count("WARNING") == 2
+    assert "WARNING: no recording to train on has I-AVB, LBBB, PAC" in given
     assert "the patients of 9 recordings are unknown" in given

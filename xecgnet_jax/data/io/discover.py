@@ -240,6 +240,8 @@ def _recording_of(path: Path) -> RecordingFile:
         raise RecordError(f"{path}: its header {header.name} is missing. Restore it: only there are names and gains.")
     if path.suffix.lower() in TABLES or names_leads(path):
         return RecordingFile(path, is_table=True)
+    if path.suffix.lower() in (".h5", ".hdf5"):
+        raise RecordError(f"{path}: HDF5 is read as a corpus only. Give its folder, with an exams.csv, as --data.")
     raise RecordError(f"{path}: is no recording. Known are {KNOWN}.")
 
 

@@ -229,7 +229,7 @@ def fill_gaps(path: Path, signal: np.ndarray, rate: float) -> tuple[np.ndarray, 
     missing = np.isnan(signal)
     if not missing.any():
         return signal, ()
-    filled, longest = signal.copy(), 0
+    filled, longest, share = signal.copy(), 0, 100 * float(np.max(missing.mean(axis=0)))
     time = np.arange(len(signal))
     for column, (lead, gaps) in enumerate(zip(LEADS, missing.T, strict=True)):
         edges = np.flatnonzero(np.diff(np.concatenate([[0], gaps, [0]])))
@@ -242,8 +242,8 @@ def fill_gaps(path: Path, signal: np.ndarray, rate: float) -> tuple[np.ndarray, 
         longest = max(longest, of_lead)
         if of_lead:
             filled[gaps, column] = np.interp(time[gaps], time[~gaps], signal[~gaps, column])
-    share = 100 * missing.any(axis=1).mean()
-    return filled, (f"missing samples are filled in, up to {1000 * longest / rate:.0f} ms ({share:.1f} % of the time)",)
+    gaps_text = f"up to {1000 * longest / rate:.0f} ms, and up to {share:.1f} % of a lead"
+    return filled, (f"missing samples are filled in, {gaps_text}",)
 
 
 def cut_calibration(contents: Contents) -> Contents:

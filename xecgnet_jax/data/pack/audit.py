@@ -80,7 +80,9 @@ def format_losses(audit: Audit) -> str:
     parts = [f"{len(audit.refused)} recordings are left out"] if audit.refused else []
     if audit.unmapped:
         codes = [f"{code} ({count}×)" for code, count in audit.unmapped.items()]
-        parts.append(f"{len(audit.without_class)} have no class; codes of none ({len(codes)}): {first_few(codes, 3)}")
+        parts.append(
+            f"{len(audit.without_class)} have no class; codes of no class ({len(codes)}): {first_few(codes, 3)}"
+        )
     return "; ".join(parts)
 
 
@@ -93,7 +95,7 @@ def format_audit(audit: Audit) -> str:
     examples["leads marked as bad by the file"] = list(audit.marked)
     examples["one ECG"] = [" = ".join(names) for names in audit.duplicates]
     examples["without a class"] = list(audit.without_class)
-    examples["unmapped codes"] = [f"{code} ({count}×)" for code, count in audit.unmapped.items()]
+    examples["codes of no class"] = [f"{code} ({count}×)" for code, count in audit.unmapped.items()]
     lines = [
         f"{audit.packed} recordings packed, {len(audit.refused)} refused",
         f"  classes: {', '.join(f'{name} {count}' for name, count in audit.classes.items())}",

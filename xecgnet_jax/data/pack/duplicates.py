@@ -41,7 +41,7 @@ def is_same_ecg(one: np.ndarray, other: np.ndarray) -> bool:
     from scipy.signal import correlate
 
     one, other = (_without_padding(signal.astype(np.float64)) for signal in (one, other))
-    lead = int(np.ptp(one, axis=0).argmax())
+    lead = int(np.argmax(np.ptp(one, axis=0)))
     centered = (signal[:, lead] - signal[:, lead].mean() for signal in (one, other))
     begin = int(correlate(*centered, method="fft").argmax()) - (len(other) - 1)  # of the other one, in the first
     common = min(len(one), begin + len(other)) - max(0, begin)

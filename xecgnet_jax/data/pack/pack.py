@@ -111,7 +111,7 @@ class Pack:
         labels = np.stack([vocabulary.label_vector(own) for own in codes])
         for at, name in enumerate(vocabulary.classes):
             if self.annotated and name not in self.annotated and labels[:, at].any():
-                example = self.ids[int(labels[:, at].argmax())]
+                example = self.ids[int(np.argmax(labels[:, at]))]
                 raise PackError(
                     f"{example} has {name}, which the corpus does not annotate; name it, or correct the label"
                 )

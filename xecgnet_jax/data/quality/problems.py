@@ -69,6 +69,6 @@ def _is_clipped(lead: np.ndarray, run: int) -> bool:
     """Tells whether a lead [T] stays at its smallest or largest value for `run` samples."""
     for extreme in (lead.min(), lead.max()):
         edges = np.flatnonzero(np.diff(lead == extreme, prepend=False, append=False))
-        if abs(extreme) >= CLIPPED_LEVEL and (edges[1::2] - edges[::2]).max() >= run:
+        if abs(extreme) >= CLIPPED_LEVEL and np.max(edges[1::2] - edges[::2]) >= run:
             return True
     return False

@@ -137,7 +137,7 @@ def draw_conducted(rng: np.random.Generator, block: str | None, rr: float, injur
     `block` is "LBBB", "RBBB" or None. The patient's mean RR interval `rr` (seconds) sets the QT interval; the injury
     shifts the ST segment and alters the T wave.
     """
-    frontal, horizontal = np.radians(_bounded_normal(rng, 15.0)), np.radians(_bounded_normal(rng, 5.0))
+    frontal, horizontal = (float(np.radians(_bounded_normal(rng, degrees))) for degrees in (15.0, 5.0))
     gain = float(np.clip(rng.lognormal(-0.12, 0.3), 0.5, 1.5))
     t_gain = gain**0.5 * rng.uniform(0.6, 1.25) * injury.t_factor
     bumps, durations, t_peak, st_level = CONDUCTED[block]
