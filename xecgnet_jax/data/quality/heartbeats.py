@@ -6,6 +6,7 @@ Engineering 32 (1985) 230–236), but uses all leads at once. The wfdb package's
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -34,10 +35,17 @@ class Heartbeats(NamedTuple):
 
 def filter_qrs_band(signal: np.ndarray, rate: float = RATE) -> np.ndarray:
     """Returns the first minute of [T, 12] mV at `rate` Hz, filtered to `BAND` without delay, float32."""
-    from scipy.signal import butter, sosfiltfilt
+    from scipy.signal import sosfiltfilt
 
-    sections = butter(2, BAND, "bandpass", fs=rate, output="sos")
-    return sosfiltfilt(sections, signal[: round(LONGEST_SEARCHED * rate)], axis=0).astype(np.float32)
+    return sosfiltfilt(_design_band(rate), signal[: round(LONGEST_SEARCHED * rate)], axis=0).astype(np.float32)
+
+
+@lru_cache(maxsize=16)
+def _design_band(rate: float) -> np.ndarray:
+    """Returns the filter to `BAND` as second-order sections; designing it takes as long as using it."""
+    from scipy.signal import butter
+
+    return butter(2, BAND, "bandpass", fs=rate, output="sos")
 
 
 def find_heartbeats(band: np.ndarray, rate: float = RATE) -> Heartbeats:
