@@ -121,7 +121,7 @@ def test_where_patients_repeat_both_intervals_of_subset_accuracy_are_shown():
 
 
 LABEL_SETS = """\
-several classes: 4 recordings; predicted exactly 1, all and more 1, a part 2, none 0
+several classes: 4 recordings: 1 exact, 1 with all and more, 2 with a part, 0 with none
 
 true                    n  exact  missed                  extra                 predicted, most frequent first
 AF+RBBB                 3      1  AF 1                    STD 1                 AF+RBBB+STD 1, AF+RBBB 1, RBBB 1

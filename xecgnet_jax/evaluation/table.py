@@ -113,8 +113,8 @@ def format_label_sets(found: dict[str, Any]) -> str:
         return "no recording has several classes"
     outcomes = found["outcomes"]
     lines = [
-        f"several classes: {found['recordings']} recordings; predicted exactly {outcomes['exact']}, all and more "
-        f"{outcomes['all_and_more']}, a part {outcomes['part']}, none {outcomes['none']}",
+        f"several classes: {found['recordings']} recordings: {outcomes['exact']} exact, "
+        f"{outcomes['all_and_more']} with all and more, {outcomes['part']} with a part, {outcomes['none']} with none",
         "",
         _label_set_row("true", "n", "exact", "missed", "extra", "predicted, most frequent first"),
     ]

@@ -100,7 +100,7 @@ def _check_amplitudes(signal: np.ndarray, problems: SignalProblems) -> Iterator[
     middle = np.median(signal, axis=0)
     if away := [lead for lead, value in zip(LEADS, middle, strict=True) if abs(value) > LARGEST_OFFSET]:
         seen = f"the baseline lies up to {float(np.abs(middle).max()):.2g} mV from 0 in {', '.join(away)}"
-        yield "offset", f"{seen}: remove the offset (high-pass)"
+        yield "offset", f"{seen}: remove it by a high-pass filter"
     if problems.clipped:
         yield "clipped", f"{', '.join(problems.clipped)} stay at their largest value: cut off by the recorder"
 
