@@ -162,6 +162,17 @@ def test_a_comparison_shows_every_metric_test_and_sentence():
             assert "".join(f"{count:>{width}}" for count, width in zip(counts, (8, 16, 15, 9, 7), strict=True)) in text
 
 
+def test_columns_of_long_names_are_told_apart():
+    """Of two networks whose names begin alike; above the table they are written out."""
+    one, other = groups(30)
+    long = "width 0.25, attention head gap", "width 0.25, attention head conv"
+    result = compare(one._replace(name=long[0]), other._replace(name=long[1]), resamples=50)
+    text = format_comparison(result, "title")
+    assert f"candidate {long[0]}: " in text and f"baseline {long[1]}: " in text
+    heads = next(line for line in text.splitlines() if line.endswith("% interval"))
+    assert heads.split()[:3] == ["candidate", "baseline", "difference"]
+
+
 def test_a_table_without_dashes_needs_no_explanation():
     labels = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]] * 30, np.uint8)
     wrong = np.random.default_rng(0).uniform(size=labels.shape) < 0.2

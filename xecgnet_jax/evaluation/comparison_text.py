@@ -139,7 +139,9 @@ def format_comparison(result: dict[str, Any], title: str) -> str:
 
 def _differences(result: dict[str, Any]) -> list[str]:
     resampling, entries = result["resampling"], result["metrics"].values()
-    names = [clip_text(result[group]["name"], _NAME) for group in _GROUPS]
+    names = [result[group]["name"] for group in _GROUPS]
+    if max(map(len, names)) > _NAME:  # cut off, they might be the same
+        names = list(_GROUPS)
     verdicts = {"better": f"{names[0]} better", "worse": f"{names[1]} better"}
     level = f"{100 * resampling['level']:g} % interval"
     lines = [f"{'':<33}{names[0]:>16}{names[1]:>16}{'difference':>12}   {level}"]
