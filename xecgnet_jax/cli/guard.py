@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from types import TracebackType
 from typing import Any
 
@@ -33,12 +34,24 @@ def quiet_libraries() -> None:
     The save itself raises what is reported.
     """
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
     sys.excepthook = _show
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _show_unraisable  # which newer versions of TensorStore call
 
 
 def _show(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    if not (kind is RuntimeError and str(error) == "Event loop is closed"):
+    if not _is_of_a_failed_save(error):
         sys.__excepthook__(kind, error, trace)
+
+
+def _show_unraisable(found: Any) -> None:
+    if not _is_of_a_failed_save(found.exc_value):
+        sys.__unraisablehook__(found)
+
+
+def _is_of_a_failed_save(error: BaseException | None) -> bool:
+    return type(error) is RuntimeError and str(error) == "Event loop is closed"
 
 
 def report(error: BaseException, command: Any = None) -> int:
