@@ -70,7 +70,11 @@ def test_metrics_of_the_best_checkpoint_that_are_missing_are_told(run):
 
 
 @pytest.mark.parametrize(
-    "text", ['{"value": 0.5}', "[]", "{", '{"value": "x", "step": 3}', '{"micro_f1": "x", "step": 3}', "[" * 200_000]
+    "text",
+    [
+        *('{"value": 0.5}', '{"value": "x", "step": 3}', '{"micro_f1": 0.5}', '{"micro_f1": "x", "step": 3}'),
+        *("[]", "{", "[" * 200_000),
+    ],
 )
 def test_damage_in_checkpoints_without_checksums_is_one_error(run, text, capsys):
     (run / "checkpoints/3" / CHECKSUMS).unlink()

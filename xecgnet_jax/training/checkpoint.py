@@ -34,7 +34,12 @@ logging.getLogger("absl").setLevel(logging.CRITICAL)
 
 def _quality(metrics: dict[str, Any]) -> tuple[float, float]:
     """Orders checkpoints: by the value that the run chooses by, and the earlier of equals."""
-    return metrics["value" if "value" in metrics else "micro_f1"], -metrics["step"]  # of older versions: micro F1
+    return _value(metrics), -metrics["step"]
+
+
+def _value(metrics: dict[str, Any]) -> Any:
+    """Returns what the run chooses by, in older versions micro F1; None where neither is there."""
+    return metrics.get("value", metrics.get("micro_f1"))
 
 
 class SavedCheckpoints:
@@ -133,8 +138,7 @@ class SavedCheckpoints:
                 return None
             raise self._damaged(step, "metrics/metrics", "is missing, so that it is not known which one is best")
         metrics = self._read_table(step, "metrics", "metrics")
-        value = metrics.get("value", metrics.get("micro_f1"))
-        if not isinstance(value, float) or metrics.get("step") != step:
+        if not isinstance(_value(metrics), float) or metrics.get("step") != step:
             raise self._damaged(step, "metrics/metrics", "does not hold the metrics of this step")
         return metrics
 
